@@ -1,0 +1,1 @@
+"""capture2avatar: multi-view captures of people in, animatable Gaussian-splat avatars out."""

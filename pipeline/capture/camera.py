@@ -1,0 +1,91 @@
+"""A calibrated camera and what happens to it when its picture is undistorted, cropped or resized."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """OpenCV camera: x right, y down, z forward, `x_cam = R x_world + t`, metres; pixel centres at +0.5.
+
+    Attributes:
+        K: [3, 3] intrinsics in pixels. R: [3, 3]. t: [3]. dist: 0, 4 or 5 OpenCV terms k1 k2 p1 p2 (k3).
+    """
+
+    name: str
+    width: int
+    height: int
+    K: np.ndarray
+    R: np.ndarray
+    t: np.ndarray
+    dist: tuple[float, ...] = ()
+
+    @property
+    def centre(self) -> np.ndarray:
+        """[3] position in the world, metres."""
+        return -self.R.T @ self.t
+
+    @property
+    def projection(self) -> np.ndarray:
+        """[3, 4] matrix K [R | t]; says nothing of distortion."""
+        return self.K @ np.concatenate([self.R, self.t[:, None]], axis=1)
+
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
+        """World points [..., 3] in camera coordinates [..., 3], metres."""
+        return points @ self.R.T + self.t
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Pixels [..., 2] of world points [..., 3], distortion included; points behind the camera come out mirrored."""
+        x = self.to_camera(np.asarray(points, np.float64))
+        normalised = distort(x[..., :2] / x[..., 2:], self.dist)
+        return normalised @ self.K[:2, :2].T + self.K[:2, 2]
+
+    def undistort_points(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels [..., 2] of this camera as the same camera without distortion would see them."""
+        if not self.dist:
+            return np.asarray(pixels, np.float64)
+        # cv2 counts pixel centres at whole numbers, we at +0.5; K carries our convention through unchanged
+        flat = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
+        return cv2.undistortPointsIter(flat, self.K, np.array(self.dist), None, self.K, (3, 50, 1e-10)).reshape(np.shape(pixels))
+
+    def without_distortion(self) -> Camera:
+        """The pinhole camera with the same K."""
+        return replace(self, dist=())
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The camera of the window that starts at (left, top); negative values mean padding. Distortion keeps its meaning."""
+        K = self.K.copy()
+        K[0, 2] -= left
+        K[1, 2] -= top
+        return replace(self, K=K, width=width, height=height)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The camera of the picture resampled to width x height."""
+        K = np.diag([width / self.width, height / self.height, 1.0]) @ self.K
+        return replace(self, K=K, width=width, height=height)
+
+    def to_json(self) -> dict[str, Any]:
+        """The camera in the `cameras.json` form."""
+        return {"name": self.name, "width": self.width, "height": self.height, "K": self.K.tolist(), "dist": list(self.dist), "R": self.R.tolist(), "t": self.t.tolist()}
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> Camera:
+        """Inverse of `to_json`; `capture.calibration` checks records that come from users."""
+        array = {key: np.array(record[key], np.float64) for key in ("K", "R", "t")}
+        return Camera(str(record["name"]), int(record["width"]), int(record["height"]), array["K"], array["R"], array["t"], tuple(record.get("dist", ())))
+
+
+def distort(points: np.ndarray, dist: tuple[float, ...]) -> np.ndarray:
+    """Brown-Conrady distortion of normalised image points [..., 2] (OpenCV's calib3d model, k1 k2 p1 p2 k3)."""
+    if not dist:
+        return points
+    k1, k2, p1, p2, k3 = (*dist, 0.0)[:5]
+    x, y = points[..., 0], points[..., 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    return np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], axis=-1)

@@ -1,0 +1,30 @@
+"""What a user can set about reading a capture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    __pydantic_config__ = {"extra": "forbid"}
+    exclude: tuple[str, ...] = ("tongue", "GLASSES", "FREE", "BACKGROUND")  # NeRSemble sequences whose name contains one of these words are left out, unless captures.tsv names them
+
+
+@dataclass(frozen=True)
+class FramesSettings:
+    __pydantic_config__ = {"extra": "forbid"}
+    max_rate: float = 30.0  # frames per second: faster videos are thinned to at most this, unless captures.tsv gives a stride; above 0
+    longest_side: int = 1280  # pixels: bigger pictures are shrunk until their longer side has this, unless captures.tsv gives a size; at least 16
+    crop: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # camera name (or "all"): left, top, width, height in the undistorted picture; outside of it is padding
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    __pydantic_config__ = {"extra": "forbid"}
+    stride: int = 1  # of the processed frames every n-th is kept; at least 1
+    most_frames: int = 300  # of longer captures so many frames are drawn, evenly spread over time; at least 2
+    blur: float = 0.5  # a training frame whose sharpness is below this share of its neighbours' is dropped; 0 keeps all
+    drop_unsynced: bool = True  # drop frames whose cameras are more than half a frame apart in time
+    test_share: float = 0.2  # where there is no test sequence: the last share of the frames is for test; 0 to 0.9
+    seed: int = 0  # fixes which frames are drawn

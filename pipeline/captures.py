@@ -1,0 +1,160 @@
+"""captures.tsv: one row per capture, everything text, checked before anything else runs."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.io.errors import InputError
+
+KINDS = ("nersemble", "rig", "synthetic")
+MODELS = ("head", "body")
+REQUIRED = ("id", "kind", "path")
+OPTIONAL = ("model", "calibration", "plates", "timestamps", "sequences", "frames", "size", "val_cameras", "test_sequences", "color", "group")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FRAMES = re.compile(r"(\d*):(\d*)(?::(\d*))?")
+
+
+@dataclass(frozen=True)
+class CaptureRow:
+    """One capture as the user describes it. Paths are absolute; what the table leaves out is empty or None.
+
+    Attributes:
+        plates: folder of clean plates, "none" (absent on purpose) or "" (where the kind of dataset keeps them).
+        first, last, stride: frames to read, `last` included; None where the table says nothing.
+        val_cameras, test_sequences: names; ("none",) means none at all.
+        color: colour calibration file or pattern with {id} and {camera}, "none" or "" (the dataset's own where it has one).
+    """
+
+    id: str
+    kind: str
+    path: Path
+    model: str = "head"
+    calibration: Path | None = None
+    plates: str = ""
+    timestamps: Path | None = None
+    sequences: tuple[str, ...] = ()
+    first: int | None = None
+    last: int | None = None
+    stride: int | None = None
+    size: tuple[int, int] | None = None
+    val_cameras: tuple[str, ...] = ()
+    test_sequences: tuple[str, ...] = ()
+    color: str = ""
+    group: str = ""
+
+
+def read_captures(path: str | Path) -> dict[str, CaptureRow]:
+    """Read and check the table; rows in the order of the file.
+
+    Blank lines and lines that start with # do not count. Raises InputError naming file, line, value and expectation.
+    """
+    path = Path(path)
+    table, lines = _read_table(path)
+    rows: dict[str, CaptureRow] = {}
+    seen: dict[str, int] = {}
+    for line, cells in zip(lines, table.to_dict("records")):
+        row = _parse(path, line, {str(key): str(value).strip() for key, value in cells.items()})
+        if row.id in rows:
+            raise InputError(f"line {line}: two captures have the id '{row.id}'", file=path, found=f"lines {seen[row.id]} and {line}", expected="every id once", remedy="rename one")
+        rows[row.id], seen[row.id] = row, line
+    for row in rows.values():
+        if row.group in rows:
+            raise _bad(path, seen[row.id], "group", row.group, "a name that is not the id of a capture (their results would share a folder)")
+    return rows
+
+
+def _read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
+    if not path.is_file():
+        raise InputError("no such table", file=path, expected="a tab-separated table with the columns " + ", ".join(REQUIRED))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8 text", file=path, found=error) from None
+    numbered = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
+    if not numbered:
+        raise InputError("the table is empty", file=path, expected="a first line with the columns " + ", ".join(REQUIRED))
+    header = [name.strip() for name in numbered[0][1].split("\t")]
+    _check_header(path, numbered[0][0], header)
+    for n, line in numbered[1:]:
+        if line.count("\t") != len(header) - 1:
+            raise InputError(f"line {n}: another number of cells than the first line", file=path, found=line.count("\t") + 1, expected=f"{len(header)}, separated by tabs")
+    body = "\n".join(line for _, line in numbered[1:])
+    if not body:
+        return pd.DataFrame(columns=header, dtype=str), []
+    table = pd.read_csv(io.StringIO(body), sep="\t", dtype=str, keep_default_na=False, names=header, quoting=3)
+    return table, [n for n, _ in numbered[1:]]
+
+
+def _check_header(path: Path, line: int, header: list[str]) -> None:
+    allowed = (*REQUIRED, *OPTIONAL)
+    for name in header:
+        if name not in allowed:
+            raise InputError(f"line {line}: unknown column '{name}'", file=path, found=", ".join(header), expected="columns out of " + ", ".join(allowed))
+        if header.count(name) > 1:
+            raise InputError(f"line {line}: the column '{name}' stands twice", file=path, found=", ".join(header))
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise InputError(f"line {line}: no column '{missing[0]}' (cells are separated by tabs)", file=path, found=", ".join(header), expected=", ".join(REQUIRED))
+
+
+def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
+    def cell(name: str) -> str:
+        return cells.get(name, "")
+
+    def place(name: str) -> str:
+        text = cell(name)
+        return text if text in ("", "none") else os.path.abspath(path.parent / text)
+
+    for name in ("id", "group"):
+        if not _NAME.fullmatch(cell(name)) and (cell(name) or name == "id"):
+            raise _bad(path, line, name, cell(name), "letters, digits and . _ - (it becomes a folder's name)")
+    if cell("kind") not in KINDS:
+        raise _bad(path, line, "kind", cell("kind"), " | ".join(KINDS))
+    if not cell("path"):
+        raise _bad(path, line, "path", "", "the dataset's folder, relative to the table's")
+    if cell("model") not in (*MODELS, ""):
+        raise _bad(path, line, "model", cell("model"), " | ".join(MODELS))
+    first, last, stride = _parse_frames(path, line, cell("frames"))
+    return CaptureRow(
+        id=cell("id"), kind=cell("kind"), path=Path(place("path")), model=cell("model") or "head",
+        calibration=_optional_path(place("calibration")), plates=place("plates"), timestamps=_optional_path(place("timestamps")),
+        sequences=_names(cell("sequences")), first=first, last=last, stride=stride, size=_parse_size(path, line, cell("size")),
+        val_cameras=_names(cell("val_cameras")), test_sequences=_names(cell("test_sequences")), color=place("color"), group=cell("group"),
+    )  # fmt: skip
+
+
+def _parse_frames(path: Path, line: int, text: str) -> tuple[int | None, int | None, int | None]:
+    if not text:
+        return None, None, None
+    match = _FRAMES.fullmatch(text)
+    first, last, stride = (int(part) if part else None for part in match.groups()) if match else (0, -1, 0)
+    if stride == 0 or (last is not None and last < (first or 0)):
+        raise _bad(path, line, "frames", text, "first:last:stride, last included, such as 0:65:1, 10:: or ::3")
+    return first, last, stride
+
+
+def _parse_size(path: Path, line: int, text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or min(map(int, match.groups())) < 16:
+        raise _bad(path, line, "size", text, "widthxheight in pixels, such as 512x512, at least 16x16")
+    return int(match[1]), int(match[2])
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _optional_path(text: str) -> Path | None:
+    return Path(text) if text not in ("", "none") else None
+
+
+def _bad(path: Path, line: int, column: str, value: str, expected: str) -> InputError:
+    return InputError(f"line {line}: bad {column}", file=path, found=repr(value), expected=expected)

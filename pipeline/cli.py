@@ -1,0 +1,182 @@
+"""The command line: one verb per thing a user does, and one per stage."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from pipeline.io.errors import InputError
+from pipeline.io.layout import METHOD_STAGES
+from pipeline.versions import STAGES
+
+app = tyro.extras.SubcommandApp()
+Ids = tyro.conf.Positional[tuple[str, ...]]
+Id = tyro.conf.Positional[str]
+
+
+@app.command(name="demo")
+def demo(cores: int | None = None) -> int:
+    """Make a capture nobody filmed, run every stage on it, and name the report to open."""
+    from pipeline.run import Request, run
+
+    return run(Request(ids=("demo",), cores=cores))
+
+
+@app.command(name="run")
+def run_captures(
+    ids: Ids = (),
+    /,
+    all: bool = False,
+    method: str = "rigged",
+    captures: Path | None = None,
+    results: Path | None = None,
+    work: Path | None = None,
+    config: Path | None = None,
+    first: Annotated[str | None, tyro.conf.arg(name="from")] = None,
+    until: str = STAGES[-1],
+    fresh: bool = False,
+    cores: int | None = None,
+    dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False,
+) -> int:
+    """Bring captures up to date: raw videos to report. What is finished is kept, what was interrupted goes on.
+
+    Args:
+        ids: Rows of the captures table.
+        all: Every row of the table.
+        method: The avatar method.
+        captures: The table (default: captures.tsv).
+        results: Where results go (default: results).
+        work: Scratch space that outlives a failure (default: work).
+        config: Settings laid over config.yaml.
+        first: Begin anew with this stage; what comes before must be there.
+        until: The last stage to run.
+        fresh: Run every stage anew.
+        cores: Cores to use (default: all).
+        dry_run: Only show what would run.
+    """
+    from pipeline.run import Request, run
+
+    return run(Request(ids, all, method, captures, results, work, config, first, until, fresh, cores, dry_run))
+
+
+@app.command(name="render")
+def render(
+    id: Id,
+    cameras: Path,
+    out: Path,
+    method: str = "rigged",
+    frames: str = "all",
+    alpha: bool = False,
+    results: Path = Path("results"),
+) -> int:
+    """Render a trained avatar from any cameras at the capture's tracked frames.
+
+    Args:
+        id: The capture.
+        cameras: Cameras in the cameras.json form; pinhole, `dist` is ignored.
+        out: Folder for <camera>/<sequence>_<frame>.png, RGB over white.
+        method: The avatar method.
+        frames: 'all', or frame ids separated by commas.
+        alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
+        results: Where results lie.
+    """
+    from pipeline.io.layout import Layout
+    from pipeline.stages.render_cameras import render_cameras
+
+    render_cameras(Layout(results / id, Path("work") / id, method), cameras, out, frames, alpha)
+    return 0
+
+
+@app.command(name="unzip")
+def unzip(folder: tyro.conf.Positional[Path], out: Path | None = None, jobs: int = 8) -> int:
+    """Extract a folder of dataset archives in parallel; what is complete is skipped.
+
+    Args:
+        folder: Where the .zip files lie.
+        out: Where the contents go (default: beside the archives).
+        jobs: Archives at once.
+    """
+    from pipeline.stages.unzip import unzip_folder
+
+    unzip_folder(folder, out or folder, jobs)
+    return 0
+
+
+@app.command(name="doctor")
+def doctor() -> int:
+    """Say what this machine can do, and what to do about what is missing."""
+    from pipeline.show.doctor import print_doctor
+
+    return print_doctor()
+
+
+@app.command(name="test")
+def test(arguments: tyro.conf.Positional[tuple[str, ...]] = (), /) -> int:
+    """Run the project's own tests (further words go to pytest; put -- before options)."""
+    import pytest
+
+    from pipeline.run import ROOT
+
+    return int(pytest.main([f"--rootdir={ROOT}", *(arguments or [str(ROOT / "tests")])]))
+
+
+def _add_stage_verb(stage: str) -> None:
+    def verb(
+        id: Id,
+        captures: Path | None = None,
+        results: Path | None = None,
+        work: Path | None = None,
+        method: str = "rigged",
+        threads: int = 2,
+        settings: str = "",
+        key: str = "",
+        outputs: tuple[Path, ...] = (),
+    ) -> int:
+        from pipeline.captures import read_captures
+        from pipeline.io.layout import Layout
+        from pipeline.plan import stage_key
+        from pipeline.run import Request, load_config
+        from pipeline.stages.runner import execute
+
+        config = load_config(Request((id,), False, method, captures, results, work))
+        table = read_captures(Path(config.captures))
+        if id not in table:
+            raise InputError(f"no capture '{id}' in the table", file=config.captures, remedy="add a row, or correct the id")
+        layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
+        chosen = json.loads(settings) if settings else config.settings(stage)
+        execute(stage, table[id], layout, list(outputs), chosen, key or stage_key(stage, table[id], config), threads)
+        return 0
+
+    verb.__doc__ = f"""The stage '{stage}' alone{", of one method" if stage in METHOD_STAGES else ""}; `run` is what calls it.
+
+    Args:
+        id: A row of the captures table.
+        captures: The table (default: captures.tsv).
+        results: Where results go (default: results).
+        work: Scratch space (default: work).
+        method: The avatar method.
+        threads: Cores to use.
+        settings: The stage's settings as JSON (default: those of config.yaml).
+        key: What the results depend on, kept in the manifest (default: computed).
+        outputs: Files and folders that the stage must have written.
+    """
+    app.command(verb, name=stage if stage != "render" else "render-stage")
+
+
+for _stage in STAGES:
+    _add_stage_verb(_stage)
+
+
+def main() -> None:
+    """Entry point of `python -m pipeline`; user errors end in a few lines and exit code 1, never in a traceback."""
+    try:
+        sys.exit(app.cli(prog="c2a", description="Multi-view captures of people in, animatable Gaussian-splat avatars out."))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

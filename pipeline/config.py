@@ -1,0 +1,72 @@
+"""config.yaml: its schema, and errors that name the bad key, its value and what is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.avatars.settings import InitSettings
+from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
+from pipeline.io.errors import InputError
+from pipeline.show.settings import EvaluateSettings, RenderSettings, ReportSettings
+from pipeline.synthetic.settings import SynthesiseSettings
+from pipeline.track.settings import FitSettings
+from pipeline.training.settings import TrainSettings
+from pipeline.vision.settings import KeypointsSettings, MatteSettings
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything in config.yaml; one field per stage holds that stage's settings."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    captures: str = "captures.tsv"
+    results: str = "results"
+    work: str = "work"
+    ids: str = "all"
+    method: str = "rigged"
+    until: str = "report"
+    threads: int = 8
+    synthesise: SynthesiseSettings = field(default_factory=SynthesiseSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    frames: FramesSettings = field(default_factory=FramesSettings)
+    sample: SampleSettings = field(default_factory=SampleSettings)
+    matte: MatteSettings = field(default_factory=MatteSettings)
+    keypoints: KeypointsSettings = field(default_factory=KeypointsSettings)
+    fit: FitSettings = field(default_factory=FitSettings)
+    init: InitSettings = field(default_factory=InitSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    render: RenderSettings = field(default_factory=RenderSettings)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+
+    def settings(self, stage: str) -> dict[str, Any]:
+        """One stage's settings as plain JSON values."""
+        return asdict(getattr(self, stage))
+
+
+def parse_config(values: dict[str, Any], *, file: str | Path = "config.yaml") -> Config:
+    """Check a configuration read from YAML. Raises InputError naming the key, its value and what is allowed."""
+    return _validate(Config, values, file)
+
+
+def parse_settings(stage: str, values: dict[str, Any]) -> Any:
+    """Settings of one stage from plain JSON values."""
+    return _validate(Config.__dataclass_fields__[stage].default_factory, values, f"settings of {stage}")
+
+
+def _validate(kind: Any, values: Any, file: str | Path) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "unexpected_keyword_argument":
+            section = kind if len(first["loc"]) == 1 else Config.__dataclass_fields__[str(first["loc"][0])].default_factory
+            expected = "one of " + ", ".join(section.__dataclass_fields__)
+            raise InputError(f"unknown key '{key}'", file=file, found=f"{key}: {first['input']!r}", expected=expected, remedy="correct the key, then run again") from None
+        raise InputError(f"bad value of '{key}'", file=file, found=repr(first["input"]), expected=first["msg"], remedy="correct the value, then run again") from None

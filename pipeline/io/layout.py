@@ -1,0 +1,102 @@
+"""Where every file of a capture lies: the contract between stages, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+METHOD_STAGES = ("init", "train", "render", "evaluate", "report")  # what follows `fit` belongs to an avatar method
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one capture (and, for what follows `fit`, one method).
+
+    Args:
+        results: `results/<capture>`, declared outputs.
+        work: `work/<capture>`, scratch that outlives a failure: never a declared output.
+    """
+
+    results: Path
+    work: Path
+    method: str = "rigged"
+
+    @property
+    def capture(self) -> Path:
+        return self.results / "capture.json"
+
+    @property
+    def frames(self) -> Path:
+        return self.results / "frames"
+
+    @property
+    def frames_json(self) -> Path:
+        return self.results / "frames.json"
+
+    @property
+    def sample(self) -> Path:
+        return self.results / "sample.json"
+
+    @property
+    def alpha(self) -> Path:
+        return self.results / "alpha"
+
+    @property
+    def alpha_json(self) -> Path:
+        return self.results / "alpha.json"
+
+    @property
+    def keypoints(self) -> Path:
+        return self.results / "keypoints.npz"
+
+    @property
+    def fit(self) -> Path:
+        return self.results / "fit.npz"
+
+    @property
+    def overlay(self) -> Path:
+        return self.results / "overlay"
+
+    @property
+    def avatar_folder(self) -> Path:
+        return self.results / self.method
+
+    @property
+    def init(self) -> Path:
+        return self.avatar_folder / "init.npz"
+
+    @property
+    def avatar(self) -> Path:
+        return self.avatar_folder / "avatar.npz"
+
+    @property
+    def avatar_ply(self) -> Path:
+        return self.avatar_folder / "avatar.ply"
+
+    @property
+    def train_log(self) -> Path:
+        return self.avatar_folder / "train.csv"
+
+    @property
+    def render(self) -> Path:
+        return self.avatar_folder / "render"
+
+    @property
+    def metrics(self) -> Path:
+        return self.avatar_folder / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        return self.avatar_folder / "report.html"
+
+    def manifest(self, stage: str) -> Path:
+        """`manifests/<stage>.json`; that of a stage which belongs to a method lies in the method's folder."""
+        return (self.avatar_folder if stage in METHOD_STAGES else self.results) / "manifests" / f"{stage}.json"
+
+    def error(self, stage: str) -> Path:
+        """What a failed stage left: stage, message, attempt."""
+        return self.scratch(stage).parent / "errors" / f"{stage}.json"
+
+    def scratch(self, stage: str) -> Path:
+        """Folder for a stage's unfinished work, kept after a failure and removed when the stage is done."""
+        return (self.work / self.method if stage in METHOD_STAGES else self.work) / stage

@@ -1,0 +1,39 @@
+"""Many independent jobs on all cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, TypeVar
+
+from pipeline.io.progress import progress
+
+T = TypeVar("T")
+
+
+def map_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int, label: str) -> list[T]:
+    """Call `function(*job)` for every job in worker processes and return the results in order.
+
+    The first error stops the rest and is raised here. With one worker or one job nothing is spawned.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        return [function(*job) for job in progress(jobs, label)]
+    # forkserver: a plain fork of a process that already runs threads (OpenCV, torch) can hang
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_single_threaded) as pool:
+        futures = {pool.submit(function, *job): index for index, job in enumerate(jobs)}
+        results: dict[int, T] = {}
+        try:
+            for future in progress(as_completed(futures), label, total=len(jobs)):
+                results[futures[future]] = future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [results[index] for index in range(len(jobs))]
+
+
+def _single_threaded() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)  # the processes are the parallelism

@@ -1,0 +1,78 @@
+"""What a run must do: which results are missing, stale or damaged.
+
+Snakemake decides by file times and recorded params. This page adds what it cannot see: each stage's manifest holds a key of
+everything its results depend on, and the sizes of what it wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.captures import CaptureRow
+from pipeline.config import Config
+from pipeline.io.errors import InputError
+from pipeline.io.files import digest
+from pipeline.io.layout import Layout
+from pipeline.versions import AFTER, STAGES, VERSIONS
+
+
+def stages_of(row: CaptureRow, until: str = STAGES[-1]) -> list[str]:
+    """The stages of a capture in order, up to and including `until`; only synthetic captures are synthesised."""
+    if until not in STAGES:
+        raise InputError(f"no stage is called '{until}'", expected="one of " + ", ".join(STAGES))
+    return [stage for stage in STAGES[: STAGES.index(until) + 1] if stage != "synthesise" or row.kind == "synthetic"]
+
+
+def stage_key(stage: str, row: CaptureRow, config: Config) -> str:
+    """A digest of all that a stage's result depends on: its version, its settings, its capture, and the same of every stage before it."""
+    upstream = {name: stage_key(name, row, config) for name in AFTER[stage] if name != "synthesise" or row.kind == "synthetic"}
+    capture = {name: str(value) for name, value in asdict(row).items()} if stage in ("synthesise", "ingest") else row.id
+    return digest([stage, VERSIONS[stage], config.settings(stage), capture, upstream])
+
+
+def stale_stages(row: CaptureRow, layout: Layout, config: Config, stages: Iterable[str]) -> dict[str, str]:
+    """Stages whose results exist and yet must be made again, with the reason: another key, or files that are gone or changed in size."""
+    stale: dict[str, str] = {}
+    for stage in stages:
+        manifest = read_manifest(layout, stage)
+        if manifest is None:
+            continue  # never finished: Snakemake makes what is missing
+        if manifest.get("key") != stage_key(stage, row, config):
+            stale[stage] = "settings, version or capture changed"
+            continue
+        damaged = _damaged(layout, manifest)
+        if damaged:
+            stale[stage] = damaged
+    return stale
+
+
+def unfinished_stages(row: CaptureRow, layout: Layout, config: Config, stages: Iterable[str]) -> list[str]:
+    """Stages without a current, complete result."""
+    stages = list(stages)
+    stale = stale_stages(row, layout, config, stages)
+    return [stage for stage in stages if stage in stale or read_manifest(layout, stage) is None]
+
+
+def read_manifest(layout: Layout, stage: str) -> dict | None:
+    """A stage's manifest, or None where there is none that can be read."""
+    try:
+        return json.loads(layout.manifest(stage).read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
+def _damaged(layout: Layout, manifest: dict) -> str:
+    for name, known in manifest.get("outputs", {}).items():
+        path = layout.results / name
+        if not path.is_file():
+            return f"{path} is gone"
+        if path.stat().st_size != known["size"]:
+            return f"{path} changed in size"
+    for name, size in manifest.get("sources", {}).items():
+        path = Path(name)
+        if not path.is_file() or path.stat().st_size != size:
+            return f"source {path} changed"
+    return ""

@@ -1,0 +1,60 @@
+"""The one way to draw splats."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.splat import cpu, reference
+from pipeline.splat.harmonics import degree_of
+from pipeline.splat.rules import NEAR
+from pipeline.splat.splats import Rendered, Splats, Views
+
+BACKENDS = {"reference": reference.rasterise_view, "cpu": cpu.rasterise_view}
+
+
+def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degree: int | None = None, screen: torch.Tensor | None = None,
+              backend: str | None = None, near: float = NEAR) -> Rendered:  # fmt: skip
+    """Draw splats into every view; differentiable in the splats, the background, R and t (backend "reference": K too).
+
+    Args:
+        splats: N splats, or one set per view when batched.
+        views: B views of W x H pixels.
+        background: anything that broadcasts to [B, H, W, C], such as [C].
+        sh_degree: use SH only up to this degree; None = all coefficients given.
+        screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control.
+        backend: "cpu" (numba, float32) or "reference" (torch, anything); None = "cpu" for float32 on the CPU, else "reference".
+        near: metres, splats nearer than this are left out.
+
+    Returns:
+        Rendered with image [B, H, W, C], alpha [B, H, W], depth [B, H, W], radii [B, N] (no gradient).
+
+    Raises:
+        ValueError: batch sizes differ, an unknown backend, or an SH degree that the splats do not have.
+    """
+    _check(splats, views, sh_degree, screen)
+    backend = backend or _default_backend(splats.means)
+    if backend not in BACKENDS:
+        raise ValueError(f"rasteriser backend {backend!r}; expected one of {sorted(BACKENDS)}")
+    drawn = [
+        BACKENDS[backend](splats.of_view(b), views.K[b], views.R[b], views.t[b], views.width, views.height, sh_degree=sh_degree, near=near,
+                          screen=None if screen is None else screen[b])
+        for b in range(len(views))
+    ]  # fmt: skip
+    sums, alpha, radii = (torch.stack(part) for part in zip(*drawn))
+    image = torch.addcmul(sums[..., :-1], (1 - alpha)[..., None], background.to(sums))
+    return Rendered(image, alpha, sums[..., -1] / alpha.clamp_min(1e-6), radii)
+
+
+def _check(splats: Splats, views: Views, sh_degree: int | None, screen: torch.Tensor | None) -> None:
+    if splats.batched and len(splats.means) != len(views):
+        raise ValueError(f"{len(splats.means)} sets of splats for {len(views)} views")
+    if splats.sh is not None:
+        stored = degree_of(splats.sh.shape[-2])
+        if sh_degree is not None and not 0 <= sh_degree <= stored:
+            raise ValueError(f"sh_degree {sh_degree}; these splats have degree 0 to {stored}")
+    if screen is not None and tuple(screen.shape) != (len(views), len(splats), 2):
+        raise ValueError(f"screen has shape {tuple(screen.shape)}; expected {(len(views), len(splats), 2)}")
+
+
+def _default_backend(means: torch.Tensor) -> str:
+    return "cpu" if means.device.type == "cpu" and means.dtype == torch.float32 else "reference"

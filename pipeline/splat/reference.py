@@ -1,0 +1,105 @@
+"""The rasteriser in plain torch: slow, differentiable by autograd in everything, any dtype and device. Every other backend is tested against it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from pipeline.splat.harmonics import view_sh
+from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+from pipeline.splat.splats import Splats
+
+PAIRS_AT_ONCE = 2**22  # splats x pixels held in memory together
+
+
+class Projected(NamedTuple):
+    """Splats on the screen. mean: [N, 2] px; conic: [N, 3] xx, xy, yy of the inverse covariance; depth, opacity, radius: [N]."""
+
+    mean: torch.Tensor
+    conic: torch.Tensor
+    depth: torch.Tensor
+    opacity: torch.Tensor
+    radius: torch.Tensor
+
+
+def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
+    """[..., 3, 3] of quaternions wxyz [..., 4] of any length but zero."""
+    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def frustum_limits(K: torch.Tensor, width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lower and upper bounds [2] of x/z, y/z in the Jacobian; 1.3 tan(fov / 2) on each side when the principal point is central."""
+    size = torch.tensor([width, height], dtype=K.dtype, device=K.device)
+    focal, principal = K.detach().diagonal()[:2], K.detach()[:2, 2]
+    margin = FRUSTUM_MARGIN * 0.5 * size
+    return (-principal - margin) / focal, (size - principal + margin) / focal
+
+
+def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, near: float, screen: torch.Tensor | None) -> Projected:
+    """EWA projection (Zwicker et al. 2001, eq. 26 to 31): covariance J R S R^T J^T + low-pass, J the projection's derivative at the mean."""
+    points = splats.means @ R.T + t
+    depth = points[:, 2]
+    in_front = depth > near
+    z = torch.where(in_front, depth, torch.ones_like(depth))
+    slope = points[:, :2] / z[:, None]
+    focal = K.diagonal()[:2]
+    mean = slope * focal + K[:2, 2]
+    mean = mean if screen is None else mean + screen
+    low, high = frustum_limits(K, width, height)
+    derivative = torch.cat([torch.diag_embed((focal / z[:, None])), (-focal * slope.clamp(low, high) / z[:, None])[..., None]], dim=-1)
+    half = derivative @ R @ (rotation_matrices(splats.quats) * splats.log_scales.exp()[:, None, :])
+    p, q = half[:, 0], half[:, 1]
+    xx, xy, yy = (p * p).sum(-1), (p * q).sum(-1), (q * q).sum(-1)
+    # Lagrange's identity in place of xx yy - xy^2, which cancels for thin splats
+    determinant = torch.linalg.cross(p, q).square().sum(-1) + LOW_PASS * (xx + yy) + LOW_PASS**2
+    conic = torch.stack([yy + LOW_PASS, -xy, xx + LOW_PASS], dim=-1) / determinant[:, None]
+    opacity = splats.opacities.sigmoid()
+    with torch.no_grad():
+        extent = torch.stack([xx + LOW_PASS, yy + LOW_PASS], dim=-1).mul(2 * (opacity / MIN_ALPHA).log().clamp_min(0)[:, None]).sqrt()
+        size = torch.tensor([width, height], dtype=K.dtype, device=K.device)
+        seen = in_front & (opacity >= MIN_ALPHA) & ((mean + extent > 0) & (mean - extent < size)).all(-1) & extent.isfinite().all(-1)
+        radius = extent.amax(-1) * seen
+    return Projected(mean, conic, depth, opacity, radius)
+
+
+def splat_alphas(projected: Projected, pixels: torch.Tensor) -> torch.Tensor:
+    """Alpha [N, P] of each splat on pixel centres [P, 2], before anything is left out for being faint or hidden."""
+    delta = projected.mean[:, None] - pixels
+    xx, xy, yy = (projected.conic[:, i, None] for i in range(3))
+    power = 0.5 * (xx * delta[..., 0] ** 2 + yy * delta[..., 1] ** 2) + xy * delta[..., 0] * delta[..., 1]
+    return (projected.opacity[:, None] * torch.exp(-power.clamp_min(0))).clamp_max(MAX_ALPHA)
+
+
+def composite(projected: Projected, colours: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Front-to-back compositing of splats sorted by depth: weighted sums of colours [P, C] and transmittance [P] (Kerbl et al. 2023, eq. 2, 3)."""
+    alpha = splat_alphas(projected, pixels)
+    alpha = torch.where(alpha >= MIN_ALPHA, alpha, 0)
+    before = torch.cat([torch.ones_like(alpha[:1]), (1 - alpha).cumprod(0)])
+    drawn = before[:-1] > MIN_TRANSMITTANCE
+    weights = torch.where(drawn, alpha * before[:-1], 0)
+    transmittance = torch.where(drawn, 1 - alpha, 1).prod(0)
+    return weights.T @ colours, transmittance
+
+
+def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, *, sh_degree: int | None, near: float,
+                   screen: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+    """One view of unbatched splats: sums [H, W, C + 1] of colours and depth, alpha [H, W], radii [N]; K [3, 3], R [3, 3], t [3], screen [N, 2]."""
+    projected = project(splats, K, R, t, width, height, near, screen)
+    colours = splats.features if splats.sh is None else view_sh(splats.means, splats.sh, -R.T @ t, sh_degree)
+    colours = torch.cat([colours, projected.depth[:, None]], dim=1)
+    visible = projected.radius.nonzero()[:, 0]
+    order = visible[projected.depth.detach()[visible].argsort(stable=True)]
+    ordered, colours = Projected(*(x[order] for x in projected)), colours[order]
+    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    pixels = (torch.stack([xs, ys], dim=-1).reshape(-1, 2).to(K) + 0.5).split(max(1, PAIRS_AT_ONCE // max(1, len(order))))
+    parts = [composite(ordered, colours, part) for part in pixels]
+    sums = torch.cat([part[0] for part in parts]).reshape(height, width, -1)
+    alpha = 1 - torch.cat([part[1] for part in parts]).reshape(height, width)
+    return sums, alpha, projected.radius

@@ -1,0 +1,13 @@
+"""The numbers every rasteriser backend obeys; a picture must not depend on which backend drew it.
+
+Gaussian splatting after Kerbl et al. 2023 (3D Gaussian Splatting, section 4 and appendix), with the projection of Zwicker et al. 2001 (EWA splatting).
+"""
+
+from __future__ import annotations
+
+LOW_PASS = 0.3  # px^2 added to both diagonal entries of the screen covariance
+MAX_ALPHA = 0.999  # an opaque splat still lets this much less than everything through, so that 1 / (1 - alpha) stays finite
+MIN_ALPHA = 1.0 / 255.0  # fainter contributions to a pixel are left out, their gradient too
+MIN_TRANSMITTANCE = 1e-4  # a splat is drawn on a pixel while the transmittance in front of it is above this
+NEAR = 0.01  # m, splats whose centre is nearer to the camera plane (or behind it) are left out
+FRUSTUM_MARGIN = 0.3  # in the projection's Jacobian x/z and y/z are clamped to the picture widened by this times half its size

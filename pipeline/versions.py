@@ -1,0 +1,27 @@
+"""A version number per stage, raised whenever its results change: old results then count as stale and are made again.
+
+Light to import: the Snakefile loads it.
+"""
+
+from __future__ import annotations
+
+# In the order of the path; `after` names the stages whose outputs a stage reads.
+VERSIONS = {"synthesise": 1, "ingest": 1, "frames": 1, "sample": 1, "matte": 1, "keypoints": 1, "fit": 1, "init": 1, "train": 1, "render": 1, "evaluate": 1, "report": 1}
+
+AFTER = {
+    "synthesise": (),
+    "ingest": ("synthesise",),
+    "frames": ("ingest",),
+    "sample": ("ingest", "frames"),
+    "matte": ("frames", "sample"),
+    "keypoints": ("frames", "sample", "matte"),
+    "fit": ("frames", "sample", "matte", "keypoints"),
+    "init": ("frames", "sample", "matte", "fit"),
+    "train": ("frames", "sample", "matte", "fit", "init"),
+    "render": ("ingest", "frames", "sample", "matte", "train"),
+    "evaluate": ("ingest", "frames", "sample", "matte", "render"),
+    "report": ("ingest", "frames", "sample", "matte", "keypoints", "fit", "init", "train", "render", "evaluate"),
+}
+
+METHODS = ("rigged",)
+STAGES = tuple(VERSIONS)
