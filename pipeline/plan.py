@@ -7,6 +7,7 @@ everything its results depend on, and the sizes of what it wrote.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,8 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import digest
 from pipeline.io.layout import Layout
 from pipeline.versions import AFTER, STAGES, VERSIONS
+
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 def stages_of(row: CaptureRow, until: str = STAGES[-1]) -> list[str]:
@@ -29,7 +32,7 @@ def stages_of(row: CaptureRow, until: str = STAGES[-1]) -> list[str]:
 def stage_key(stage: str, row: CaptureRow, config: Config) -> str:
     """A digest of all that a stage's result depends on: its version, its settings, its capture, and the same of every stage before it."""
     upstream = {name: stage_key(name, row, config) for name in AFTER[stage] if name != "synthesise" or row.kind == "synthetic"}
-    capture = {name: str(value) for name, value in asdict(row).items()} if stage in ("synthesise", "ingest") else row.id
+    capture = {name: _portable(value) for name, value in asdict(row).items()} if stage in ("synthesise", "ingest") else row.id
     return digest([stage, VERSIONS[stage], config.settings(stage), capture, upstream])
 
 
@@ -54,6 +57,11 @@ def unfinished_stages(row: CaptureRow, layout: Layout, config: Config, stages: I
     stages = list(stages)
     stale = stale_stages(row, layout, config, stages)
     return [stage for stage in stages if stage in stale or read_manifest(layout, stage) is None]
+
+
+def _portable(value: object) -> str:
+    """A table cell as text; paths inside the checkout relative to it, so that a checkout may move without a rerun."""
+    return os.path.relpath(value, _ROOT) if isinstance(value, Path) and value.is_relative_to(_ROOT) else str(value)
 
 
 def read_manifest(layout: Layout, stage: str) -> dict | None:

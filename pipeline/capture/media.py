@@ -69,7 +69,11 @@ def inspect(path: Path) -> Media:
 
 
 def read_frames(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index, RGB uint8 [H, W, 3]) of the wanted frames in ascending order."""
+    """Yield (index, RGB uint8 [H, W, 3]) of the wanted frames in ascending order.
+
+    Videos are decoded by FFmpeg through PyAV: an ffmpeg process with a raw pipe was measured and is no faster (1080x1920 H.264: 6.9 against 6.7
+    ms a frame), and either is a small part of a frame's cost beside resampling and PNG.
+    """
     if path.is_file():
         yield from video.decode(path, indices)
         return

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,22 @@ def move_file(source: str | Path, target: str | Path) -> None:
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
     Path(source).unlink()
+
+
+def publish_folder(files: Iterable[str | Path], folder: str | Path) -> None:
+    """Make `folder` hold exactly these finished files: they are moved into a new folder, which then takes the old one's place."""
+    folder = Path(folder)
+    fresh = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{folder.name}")
+    try:
+        fresh.mkdir(parents=True)
+        for file in files:
+            move_file(file, fresh / Path(file).name)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(fresh, folder)
+        _fsync(folder.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _fsync(path: Path) -> None:

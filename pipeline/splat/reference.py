@@ -53,7 +53,7 @@ def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, w
     mean = slope * focal + K[:2, 2]
     mean = mean if screen is None else mean + screen
     low, high = frustum_limits(K, width, height)
-    derivative = torch.cat([torch.diag_embed((focal / z[:, None])), (-focal * slope.clamp(low, high) / z[:, None])[..., None]], dim=-1)
+    derivative = torch.cat([torch.diag_embed(focal / z[:, None]), (-focal * slope.clamp(low, high) / z[:, None])[..., None]], dim=-1)
     half = derivative @ R @ (rotation_matrices(splats.quats) * splats.log_scales.exp()[:, None, :])
     p, q = half[:, 0], half[:, 1]
     xx, xy, yy = (p * p).sum(-1), (p * q).sum(-1), (q * q).sum(-1)

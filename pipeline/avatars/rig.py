@@ -1,0 +1,128 @@
+"""The fitted parametric mesh as something training can correct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.body.model import ParametricModel, load_model
+from pipeline.io.arrays import load_npz
+from pipeline.mesh.topology import uniform_laplacian
+
+TABLES = ("pose", "expression", "translation")
+FIT_ARRAYS: dict[str, tuple[int | None, ...]] = {
+    "model": (),
+    "frames": (None,),
+    "identity": (None,),
+    "offsets": (None, 3),
+    "scale": (),
+    "pose": (None, None, 3),
+    "expression": (None, None),
+    "translation": (None, 3),
+}
+
+
+class Rig(nn.Module):
+    """A parametric model with one person's shape and one motion.
+
+    The shape (identity) stays as tracked; vertex offsets are shared by all frames; pose, expression and translation are rows of per-frame
+    tables. A table row becomes a leaf of the graph only while its frame is posed, so that no other row ever has a gradient.
+
+    Attributes:
+        frames: ids of the frames. offsets: [V, 3] metres, at rest. pose: [F, J, 3] radians. expression: [F, E]. translation: [F, 3] metres.
+    """
+
+    def __init__(self, model: ParametricModel, fit: Mapping[str, np.ndarray]):
+        """Args: fit: the arrays of fit.npz (see FIT_ARRAYS)."""
+        super().__init__()
+        self.model_name = str(fit["model"])
+        self.person = _with_shape(model, _tensor(fit["identity"]))
+        self.frames = tuple(str(name) for name in fit["frames"])
+        self.scale = float(fit["scale"])
+        self.register_buffer("identity", _tensor(fit["identity"]))
+        self.register_buffer("tracked_offsets", _tensor(fit["offsets"]))
+        self.offsets = nn.Parameter(self.tracked_offsets.clone())
+        for name in TABLES:
+            self.register_buffer(name, _tensor(fit[name]))
+            self.register_buffer(f"tracked_{name}", _tensor(fit[name]))
+        self.register_buffer("laplacian", _sparse(uniform_laplacian(model.faces.cpu().numpy(), model.vertex_count)))
+        self._rows: dict[str, Tensor] = {}
+        self._frame = 0
+
+    @staticmethod
+    def from_fit(path: str | Path, *, remedy: str = "") -> Rig:
+        """The rig of a fit.npz. Raises InputError where the file is not one."""
+        fit = load_npz(path, FIT_ARRAYS, remedy=remedy)
+        return Rig(load_model(str(fit["model"])), fit)
+
+    @property
+    def faces(self) -> Tensor:
+        """int64 [F, 3]."""
+        return self.person.faces
+
+    def vertices(self, frame: int) -> Tensor:
+        """World vertices [V, 3], metres, at an instant; differentiable in the offsets and in the rows of that frame (see `rows`)."""
+        self._frame = frame
+        self._rows = {name: getattr(self, name)[frame].clone().requires_grad_(torch.is_grad_enabled()) for name in TABLES}
+        rows = {name: row[None] for name, row in self._rows.items()}
+        return self.person.pose_vertices(self.identity[:0], scale=self.scale, offsets=self.offsets, **rows).vertices[0]
+
+    def to(self, device: torch.device | str) -> Rig:  # type: ignore[override]  (only ever moved, never cast)
+        """Move everything to a device."""
+        self.person = self.person.to(device)
+        return super().to(device)
+
+    def rows(self) -> dict[str, Tensor]:
+        """The leaves of the frame posed last."""
+        return self._rows
+
+    def tables(self) -> dict[str, Tensor]:
+        """Per-frame tables by name."""
+        return {name: getattr(self, name) for name in TABLES}
+
+    def roughness(self) -> Tensor:
+        """Mean squared Laplacian of the change of the offsets, square millimetres, []."""
+        return (torch.sparse.mm(self.laplacian, self.offsets - self.tracked_offsets) * 1000).square().sum(1).mean()
+
+    def deviation(self) -> Tensor:
+        """How far the rows of the frame posed last are from the tracked ones: mean squares of radians x 10, expression weights and centimetres, summed, []."""
+        units = {"pose": 10.0, "expression": 1.0, "translation": 100.0}
+        return sum((units[name] * (row - getattr(self, f"tracked_{name}")[self._frame])).square().mean() for name, row in self._rows.items())
+
+    def state(self) -> dict[str, Any]:
+        """What training changes."""
+        return {"offsets": self.offsets.detach(), **self.tables()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Inverse of `state`."""
+        with torch.no_grad():
+            for name in ("offsets", *TABLES):
+                getattr(self, name).copy_(state[name])
+
+    def export(self) -> dict[str, np.ndarray]:
+        """The rig as the arrays of a fit.npz."""
+        arrays = {name: getattr(self, name).detach().cpu().numpy() for name in ("identity", "offsets", *TABLES)}
+        return {"model": np.array(self.model_name), "frames": np.array(self.frames), "scale": np.float32(self.scale), **arrays}
+
+
+def _with_shape(model: ParametricModel, identity: Tensor) -> ParametricModel:
+    """The model whose mean is this one person, so that posing does not add up the identity basis each time."""
+    rest = model.zeros(1)["expression"]
+    shape, joints = model.shape_vertices(identity, rest)[0], model.shape_joints(identity, rest)[0]
+    return replace(model, template=shape, rest_joints=joints, identity_basis=model.identity_basis[:0], identity_joints=model.identity_joints[:0])
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(array, np.float32))
+
+
+def _sparse(matrix) -> Tensor:  # noqa: ANN001  (a scipy matrix)
+    matrix = matrix.tocsr()
+    parts = (torch.from_numpy(np.asarray(x, np.int64)) for x in (matrix.indptr, matrix.indices))
+    return torch.sparse_csr_tensor(*parts, torch.from_numpy(matrix.data.astype(np.float32)), size=matrix.shape)

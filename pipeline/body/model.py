@@ -1,0 +1,198 @@
+"""A parametric person: linear shape and expression, joints regressed from the shaped vertices, linear blend skinning.
+
+v_shaped = template + identity . identity_basis + expression . expression_basis + offsets
+joints   = joint_regressor @ v_shaped
+posed    = linear blend skinning of v_shaped with axis-angle rotations about the joints (SMPL: Loper et al. 2015, eq. 2 to 4, without pose correctives)
+world    = scale * posed + translation
+
+Axes of the embedded models (anny_head, anny_body): metres, z up, the person looks along -y, the person's left is +x (names ending in .L / Left).
+`anny_head` has its origin at the head joint of the mean person, `anny_body` at the root (pelvis) joint. Rest pose: A-pose, arms about 45 degrees
+down, elbows slightly bent forward. Rotations are in these axes for every joint; nothing in a fit may rely on them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from pipeline.body import store
+from pipeline.body.landmarks import LandmarkTable
+from pipeline.body.skinning import linear_blend_skinning, posed_joints
+
+DATA = Path(__file__).parent / "data"
+
+
+class Posed(NamedTuple):
+    """vertices [B,V,3] and joints [B,J,3] in the world, metres; rotations [B,J,3,3] of the joints relative to the rest pose."""
+
+    vertices: torch.Tensor
+    joints: torch.Tensor
+    rotations: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ParametricModel:
+    """One parametric person; tensors are float32 on one device.
+
+    Attributes:
+        template [V,3] m, faces [F,3] int64, identity_basis [I,V,3] (coefficients have unit variance over people), expression_basis [E,V,3]
+        (coefficients 0 to 1), joint_names and parents [J] (-1 = root, which comes first; parents precede children), joint_regressor sparse [J,V],
+        lbs_weights [V,J], uv [U,2] with v upwards and uv_faces [F,3], regions name -> bool [V] (numpy), landmarks name -> LandmarkTable,
+        vertex_ids [V] index of each vertex in the whole model (differs from 0..V-1 in a `subset`), facts: where it comes from and how exact it is.
+        rest_joints [J,3], identity_joints [I,J,3], expression_joints [E,J,3]: the regressor applied to template and bases once and for all.
+    """
+
+    name: str
+    template: torch.Tensor
+    faces: torch.Tensor
+    identity_basis: torch.Tensor
+    expression_basis: torch.Tensor
+    expression_names: tuple[str, ...]
+    joint_names: tuple[str, ...]
+    parents: tuple[int, ...]
+    joint_regressor: torch.Tensor
+    lbs_weights: torch.Tensor
+    uv: torch.Tensor
+    uv_faces: torch.Tensor
+    regions: dict[str, np.ndarray]
+    landmarks: dict[str, LandmarkTable]
+    vertex_ids: torch.Tensor
+    rest_joints: torch.Tensor
+    identity_joints: torch.Tensor
+    expression_joints: torch.Tensor
+    facts: dict[str, Any]
+
+    @property
+    def vertex_count(self) -> int:
+        """V."""
+        return len(self.template)
+
+    def shape_vertices(self, identity: torch.Tensor, expression: torch.Tensor, offsets: torch.Tensor | None = None) -> torch.Tensor:
+        """Rest-pose vertices [B,V,3], metres, of identity [I], expression [B,E] and offsets [V,3]."""
+        person = self.template + torch.tensordot(identity, self.identity_basis, dims=1)
+        if offsets is not None:
+            person = person + offsets
+        return person + (expression @ self.expression_basis.flatten(1)).unflatten(1, person.shape)
+
+    def shape_joints(self, identity: torch.Tensor, expression: torch.Tensor, offsets: torch.Tensor | None = None) -> torch.Tensor:
+        """Rest-pose joints [B,J,3], metres: `joint_regressor @ shape_vertices(...)`, without making the vertices. In a `subset` offsets move no joint."""
+        person = self.rest_joints + torch.tensordot(identity, self.identity_joints, dims=1)
+        if offsets is not None:
+            person = person + torch.sparse.mm(self.joint_regressor, offsets)
+        return person + (expression @ self.expression_joints.flatten(1)).unflatten(1, person.shape)
+
+    def pose_vertices(
+        self,
+        identity: torch.Tensor,
+        expression: torch.Tensor,
+        pose: torch.Tensor,
+        translation: torch.Tensor,
+        scale: torch.Tensor | float = 1.0,
+        offsets: torch.Tensor | None = None,
+    ) -> Posed:
+        """The person in B frames, differentiable in every argument.
+
+        identity [I], expression [B,E], pose [B,J,3] axis-angle in model axes (radians; joint 0 turns everything about its rest position),
+        translation [B,3] metres, scale [] or float, offsets [V,3] metres in the rest pose.
+        """
+        shaped = self.shape_vertices(identity, expression, offsets)
+        joints = self.shape_joints(identity, expression, offsets)
+        rotations, positions = posed_joints(pose, joints, self.parents)
+        vertices = linear_blend_skinning(shaped, self.lbs_weights, rotations, positions - (rotations * joints[..., None, :]).sum(-1))
+        move = translation[:, None]
+        return Posed(scale * vertices + move, scale * positions + move, rotations)
+
+    def landmark_points(self, vertices: torch.Tensor, name: str) -> torch.Tensor:
+        """Landmarks [...,L,3] of the table `name` on vertices [...,V,3]; rows that are not valid mean nothing."""
+        return self.landmarks[name].points(vertices)
+
+    def zeros(self, frames: int) -> dict[str, torch.Tensor]:
+        """The neutral parameters of `frames` frames by argument name of `pose_vertices`."""
+        device = self.template.device
+        return {
+            "identity": torch.zeros(len(self.identity_basis), device=device),
+            "expression": torch.zeros(frames, len(self.expression_basis), device=device),
+            "pose": torch.zeros(frames, len(self.parents), 3, device=device),
+            "translation": torch.zeros(frames, 3, device=device),
+        }
+
+    def to(self, device: torch.device | str) -> ParametricModel:
+        """The same model on another device."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if isinstance(getattr(self, f.name), torch.Tensor)}
+        return replace(self, **moved, landmarks={name: table.to(device) for name, table in self.landmarks.items()})
+
+    def subset(self, vertex_ids: torch.Tensor | np.ndarray) -> ParametricModel:
+        """A light model of some vertices [V'] (unique), e.g. those a fit looks at. Joints stay where the whole model has them, whatever the subset;
+        only offsets no longer move them. Faces that lose a vertex and landmarks that lose one are gone (the latter: not valid)."""
+        ids = torch.as_tensor(vertex_ids, device=self.template.device)
+        new_index = torch.full((self.vertex_count,), -1, dtype=torch.int64, device=ids.device)
+        new_index[ids] = torch.arange(len(ids), device=ids.device)
+        faces = new_index[self.faces]
+        whole = (faces >= 0).all(dim=1)
+        shape = (len(self.parents), len(ids))
+        return replace(
+            self,
+            template=self.template[ids],
+            faces=faces[whole],
+            identity_basis=self.identity_basis[:, ids].contiguous(),
+            expression_basis=self.expression_basis[:, ids].contiguous(),
+            joint_regressor=torch.sparse_coo_tensor(torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0), shape, check_invariants=True).coalesce().to(ids.device),
+            lbs_weights=self.lbs_weights[ids],
+            uv_faces=self.uv_faces[whole],
+            regions={name: mask[ids.cpu().numpy()] for name, mask in self.regions.items()},
+            landmarks={name: table.renumbered(new_index) for name, table in self.landmarks.items()},
+            vertex_ids=self.vertex_ids[ids],
+        )
+
+
+def load_model(name_or_path: str | Path) -> ParametricModel:
+    """An embedded model by name ("anny_head", "anny_body") or any baked npz by path, on the CPU. Raises InputError for a missing or damaged file."""
+    path = Path(name_or_path)
+    if not path.suffix:
+        path = DATA / f"{name_or_path}.npz"
+    a = store.read_arrays(path)
+    vertex_count, joint_count = len(a["template"]), len(a["parents"])
+    template = torch.from_numpy(a["template"].astype(np.float32))
+    identity = torch.from_numpy(a["identity_basis"] * a["identity_step"].astype(np.float32))
+    expression = torch.from_numpy(a["expression_basis"] * a["expression_step"].astype(np.float32))
+    indices = torch.from_numpy(np.stack([a["regressor_joints"], a["regressor_vertices"]]).astype(np.int64))
+    weights = torch.from_numpy(a["regressor_weights"].astype(np.float32))
+    regressor = torch.sparse_coo_tensor(indices, weights, (joint_count, vertex_count), check_invariants=True).coalesce()
+    return ParametricModel(
+        name=path.stem,
+        template=template,
+        faces=torch.from_numpy(a["faces"].astype(np.int64)),
+        identity_basis=identity,
+        expression_basis=expression,
+        expression_names=tuple(a["expression_names"].tolist()),
+        joint_names=tuple(a["joint_names"].tolist()),
+        parents=tuple(a["parents"].tolist()),
+        joint_regressor=regressor,
+        lbs_weights=torch.from_numpy(store.unpack_lbs(a["lbs_joints"], a["lbs_weights"], joint_count)),
+        uv=torch.from_numpy(a["uv"].astype(np.float32)),
+        uv_faces=torch.from_numpy(a["uv_faces"].astype(np.int64)),
+        regions=store.unpack_regions(a["region_names"], a["regions"], vertex_count),
+        landmarks=_landmarks(a),
+        vertex_ids=torch.arange(vertex_count),
+        rest_joints=torch.sparse.mm(regressor, template),
+        identity_joints=_regress(regressor, identity),
+        expression_joints=_regress(regressor, expression),
+        facts=json.loads(str(a["facts"])),
+    )
+
+
+def _regress(regressor: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+    """The regressor on every component of a basis: [N,V,3] -> [N,J,3]."""
+    count, vertices, _ = basis.shape
+    return torch.sparse.mm(regressor, basis.permute(1, 0, 2).reshape(vertices, -1)).unflatten(1, (count, 3)).permute(1, 0, 2).contiguous()
+
+
+def _landmarks(arrays: dict[str, np.ndarray]) -> dict[str, LandmarkTable]:
+    names = [key.split(".")[1] for key in arrays if key.startswith("landmarks.") and key.endswith(".valid")]
+    kinds = (("vertices", np.int64), ("weights", np.float32), ("valid", bool), ("spread_mm", np.float32))
+    return {name: LandmarkTable(*(torch.from_numpy(arrays[f"landmarks.{name}.{part}"].astype(kind)) for part, kind in kinds)) for name in names}

@@ -1,0 +1,103 @@
+"""The one file format of every parametric person: a compressed npz of at most a few megabytes, whatever model it was baked from.
+
+Arrays (V vertices, F faces, J joints, I identity and E expression components, K weights per vertex, L landmarks, N vertices per landmark):
+
+    template [V,3] f4 m, faces [F,3] i4, uv [U,2] f4 (v upwards), uv_faces [F,3] i4
+    identity_basis [I,V,3] i2, expression_basis [E,V,3] i2       times identity_step, expression_step (m)
+    joint_names, expression_names: text;  parents [J] i4 (-1 = root)
+    regressor_joints, regressor_vertices [M] i4, regressor_weights [M] f4        joints = weighted sums of shaped vertices
+    lbs_joints [V,K] u1, lbs_weights [V,K] u2 (sum 65535)
+    region_names: text, regions [R, ceil(V/8)] u1 (bits)
+    landmarks.NAME.vertices [L,N] i4, .weights [L,N] f4, .valid [L] bool, .spread_mm [L] f4
+    facts: JSON text: source, licence, rest pose, measured errors
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.io.arrays import load_npz, save_npz
+
+FINEST_STEP = 5e-6
+"""Metres per count of a quantised basis: 200 components then add up to 0.02 mm of rounding."""
+
+_EXPECTED = {
+    "template": (None, 3),
+    "faces": (None, 3),
+    "uv": (None, 2),
+    "uv_faces": (None, 3),
+    "identity_basis": (None, None, 3),
+    "expression_basis": (None, None, 3),
+    "identity_step": (),
+    "expression_step": (),
+    "joint_names": (None,),
+    "expression_names": (None,),
+    "parents": (None,),
+    "regressor_joints": (None,),
+    "regressor_vertices": (None,),
+    "regressor_weights": (None,),
+    "lbs_joints": (None, None),
+    "lbs_weights": (None, None),
+    "region_names": (None,),
+    "regions": (None, None),
+    "facts": (),
+}
+
+
+def quantise_basis(basis: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """[N,V,3] metres -> int16 counts and the step in metres."""
+    step = np.float32(max(FINEST_STEP, float(np.abs(basis).max(initial=0.0)) / 32767))
+    return np.round(basis / step).astype(np.int16), step
+
+
+def pack_lbs(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Dense skinning weights [V,J] (rows sum to 1) -> joints [V,K] uint8 and weights [V,K] uint16 whose rows sum to 65535, strongest first."""
+    count = int((weights > 1e-5).sum(axis=1).max())
+    joints = np.argsort(-weights, axis=1, kind="stable")[:, :count]
+    kept = np.take_along_axis(weights, joints, axis=1)
+    counts = np.round(kept / kept.sum(axis=1, keepdims=True) * 65535).astype(np.int64)
+    counts[:, 0] += 65535 - counts.sum(axis=1)
+    joints[counts == 0] = 0
+    return joints.astype(np.uint8), counts.astype(np.uint16)
+
+
+def unpack_lbs(joints: np.ndarray, counts: np.ndarray, joint_count: int) -> np.ndarray:
+    """Inverse of `pack_lbs`: dense [V,J] float32."""
+    weights = np.zeros((len(joints), joint_count), np.float64)
+    np.add.at(weights, (np.arange(len(joints))[:, None], joints.astype(np.int64)), counts / 65535.0)
+    return weights.astype(np.float32)
+
+
+def pack_regions(regions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Named [V] bool masks as arrays of the file."""
+    return {"region_names": np.array(list(regions)), "regions": np.packbits(np.stack(list(regions.values())), axis=1)}
+
+
+def unpack_regions(names: np.ndarray, bits: np.ndarray, vertex_count: int) -> dict[str, np.ndarray]:
+    """Inverse of `pack_regions`."""
+    masks = np.unpackbits(bits, axis=1, count=vertex_count).astype(bool)
+    return {str(name): mask for name, mask in zip(names, masks)}
+
+
+def pack_landmarks(name: str, vertices: np.ndarray, weights: np.ndarray, valid: np.ndarray, spread_mm: np.ndarray) -> dict[str, np.ndarray]:
+    """One landmark table as arrays of the file; vertices, weights [L,N], valid [L], spread_mm [L]."""
+    key = f"landmarks.{name}."
+    return {
+        key + "vertices": vertices.astype(np.int32),
+        key + "weights": weights.astype(np.float32),
+        key + "valid": valid.astype(bool),
+        key + "spread_mm": spread_mm.astype(np.float32),
+    }
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a model file, checked for presence and rank. Raises InputError naming the file and the array."""
+    return load_npz(path, _EXPECTED, remedy="bake the model again: docs/body.md says how")
+
+
+def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], facts: dict) -> None:
+    """Write a model file; `facts` go in as JSON."""
+    save_npz(path, {**arrays, "facts": np.array(json.dumps(facts, sort_keys=True))})

@@ -1,0 +1,98 @@
+"""Calibration files: the `cameras.json` form, and a door to the foreign ones."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.capture import foreign
+from pipeline.capture.camera import Camera
+from pipeline.io.errors import InputError
+from pipeline.io.files import read_json, write_json
+
+CONVENTION = "OpenCV: x_cam = R x_world + t, x right, y down, z forward; K in pixels, pixel centres at +0.5; dist = k1 k2 p1 p2 (k3); metres"
+
+
+def read_calibration(path: str | Path) -> tuple[Camera, ...]:
+    """Cameras of a calibration file, checked.
+
+    Forms: `.json` our `cameras.json`; `.toml` Pose2Sim or Caliscope; `.yml`, `.yaml`, `.xml` or a folder: OpenCV (`foreign.opencv_cameras`).
+    K is taken as it stands in every form. Width and height are 0 where a form does not know them (OpenCV yaml without a size).
+
+    Raises:
+        InputError: the file is missing, of no known form, or a camera is impossible; names the camera and the value.
+    """
+    path = Path(path)
+    if path.is_dir() or path.suffix.lower() in (".yml", ".yaml", ".xml"):
+        cameras = foreign.opencv_cameras(path)
+    elif path.suffix.lower() == ".toml":
+        table = _read_toml(path)
+        cameras = foreign.caliscope_cameras(path, table) if "cameras" in table else foreign.pose2sim_cameras(path, table)
+    else:
+        cameras = _from_cameras_json(path, read_json(path))
+    if not cameras:
+        raise InputError("describes no camera", file=path)
+    names = [camera.name for camera in cameras]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two cameras are named '{name}'", file=path, found=", ".join(names), expected="every name once")
+    return tuple(check_camera(camera, path) for camera in cameras)
+
+
+def write_calibration(path: str | Path, cameras: Iterable[Camera], **facts: Any) -> None:
+    """Write the `cameras.json` form; `facts` (JSON) stand beside the cameras."""
+    write_json(path, {"convention": CONVENTION, **facts, "cameras": [camera.to_json() for camera in cameras]})
+
+
+def check_camera(camera: Camera, path: str | Path) -> Camera:
+    """The camera itself, with 0, 4 or 5 distortion terms. Raises InputError where it is no possible camera."""
+
+    def bad(what: str, found: object, expected: object) -> InputError:
+        return InputError(f"camera '{camera.name}': {what}", file=path, found=found, expected=expected)
+
+    if not camera.name or "/" in camera.name or camera.name.startswith("."):
+        raise bad("bad name", repr(camera.name), "a name that can be a file's")
+    for what, array, shape in (("K", camera.K, (3, 3)), ("R", camera.R, (3, 3)), ("t", camera.t, (3,)), ("dist", np.array(camera.dist, float), (len(camera.dist),))):
+        if array.shape != shape or not np.isfinite(array).all():
+            raise bad(f"{what} has another shape or is not finite", array.tolist(), f"{' x '.join(map(str, shape))} finite numbers")
+    K, R = camera.K, camera.R
+    if not (K[0, 0] > 0 and K[1, 1] > 0 and np.allclose(K[2], [0, 0, 1]) and abs(K[1, 0]) < 1e-9):
+        raise bad("K is no intrinsic matrix in pixels", K.tolist(), "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with positive fx, fy")
+    if not np.allclose(R @ R.T, np.eye(3), atol=1e-4) or np.linalg.det(R) < 0:
+        raise bad("R is no rotation", f"det {np.linalg.det(R):.4f}, |R Rt - 1| up to {np.abs(R @ R.T - np.eye(3)).max():.2g}", "an orthonormal matrix with determinant +1")
+    if len(camera.dist) > 5 and not any(camera.dist[5:]):
+        camera = replace(camera, dist=camera.dist[:5])
+    if len(camera.dist) not in (0, 4, 5):
+        raise bad("other distortion terms than we know", list(camera.dist), "0, 4 or 5 terms: k1 k2 p1 p2 (k3)")
+    return camera
+
+
+def _from_cameras_json(path: Path, record: Any) -> list[Camera]:
+    if not isinstance(record, dict) or not isinstance(record.get("cameras"), list):
+        raise InputError("is not in the cameras.json form", file=path, expected='{"convention": "OpenCV ...", "cameras": [{"name", "width", "height", "K", "dist", "R", "t"}]}')
+    if "opencv" not in str(record.get("convention", "")).lower():
+        raise InputError("the convention is not OpenCV's", file=path, found=repr(record.get("convention")), expected=f'"convention": "{CONVENTION}"')
+    cameras = []
+    for index, entry in enumerate(record["cameras"]):
+        try:
+            camera = Camera.from_json(entry)
+            cameras.append(replace(camera, t=camera.t.reshape(-1), dist=tuple(float(term) for term in np.ravel(camera.dist))))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"camera number {index + 1} is incomplete", file=path, found=repr(error), expected="name, width, height, K, dist, R, t") from None
+        if min(camera.width, camera.height) < 1:
+            raise InputError(f"camera '{camera.name}': bad size", file=path, found=f"{camera.width}x{camera.height}", expected="positive width and height")
+    return cameras
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError("no such calibration", file=path)
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError("not valid toml", file=path, found=error) from None

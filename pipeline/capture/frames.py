@@ -1,0 +1,75 @@
+"""Raw footage to packed, processed frames: which frames, which cameras, one zip per camera."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from pipeline.capture.camera import Camera
+from pipeline.capture.media import read_frames
+from pipeline.capture.processed import Frame, frame_id
+from pipeline.capture.record import Capture
+from pipeline.capture.settings import FramesSettings
+from pipeline.capture.warp import Window, frame_window, make_warp, window_camera
+from pipeline.io.errors import InputError
+from pipeline.io.packed import packed_writer, read_image
+
+
+def choose_frames(capture: Capture, first: int | None, last: int | None, stride: int | None, max_rate: float) -> tuple[Frame, ...]:
+    """Frames of all sequences, sorted by name and time; `last` is included. Without a stride the rate is brought down to `max_rate`.
+
+    Raises InputError where no frame is left.
+    """
+    stride = stride or max(1, math.ceil(capture.fps / max_rate - 1e-3))
+    frames = []
+    for sequence in sorted(capture.sequences):
+        count = capture.sequences[sequence]["frames"]
+        stop = count if last is None else min(count, last + 1)
+        frames += [Frame(frame_id(sequence, n), sequence, n, capture.time(sequence, n)) for n in range(first or 0, stop, stride)]
+    if not frames:
+        lengths = ", ".join(f"{name} {facts['frames']}" for name, facts in capture.sequences.items())
+        raise InputError("no frame is left", found=f"frames from {first or 0}, sequences of {lengths} frames", expected="a first frame inside of a sequence", remedy="correct the column 'frames' of captures.tsv")
+    return tuple(frames)
+
+
+def processed_cameras(capture: Capture, settings: FramesSettings, size: tuple[int, int] | None) -> tuple[tuple[Camera, ...], dict[str, Window]]:
+    """The cameras after undistortion, crop and resize, and the window each one keeps."""
+    cameras, windows = [], {}
+    for camera in capture.cameras:
+        crop = settings.crop.get(camera.name, settings.crop.get("all"))
+        windows[camera.name], output = frame_window(camera, crop, size, settings.longest_side)
+        cameras.append(window_camera(camera, windows[camera.name], output))
+    return tuple(cameras), windows
+
+
+def pack_camera(capture: Capture, raw: Camera, processed: Camera, frames: tuple[Frame, ...], target: Path) -> None:
+    """Write one camera's zip: every frame, the plate (where there is one) and `visible`. A zip that stands already is kept.
+
+    Raises InputError where the footage cannot be read.
+    """
+    if target.is_file():
+        return
+    warp, color = make_warp(raw, processed), capture.color.get(raw.name)
+
+    def finish(image):  # noqa: ANN001, ANN202
+        image = warp.apply(image)
+        if color is None:
+            return image
+        image = color.apply(image)
+        image[warp.visible == 0] = 0
+        return image
+
+    with packed_writer(target) as writer:
+        for sequence in sorted(capture.sequences):
+            wanted: dict[int, list[str]] = {}
+            for frame in frames:
+                if frame.sequence == sequence:
+                    wanted.setdefault(capture.index(sequence, raw.name, frame.frame), []).append(frame.id)
+            for index, image in read_frames(capture.footage(sequence, raw.name), wanted):
+                image = finish(image)
+                for name in wanted[index]:
+                    writer.add(name, image)
+        plate = capture.plates[raw.name]
+        if plate is not None:
+            writer.add("plate", finish(read_image(plate)))
+        writer.add("visible", warp.visible)

@@ -1,0 +1,80 @@
+"""capture.json: what was found out about a capture, for every stage that comes after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.capture.camera import Camera
+from pipeline.capture.color import ColorCalibration
+from pipeline.io.errors import InputError
+from pipeline.io.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Capture:
+    """The content of capture.json.
+
+    Attributes:
+        cameras: as delivered, distortion included. sequences: {name: {"frames", "videos": {camera: {"path", "size", "sha256", "width",
+        "height", "frames", "fps"}}, "sync"}}. plates: {camera: picture or None}. color: corrections, empty where there are none.
+        truth: folder of a synthetic capture's truth. checks: [{"what", "ok", "detail"}].
+    """
+
+    id: str
+    kind: str
+    model: str
+    fps: float
+    cameras: tuple[Camera, ...]
+    sequences: dict[str, dict[str, Any]]
+    plates: dict[str, Path | None]
+    color: dict[str, ColorCalibration]
+    val_cameras: tuple[str, ...]
+    test_sequences: tuple[str, ...]
+    truth: Path | None
+    checks: tuple[dict[str, Any], ...]
+
+    def footage(self, sequence: str, camera: str) -> Path:
+        return Path(self.sequences[sequence]["videos"][camera]["path"])
+
+    def index(self, sequence: str, camera: str, frame: int) -> int:
+        """The frame of `camera`'s footage that belongs to frame `frame` of the first camera."""
+        indices = self.sequences[sequence]["sync"].get("indices")
+        return frame if indices is None else int(indices[camera][frame])
+
+    def time(self, sequence: str, frame: int) -> float:
+        """Seconds from the first frame of the sequence."""
+        times = self.sequences[sequence]["sync"].get("times")
+        return round(frame / self.fps, 6) if times is None else float(times[frame])
+
+    def flagged(self, sequence: str) -> set[int]:
+        """Frames whose cameras are more than half a frame apart."""
+        return set(self.sequences[sequence]["sync"].get("flagged", ()))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id, "kind": self.kind, "model": self.model, "fps": self.fps, "cameras": [camera.to_json() for camera in self.cameras],
+            "sequences": self.sequences, "plates": {name: None if path is None else str(path) for name, path in self.plates.items()},
+            "color": {name: color.to_json() for name, color in self.color.items()}, "val_cameras": list(self.val_cameras),
+            "test_sequences": list(self.test_sequences), "truth": None if self.truth is None else str(self.truth), "checks": list(self.checks),
+        }  # fmt: skip
+
+
+def write_capture(path: Path, capture: Capture) -> None:
+    write_json(path, capture.to_json())
+
+
+def read_capture(path: Path) -> Capture:
+    """Inverse of `write_capture`. Raises InputError where the file is missing or is something else."""
+    remedy = f"./c2a run {path.parent.name} --from ingest"
+    record = read_json(path, remedy=remedy)
+    try:
+        return Capture(
+            record["id"], record["kind"], record["model"], float(record["fps"]), tuple(Camera.from_json(camera) for camera in record["cameras"]),
+            record["sequences"], {name: None if plate is None else Path(plate) for name, plate in record["plates"].items()},
+            {name: ColorCalibration.from_json(color) for name, color in record["color"].items()}, tuple(record["val_cameras"]),
+            tuple(record["test_sequences"]), None if record["truth"] is None else Path(record["truth"]), tuple(record["checks"]),
+        )  # fmt: skip
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError("does not describe a capture", file=path, found=repr(error), remedy=remedy) from None

@@ -1,0 +1,34 @@
+"""Settings of the stages that show what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """Pictures and videos of the trained avatar."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """How renders are compared with the truth."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    lpips_backbone: str = ""  # state dict of torchvision's AlexNet or VGG16 (a file of yours); empty: LPIPS is reported as absent
+    lpips_linear: str = ""  # the linear layers of LPIPS v0.1 for that network, alex.pth or vgg.pth (a file of yours)
+    worst: int = 12  # how many of the worst images to list, 0 to 1000
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """The page a person opens."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    picture_width: int = 300  # widest single picture in the page, pixels, 80 to 2000
+    jpeg_quality: int = 85  # quality of photographs in the page, 1 to 100
+    video_limit_mb: float = 3.0  # videos up to this size are put into the page, megabytes; larger ones are named

@@ -1,0 +1,30 @@
+"""Stage `evaluate`: compares renders with the truth and writes metrics.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.io.arrays import load_npz
+from pipeline.io.files import write_json
+from pipeline.io.layout import Layout
+from pipeline.show.settings import EvaluateSettings
+
+
+def run(settings: EvaluateSettings, layout: Layout, threads: int) -> dict[str, Any]:
+    """Write metrics.json; what its figures mean stands in its `definitions`. Returns facts for the manifest."""
+    from pipeline.show.evaluate import evaluate
+    from pipeline.show.records import stage_seconds
+    from pipeline.show.truth import truth_folder
+
+    metrics = evaluate(layout, settings, threads)
+    seconds = stage_seconds(layout)
+    record = {
+        **{split: metrics.pop(split) for split in ("val", "test", "novel", "train")},
+        "splats": len(load_npz(layout.avatar, {"opacities": (None,)}, remedy=f"./c2a run {layout.results.name} --from train")["opacities"]),
+        "train_seconds": seconds.get("train"),
+        "pipeline_seconds": round(sum(seconds.values()), 3),  # of the stages up to render: this one and the report are not done yet
+        "alpha_source": "truth" if truth_folder(layout) else "matte",
+        **metrics,
+    }
+    write_json(layout.metrics, record)
+    return {name: record[name] for name in ("val", "test", "novel", "alpha_source", "missing")} | {"images": len(record["images"])}

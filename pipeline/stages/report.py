@@ -1,0 +1,18 @@
+"""Stage `report`: one self-contained HTML page on everything that the other stages left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.io.files import write_text
+from pipeline.io.layout import Layout
+from pipeline.show.settings import ReportSettings
+
+
+def run(settings: ReportSettings, layout: Layout) -> dict[str, Any]:
+    """Write report.html; sections whose results are missing say so. Returns facts for the manifest."""
+    from pipeline.show.report import make_report
+
+    text, missing = make_report(layout, settings)
+    write_text(layout.report, text)
+    return {"bytes": len(text.encode()), "missing_sections": missing}

@@ -1,0 +1,84 @@
+"""How a made-up person looks: colours and patterns drawn at random from what people look like."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+SKIN, LIP, BROW, HAIR, IRIS, IRIS_INNER, SHIRT, SHIRT_SECOND, TROUSERS, SHOES = range(10)
+"""Rows of `Look.colours`."""
+
+
+class Look(NamedTuple):
+    """Everything paint depends on beside the place; a plain tuple, so that compiled code takes it as it is.
+
+    colours [10,3] linear reflectance; shift [3] millimetres moves the noise; cut [4] millimetres: collar height, sleeve end |x|, waist height, trouser end height.
+    freckles, stubble, oil, blush, pallor 0..1; hairline, brow_up: shifts in millimetres; brow_thick 1 = average; stripe: period in millimetres, 0 = plain knit.
+    """
+
+    colours: np.ndarray
+    shift: np.ndarray
+    cut: np.ndarray
+    freckles: float
+    stubble: float
+    oil: float
+    blush: float
+    hairline: float
+    brow_up: float
+    brow_thick: float
+    stripe: float
+
+
+# sRGB values; each draw mixes two neighbours
+_SKIN_TONES = ("f3d3bf", "e8bd9f", "d9a582", "c08a64", "9c6a48", "74492f", "53331f")
+_HAIRS = ("17120f", "2a1c14", "4a3222", "6b4a2f", "94703f", "8a3f1d", "77726d")
+_IRISES = ("3d2413", "5b3a1c", "6e5a2e", "5d6f47", "5c7c8e", "7f97a6")
+_SHIRTS = ("2f4f7f", "8c2f39", "3f6b4f", "d8d4c8", "2b2d33", "b0793a", "5d4a78", "3b7f86")
+
+
+def draw_look(rng: np.random.Generator, cut: np.ndarray) -> Look:
+    """A random person's look; `cut` [4] says where on this model the clothes end (see `Look.cut`)."""
+    tone = rng.uniform(0, len(_SKIN_TONES) - 1)
+    skin = _between(_SKIN_TONES, tone)
+    hair = _between(_HAIRS, rng.uniform(0, 2.5) if tone > 3 else rng.uniform(0, len(_HAIRS) - 1))
+    iris = _between(_IRISES, rng.uniform(0, 1.2) if tone > 3 else rng.uniform(0, len(_IRISES) - 1))
+    shirt, second = rng.choice(len(_SHIRTS), 2, replace=False)
+    lip = skin * np.array([0.80, 0.47, 0.46]) + np.array([0.035, 0.0, 0.006])
+    brow = 0.55 * hair + 0.05 * skin
+    colours = np.stack([skin, lip, brow, hair, iris, iris * 1.9 + 0.02, _linear(_SHIRTS[shirt]), _linear(_SHIRTS[second]), _linear("2b3448") * rng.uniform(0.6, 1.6), _linear("35302c")])
+    return Look(
+        colours=colours.astype(np.float32),
+        shift=rng.uniform(0, 64, 3).astype(np.float32),
+        cut=np.asarray(cut, np.float32),
+        freckles=float(max(0.0, rng.uniform(-0.2, 0.9) * (1 - tone / 5))),
+        stubble=float(max(0.0, rng.uniform(-0.7, 0.9))),
+        oil=float(rng.uniform(0.4, 1.0)),
+        blush=float(rng.uniform(0.4, 1.0)),
+        hairline=float(rng.uniform(-6, 7)),
+        brow_up=float(rng.uniform(-1.0, 1.0)),
+        brow_thick=float(rng.uniform(0.8, 1.3)),
+        stripe=float(rng.choice([0.0, 14.0, 22.0])),
+    )
+
+
+def _linear(code: str) -> np.ndarray:
+    """Linear RGB of a hexadecimal sRGB colour."""
+    return to_linear(np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)]) / 255)
+
+
+def _between(codes: tuple[str, ...], position: float) -> np.ndarray:
+    index = min(int(position), len(codes) - 2)
+    share = position - index
+    return _linear(codes[index]) * (1 - share) + _linear(codes[index + 1]) * share
+
+
+def to_linear(value: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB values in 0..1 (IEC 61966-2-1)."""
+    return np.where(value <= 0.04045, value / 12.92, ((np.maximum(value, 0) + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(value: np.ndarray) -> np.ndarray:
+    """sRGB values of linear light, clipped to 0..1 (IEC 61966-2-1)."""
+    value = np.clip(value, 0, 1)
+    return np.where(value <= 0.0031308, value * 12.92, 1.055 * np.maximum(value, 1e-9) ** (1 / 2.4) - 0.055)

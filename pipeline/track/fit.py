@@ -1,0 +1,148 @@
+"""The fit: place, shape, motion, free displacements. One state goes through, each phase says what it reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from pipeline.io.progress import log
+from pipeline.mesh.topology import vertex_normals
+from pipeline.track.contour import Contour, cut_faces, frame_rims
+from pipeline.track.joints import free_joints, precisions
+from pipeline.track.observe import FACE_POINTS, Observations
+from pipeline.track.offsets import fit_offsets
+from pipeline.track.optimise import optimise
+from pipeline.track.rig import Rig, State
+from pipeline.track.settings import FitSettings
+from pipeline.track.start import Landmarks, landmarks_of, start
+from pipeline.track.terms import ContourTerm, LandmarkTerm, Priors, project_with_jacobian
+
+CORRELATION = 3.0
+"""Neighbouring landmarks err together: their variances are taken this much larger than what triangulation shows."""
+BODY_SHIFT_MM = 25.0
+GATES_PX = (20.0, 12.0, 8.0, 6.0)
+EXPRESSION_SPREAD, EXPRESSION_CHANGE, SLIDE_M = 0.4, 0.15, 0.01
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The result: `state` of all frames on `rig`, residual_px [C] median over visible landmarks, reached: what each phase did."""
+
+    rig: Rig
+    state: State
+    residual_px: np.ndarray
+    reached: dict
+
+
+class Fitter:
+    """Holds what all phases need; `run` is the recipe."""
+
+    def __init__(self, model, kind: str, seen: Observations, contours: Callable[[int], list[Contour]], settings: FitSettings):  # noqa: ANN001
+        self.kind, self.seen, self.settings, self.contours = kind, seen, settings, contours
+        self.rig = Rig.of(model, free_joints(model, kind))
+        self.landmarks: Landmarks = landmarks_of(model, self.rig, kind)
+        self.cut = cut_faces(self.rig.faces, len(self.rig.template))
+        self.reached: dict = {}
+
+    def run(self, remedy: str) -> Fitted:
+        """Place every frame, find the person's shape on some frames, the motion on all, then displacements and the motion once more."""
+        state, missing = start(self.rig, self.landmarks, self.seen, self.kind, remedy)
+        if missing:
+            names = [self.seen.frames[f].id for f in missing]
+            log(f"fit: {len(missing)} frames show too few points; their place comes from their neighbours: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
+        self.reached["interpolated"] = [self.seen.frames[f].id for f in missing]
+        everything = np.arange(state.frames)
+        chosen = self._choose(missing)
+        some = self._phase("shape from landmarks", state.select(chosen), chosen, None, shared=True)
+        for gate in GATES_PX[:3] if self.settings.contour_points else ():
+            some = self._phase(f"shape from outlines within {gate:.0f} px", some, chosen, gate, shared=True)
+        state = replace(some, expression=state.expression, rotations=state.rotations, translation=state.translation)
+        state = self._spread(state, some, chosen)
+        gates = GATES_PX[2:] if self.settings.contour_points else (None,)
+        for gate in gates:
+            state = self._phase("motion", state, everything, gate, shared=False)
+        if self.settings.contour_points:
+            for _ in range(self.settings.offset_rounds):
+                state = fit_offsets(self.rig, state, self._outlines(state, everything, GATES_PX[-1]), self.settings.offset_stiffness)
+            if self.settings.offset_rounds:
+                state = self._phase("motion after displacements", state, everything, GATES_PX[-1], shared=False)
+        return Fitted(self.rig, state, self.residuals(state), self.reached)
+
+    def _choose(self, missing: list[int]) -> np.ndarray:
+        good = np.setdiff1d(np.arange(len(self.seen.frames)), missing)
+        return good[np.unique(np.linspace(0, len(good) - 1, min(self.settings.identity_frames, len(good))).round().astype(int))]
+
+    def _spread(self, state: State, some: State, chosen: np.ndarray) -> State:
+        """Start the motion phase from the nearest frame's joint angles and expression, but each frame's own place."""
+        nearest = np.abs(chosen[None] - np.arange(state.frames)[:, None]).argmin(1)
+        rotations = some.rotations[nearest].copy()
+        rotations[:, 0] = state.rotations[:, 0] if self.kind == "body" else rotations[:, 0]
+        moved = replace(state, rotations=rotations, expression=some.expression[nearest], translation=some.translation[nearest])
+        exact = np.isin(np.arange(state.frames), chosen)
+        moved.rotations[exact] = some.rotations
+        return moved
+
+    def _phase(self, name: str, state: State, frames: np.ndarray, gate: float | None, shared: bool) -> State:
+        terms: list = [self._landmark_term(state, frames)]
+        if gate is not None:
+            terms.append(self._outlines(state, frames, gate))
+        state, costs = optimise(self.rig, state, terms, self._priors(frames), self.settings.iterations if gate is None else self.settings.iterations // 4, shared=shared)
+        self.reached.setdefault("phases", []).append({"name": name, "frames": len(frames), "steps": len(costs) - 1, "cost": [round(costs[0], 1), round(costs[-1], 1)]})
+        log(f"fit: {name}: {len(frames)} frames, {len(costs) - 1} steps, cost {costs[0]:.0f} -> {costs[-1]:.0f}")
+        return state
+
+    def _landmark_term(self, state: State, frames: np.ndarray) -> LandmarkTerm:
+        rows = self.landmarks.rows
+        weight = self.seen.weight[frames][:, :, rows] * self.facing(state, frames) / CORRELATION
+        return LandmarkTerm(self.landmarks.points, self.seen.pixels[frames][:, :, rows], weight, self.seen.projections)
+
+    def facing(self, state: State, frames: np.ndarray) -> np.ndarray:
+        """[F', C, L] from 0 (the skin at the landmark is turned away from the camera) to 1; body points count from everywhere."""
+        result = np.ones((len(frames), len(self.seen.cameras), self.landmarks.count))
+        face = self.landmarks.rows < FACE_POINTS
+        centres = np.stack([camera.centre for camera in self.seen.cameras])
+        for number in range(len(frames)):
+            normals, points = self._normals(state, number)
+            view = centres[:, None] - points
+            cosine = (view * normals).sum(-1) / np.linalg.norm(view, axis=-1)
+            result[number][:, face] = np.clip((cosine + 0.05) / 0.35, 0, 1)[:, face]
+        return result
+
+    def _normals(self, state: State, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        vertices = torch.from_numpy(self.rig.vertices(state, frame))
+        normals = vertex_normals(vertices, torch.from_numpy(self.rig.faces)).numpy()
+        points = self.rig.place(self.rig.posed(state, frame), state, frame, self.landmarks.points)
+        return self.landmarks.carry(normals), points
+
+    def _outlines(self, state: State, frames: np.ndarray, gate: float) -> ContourTerm:
+        def one(number: int):  # noqa: ANN202
+            vertices = self.rig.vertices(state, number)
+            return frame_rims(vertices, self.rig.faces, self.cut, list(self.seen.cameras), self.contours(frames[number]), gate)
+
+        return ContourTerm([one(k) for k in range(len(frames))], self.seen.projections, self.settings.contour_sigma_px)
+
+    def _priors(self, frames: np.ndarray) -> Priors:
+        spread, change = precisions(self.rig.names, self.kind)
+        size = self.rig.basis.shape[2] - self.rig.identity_size
+        shift = np.where(self.landmarks.rows < FACE_POINTS, self.settings.landmark_shift_mm, BODY_SHIFT_MM) / 1000
+        smooth = self.settings.smoothness
+        gap = np.zeros(max(len(frames) - 1, 0)) if len(frames) < len(self.seen.frames) else self.seen.gap
+        return Priors(
+            np.ones(self.rig.identity_size), np.repeat(shift**-2.0, 3), spread, np.full(size, EXPRESSION_SPREAD**-2.0), 1.0,
+            smooth * change, smooth * SLIDE_M**-2.0, smooth * EXPRESSION_CHANGE**-2.0, gap,
+        )  # fmt: skip
+
+    def residuals(self, state: State) -> np.ndarray:
+        """[C] median distance in pixels of the landmarks on the skin (without the learned shifts) from the detections that see them."""
+        frames = np.arange(state.frames)
+        visible = (self.facing(state, frames) > 0.7) & (self.seen.weight[:, :, self.landmarks.rows] > 0)
+        error = np.empty(visible.shape)
+        for f in frames:
+            world = self.rig.place(self.rig.posed(state, f), state, f, self.landmarks.points)
+            pixel, _ = project_with_jacobian(self.seen.projections[:, None], world[None])
+            error[f] = np.linalg.norm(self.seen.pixels[f][:, self.landmarks.rows] - pixel, axis=-1)
+        return np.array([np.median(error[:, c][visible[:, c]]) if visible[:, c].any() else np.nan for c in range(visible.shape[1])])

@@ -1,0 +1,64 @@
+"""Which joints are free and how far they may be expected to turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class FreeJoint:
+    """Joints whose name fits `pattern`: standard deviation in degrees of their angle, and of its change from one frame to the next (30 frames a second)."""
+
+    pattern: str
+    spread: float
+    change: float
+
+
+HEAD = (
+    FreeJoint("neck01", 12, 2),
+    FreeJoint("neck02", 8, 2),
+    FreeJoint("neck", 15, 2),
+    FreeJoint("head", 15, 2),
+    FreeJoint("jaw", 2, 2),
+    FreeJoint("eye.?", 12, 8),
+    FreeJoint("*_eye", 12, 8),
+    FreeJoint("clavicle.?", 5, 1),
+    FreeJoint("upperarm01.?", 8, 1),
+)
+BODY = (
+    FreeJoint("upperleg01.?", 35, 5),
+    FreeJoint("lowerleg01.?", 40, 6),
+    FreeJoint("foot.?", 15, 5),
+    FreeJoint("spine0[1-5]", 7, 2),
+    FreeJoint("clavicle.?", 8, 3),
+    FreeJoint("upperarm01.?", 40, 6),
+    FreeJoint("lowerarm01.?", 40, 6),
+    FreeJoint("wrist.?", 12, 5),
+    FreeJoint("neck01", 10, 3),
+    FreeJoint("neck03", 10, 3),
+    FreeJoint("head", 12, 3),
+    FreeJoint("jaw", 2, 2),
+)
+
+
+def free_joints(model, kind: str) -> list[str]:  # noqa: ANN001
+    """Names of the free joints of a model ("head" or "body"); all of them where none has a name we know."""
+    table = HEAD if kind == "head" else BODY
+    known = [name for name in model.joint_names if _find(name, table) is not None]
+    return known or list(model.joint_names)
+
+
+def precisions(names: tuple[str, ...], kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Of each joint of a reduced rig: 1/rad^2 of its angle (0 for the root, the first) and of its change per frame."""
+    table = HEAD if kind == "head" else BODY
+    found = [_find(name, table) or FreeJoint(name, 20, 4) for name in names]
+    spread, change = (np.deg2rad([getattr(joint, key) for joint in found]) ** -2.0 for key in ("spread", "change"))
+    spread[0] = 0.0
+    return spread, change
+
+
+def _find(name: str, table: tuple[FreeJoint, ...]) -> FreeJoint | None:
+    return next((joint for joint in table if fnmatch(name, joint.pattern)), None)

@@ -1,0 +1,142 @@
+"""The one training loop. What is trained is an `Avatar`; what it is compared with are `TrainingPictures`."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.avatars.protocol import Avatar
+from pipeline.io.progress import log
+from pipeline.training import schedules
+from pipeline.training.camera_color import CameraColor
+from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.data import Sampler, TrainingPictures
+from pipeline.training.density import DensityControl
+from pipeline.training.monitor import Monitor
+from pipeline.training.objective import Objective
+from pipeline.training.optimiser import Optimiser
+from pipeline.training.settings import TrainSettings
+
+
+class Interrupted(SystemExit):
+    """Training stopped on a signal, after it wrote a checkpoint; the code says which signal, as shells do."""
+
+
+@dataclass
+class Training:
+    """All that changes from step to step, in one place: what a checkpoint holds."""
+
+    avatar: Avatar
+    color: CameraColor
+    pictures: TrainingPictures
+    settings: TrainSettings
+    step: int = 0
+    seconds: float = 0.0
+    parts: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        parameters = {**self.avatar.parameters_by_name(), "camera_color": self.color.change}
+        self.optimiser = Optimiser(parameters, self.avatar.tables_by_name(), settings.learning_rates())
+        self.sampler = Sampler(len(self.pictures), settings.seed)
+        self.density = DensityControl(self.avatar, settings)
+        self.objective = Objective(settings, self.pictures.device)
+        self.sums = torch.zeros(2, device=self.pictures.device)
+        self.parts = {"sampler": self.sampler, "density": self.density, "objective": self.objective, "optimiser": self.optimiser}
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on exactly."""
+        own = {"avatar": self.avatar.state(), "color": self.color.state_dict(), "step": self.step, "seconds": self.seconds, "sums": self.sums}
+        return own | {name: part.state() for name, part in self.parts.items()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        self.avatar.load(state["avatar"])
+        self.color.load_state_dict(state["color"])
+        self.step, self.seconds, self.sums = state["step"], state["seconds"], state["sums"]
+        for name, parameter in self.avatar.parameters_by_name().items():
+            self.optimiser.adopt(name, parameter)
+        for name, part in self.parts.items():
+            part.load(state[name])
+
+    def advance(self) -> dict[str, torch.Tensor]:
+        """One training step; returns the weighted loss terms."""
+        self.optimiser.set_factor(schedules.learning_rate_factor(self.step, self.settings))
+        cut = self.pictures.get(self.sampler.next())
+        self.pictures.prefetch(self.sampler.upcoming())
+        degree = schedules.sh_degree(self.step, self.settings)
+        terms, screen, radii = self.objective(self.avatar, self.color, cut, self.pictures.views(cut), degree)
+        loss = torch.stack(list(terms.values())).sum()
+        loss.backward()
+        self.density.watch(screen.grad[0], radii, self.pictures.size(cut))
+        self.optimiser.step(cut.frame, self.avatar.tables_by_name(), self.avatar.rows_by_name())
+        self.step += 1
+        self.density.after_step(self.step, self.avatar, self.optimiser)
+        self.sums += torch.stack([loss.detach(), terms["photometric"].detach()])
+        return terms
+
+
+def train(training: Training, folder: Path, boards: Path, key: str) -> dict[str, Any]:
+    """Train to the end, or go on from the newest checkpoint in `folder` whose key is `key`.
+
+    Args:
+        folder: checkpoints and train.csv. boards: TensorBoard's folder.
+        key: digest of settings and inputs.
+
+    Returns:
+        facts: steps, seconds, splats, resumed_at (step or None).
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT arrived; a checkpoint was written.
+    """
+    settings = training.settings
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = load_checkpoint(folder, key, training.pictures.device)
+    if saved:
+        training.load(saved)
+        log(f"train: goes on from step {training.step} of {settings.iterations}")
+    resumed_at = training.step if saved else None
+    monitor = Monitor(folder / "train.csv", boards, training.step, settings.iterations, training.seconds)
+    with _signals() as received:
+        try:
+            _steps(training, monitor, folder, key, received)
+        finally:
+            monitor.close()
+    return {"steps": training.step, "seconds": round(monitor.seconds, 2), "splats": training.avatar.splat_count, "resumed_at": resumed_at}
+
+
+def _steps(training: Training, monitor: Monitor, folder: Path, key: str, received: list[int]) -> None:
+    settings, last_save = training.settings, time.monotonic()
+    while training.step < settings.iterations:
+        training.advance()
+        if training.step % settings.log_every == 0 or training.step == settings.iterations:
+            count = settings.log_every if training.step % settings.log_every == 0 else training.step % settings.log_every
+            loss, photometric = (training.sums / count).tolist()
+            training.sums.zero_()
+            monitor.row(training.step, loss, photometric, training.objective.psnr(), training.avatar.splat_count)
+        due = settings.checkpoint_every and training.step % settings.checkpoint_every == 0
+        if received or due or time.monotonic() - last_save > settings.checkpoint_seconds:
+            training.seconds, last_save = monitor.seconds, time.monotonic()
+            save_checkpoint(folder, training.step, {"key": key, **training.state()})
+        if received and training.step < settings.iterations:
+            log(f"train: interrupted at step {training.step}; the same command goes on from there")
+            raise Interrupted(128 + received[0])
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list that SIGTERM and SIGINT are noted in, so that a step is finished before anything else happens."""
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: received.append(got)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

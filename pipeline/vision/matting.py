@@ -1,0 +1,97 @@
+"""Mattings behind one interface, and what chooses among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from pipeline.io.errors import InputError
+from pipeline.io.files import read_json, write_json
+from pipeline.io.packed import PackedImages, packed_writer
+from pipeline.vision.plate_matting import Matte, matte_with_plate
+from pipeline.vision.settings import MatteSettings
+
+
+class Matting(Protocol):
+    """Separates a subject from its surroundings; `name` is the backend's."""
+
+    name: str
+
+    def matte(self, image: np.ndarray, plate: np.ndarray | None, visible: np.ndarray | None = None) -> Matte:
+        """Foreground colour and alpha of one picture.
+
+        Args:
+            image, plate: uint8 [H, W, 3] RGB; plate is the empty scene of the same camera, or None.
+            visible: uint8 [H, W], 0 where there is no picture (padding); None: it is picture everywhere.
+        """
+        ...
+
+
+class PlateMatting:
+    """Difference to the clean plate (see `plate_matting`)."""
+
+    name = "plate"
+
+    def __init__(self, subject_only: bool):
+        self.subject_only = subject_only
+
+    def matte(self, image: np.ndarray, plate: np.ndarray | None, visible: np.ndarray | None = None) -> Matte:
+        if plate is None:
+            raise ValueError("plate matting needs a plate")
+        return matte_with_plate(image, plate, visible, subject=self.subject_only)
+
+
+def choose_matting(settings: MatteSettings, plate: np.ndarray | None, camera: str) -> Matting:
+    """The matting that the settings and the camera call for.
+
+    Raises:
+        InputError: the backend needs a plate and the camera has none, or its checkpoint is missing or unreadable.
+    """
+    if plate is None and settings.backend in ("plate", "bgm2"):
+        raise InputError(
+            f"camera {camera} has no clean plate, which matting with '{settings.backend}' needs", found=f"matte.backend: {settings.backend}",
+            expected="a plate, or the backend auto or selfie", remedy="give the column 'plates' in captures.tsv, or set matte.backend: auto in config.yaml",
+        )  # fmt: skip
+    if settings.backend == "bgm2":
+        from pipeline.vision.bgm2_matting import BackgroundMatting
+
+        return BackgroundMatting(settings)
+    if settings.backend == "selfie" or plate is None:
+        from pipeline.vision.selfie_matting import SelfieMatting
+
+        return SelfieMatting(settings.subject_only)
+    return PlateMatting(settings.subject_only)
+
+
+def matte_camera(settings: MatteSettings, frames: Path, names: Sequence[str], output: Path) -> dict[str, Any]:
+    """Matte one camera's packed frames into a packed zip of RGBA pictures, unless that was done before an interruption.
+
+    Returns:
+        facts: backend, mean_alpha, empty (frames in which nothing was found), and with a plate gain [3] and noise (medians over the frames).
+    """
+    cv2.setNumThreads(1)  # cameras are the parallelism
+    facts_file = output.with_suffix(".json")
+    if output.is_file() and facts_file.is_file():
+        return read_json(facts_file)
+    images = PackedImages(frames)
+    plate = images.read("plate") if "plate" in images else None
+    visible = images.read("visible") if "visible" in images else None
+    matting = choose_matting(settings, plate, frames.stem)
+    coverage, gains, noise = [], [], []
+    with packed_writer(output) as writer:
+        for name in names:
+            matte = matting.matte(images.read(name), plate, visible)
+            writer.add(name, matte.rgba)
+            coverage.append(float(matte.rgba[..., 3].mean()) / 255)
+            if matte.gain is not None:
+                gains.append(matte.gain)
+                noise.append(matte.sigma)
+    facts: dict[str, Any] = {"backend": matting.name, "mean_alpha": round(float(np.mean(coverage)), 5), "empty": coverage.count(0.0)}
+    if gains:
+        facts |= {"gain": [round(float(g), 4) for g in np.median(gains, axis=0)], "noise": round(float(np.median(noise)), 2)}
+    write_json(facts_file, facts)
+    return facts

@@ -1,0 +1,127 @@
+"""Alpha and foreground colour from a picture and the clean plate of the same camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.vision.background import Background, compare_to_plate
+from pipeline.vision.components import fill_holes, subject_only
+from pipeline.vision.guided_filter import channel_sum, guided_filter
+
+SURE, POSSIBLE = 4.0, 2.0  # distance from the plate, in noise units, of certain and of possible foreground
+PROJECTION_ERROR = 0.05  # error of a projected alpha that does not come from noise: the foreground's colour is only known nearby
+
+
+@dataclass(frozen=True)
+class Matte:
+    """rgba [H, W, 4] uint8: foreground colour (not premultiplied) and alpha; gain [3] and sigma as in `background.Background`, where there was a plate."""
+
+    rgba: np.ndarray
+    gain: np.ndarray | None = None
+    sigma: float | None = None
+
+
+def matte_with_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray | None = None, *, subject: bool = True) -> Matte:
+    """Difference to the plate, a trimap from it, alpha by projection, a guided filter.
+
+    Args:
+        image, plate: [H, W, 3] uint8. visible: [H, W], 0 where there is no picture.
+        subject: keep the largest thing and what touches it, rather than everything that differs from the plate.
+    """
+    background = compare_to_plate(image, plate, visible)
+    mask = foreground_mask(background.distance, background.sharp_distance, subject)
+    rgba = np.zeros((*image.shape[:2], 4), np.uint8)
+    if mask.any():
+        band = band_width(image.shape)
+        window = _window(mask, 4 * band + 8)
+        rgba[window] = _matte_window(image[window], background, mask[window], band, window)
+    return Matte(rgba, background.gain, background.sigma)
+
+
+def band_width(shape: tuple[int, ...]) -> int:
+    """Half width in pixels of the zone around the mask's rim in which alpha is estimated."""
+    return max(2, round(max(shape[:2]) / 180))
+
+
+def foreground_mask(distance: np.ndarray, sharp_distance: np.ndarray, subject: bool) -> np.ndarray:
+    """[H, W] bool: what differs from the plate possibly, and somewhere certainly (hysteresis)."""
+    possible = distance > POSSIBLE
+    _, labels = cv2.connectedComponents(possible.astype(np.uint8), connectivity=8)
+    certain = np.zeros(labels.max() + 1, bool)
+    certain[labels[(sharp_distance > SURE) & possible]] = True
+    mask = certain[labels]
+    if subject:
+        mask = subject_only(mask)
+    return fill_holes(mask, distance)
+
+
+def _matte_window(image: np.ndarray, background: Background, mask: np.ndarray, band: int, window: tuple[slice, slice]) -> np.ndarray:
+    picture, plate, noise = image.astype(np.float32), background.plate[window], background.noise[window]
+    sure_front, sure_back = _trimap(mask, background.sharp_distance[window], band)
+    front = spread_colour(picture, sure_front)
+    alpha, variance = _project(picture, front, plate, noise, mask)
+    alpha[sure_front], alpha[sure_back] = 1, 0
+    # the filter steadies what noise has spoilt and would blur the hair that the projection resolves
+    doubt = variance / (variance + PROJECTION_ERROR**2)
+    alpha += doubt * (guided_filter(picture / 255, alpha) - alpha)
+    alpha[sure_front], alpha[sure_back] = 1, 0
+    alpha = np.clip(alpha, 0, 1)
+    colour = foreground_colour(picture, plate, front, alpha, noise)
+    return np.concatenate([colour.round(), (alpha * 255).round()[..., None]], axis=-1).astype(np.uint8)
+
+
+def _window(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """The mask's bounding box, grown: everything outside of it is background."""
+    return tuple(slice(max(int(i[0]) - margin, 0), int(i[-1]) + margin + 1) for i in (np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))))
+
+
+def _trimap(mask: np.ndarray, sharp_distance: np.ndarray, band: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sure foreground and sure background [H, W] bool; the rest is unknown."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
+    solid = mask & (sharp_distance > POSSIBLE)
+    # specks where the subject has the plate's colour, far from its rim, are no gaps
+    deep = cv2.erode(mask.astype(np.uint8), disc, iterations=4, borderValue=1) > 0
+    inner = cv2.erode((solid | deep).astype(np.uint8), disc, borderValue=1) > 0
+    if not inner.any():
+        inner = mask & (sharp_distance >= np.median(sharp_distance[mask]))
+    outer = cv2.dilate(mask.astype(np.uint8), disc) > 0
+    return inner, ~outer
+
+
+def spread_colour(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Colours [H, W, 3]: the picture's own where `known`, elsewhere the mean colour around the nearest known pixel."""
+    weight = cv2.blur(known.astype(np.float32), (3, 3))
+    mean = cv2.blur(picture * known[..., None], (3, 3)) / np.maximum(weight, 1e-6)[..., None]
+    _, labels = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    source = np.zeros(labels.max() + 1, np.int64)
+    source[labels[known]] = np.flatnonzero(known)
+    spread = mean.reshape(-1, 3)[source[labels]]
+    spread[known] = picture[known]
+    return spread
+
+
+def _project(picture: np.ndarray, front: np.ndarray, plate: np.ndarray, noise: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha [H, W] and its variance from noise, as the place of the colour on the line from plate to foreground, a = <C-B, F-B> / |F-B|^2.
+
+    Where the two are alike the line is short and noise decides: there the mask is believed, as far as the noise demands.
+    """
+    line = front - plate
+    length2 = channel_sum(line**2)
+    alpha = channel_sum((picture - plate) * line) / np.maximum(length2, 1e-3)
+    trust = length2 / (length2 + 25 * noise**2)
+    rim = cv2.blur(mask.astype(np.float32), (3, 3))
+    return trust * np.clip(alpha, 0, 1) + (1 - trust) * rim, noise**2 / np.maximum(length2, 1e-3)
+
+
+def foreground_colour(picture: np.ndarray, plate: np.ndarray, front: np.ndarray, alpha: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Foreground F [H, W, 3] of C = a F + (1 - a) B, held to the spread colour where alpha is too small to say.
+
+    The least squares solution with a normal prior around the spread colour: F = F0 + a / (a^2 + s^2 / 20^2) (C - a F0 - (1 - a) B).
+    """
+    a = alpha[..., None]
+    error = picture - a * front - (1 - a) * plate
+    solved = front + a / (a**2 + (noise[..., None] / 20) ** 2) * error
+    return np.clip(np.where(a >= 1, picture, solved), 0, 255)

@@ -1,0 +1,89 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.captures import read_captures
+from pipeline.config import Config, parse_config, parse_settings
+from pipeline.io.errors import InputError
+from pipeline.io.files import write_json
+from pipeline.io.layout import Layout
+from pipeline.plan import stage_key, stages_of, stale_stages, unfinished_stages
+from pipeline.versions import AFTER, STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def row(tmp_path):
+    (tmp_path / "captures.tsv").write_text("id\tkind\tpath\na\tsynthetic\traw\n")
+    return read_captures(tmp_path / "captures.tsv")["a"]
+
+
+def _finish(layout, row, config, stages):
+    for stage in stages:
+        output = layout.results / f"{stage}.out"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(stage)
+        write_json(layout.manifest(stage), {"key": stage_key(stage, row, config), "outputs": {output.name: {"size": len(stage)}}})
+
+
+def test_the_shipped_configuration_is_the_default_one_and_names_every_key():
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert parse_config(values) == Config()
+    for stage in STAGES:
+        assert set(values.get(stage) or {}) == {field.name for field in dataclasses.fields(getattr(Config(), stage))}, stage
+
+
+def test_a_bad_key_is_named_with_what_is_allowed():
+    with pytest.raises(InputError, match="unknown key 'train.iteratoins'") as error:
+        parse_config({"train": {"iteratoins": 5}})
+    assert "iterations" in str(error.value)
+
+
+def test_a_bad_value_is_named():
+    with pytest.raises(InputError, match="train.iterations") as error:
+        parse_config({"train": {"iterations": "many"}})
+    assert "many" in str(error.value)
+
+
+def test_settings_survive_the_way_through_a_command_line():
+    for stage in STAGES:
+        assert parse_settings(stage, json.loads(json.dumps(Config().settings(stage)))) == getattr(Config(), stage)
+
+
+def test_stages_stand_after_what_they_read():
+    for stage, before in AFTER.items():
+        assert all(STAGES.index(name) < STAGES.index(stage) for name in before)
+
+
+def test_a_changed_setting_makes_its_stage_and_what_follows_stale_and_nothing_before(row, tmp_path):
+    layout, config = Layout(tmp_path / "r", tmp_path / "w"), Config()
+    _finish(layout, row, config, STAGES)
+    assert stale_stages(row, layout, config, STAGES) == {}
+    changed = dataclasses.replace(config, train=dataclasses.replace(config.train, iterations=config.train.iterations + 1))
+    assert list(stale_stages(row, layout, changed, STAGES)) == ["train", "render", "evaluate", "report"]
+
+
+def test_a_lost_or_cut_output_makes_its_stage_stale(row, tmp_path):
+    layout, config = Layout(tmp_path / "r", tmp_path / "w"), Config()
+    _finish(layout, row, config, STAGES)
+    (layout.results / "frames.out").unlink()
+    (layout.results / "fit.out").write_text("f")
+    assert set(stale_stages(row, layout, config, STAGES)) == {"frames", "fit"}
+
+
+def test_what_has_no_manifest_is_unfinished(row, tmp_path):
+    layout, config = Layout(tmp_path / "r", tmp_path / "w"), Config()
+    _finish(layout, row, config, STAGES)
+    layout.manifest("train").unlink()
+    assert unfinished_stages(row, layout, config, STAGES) == ["train"]
+
+
+def test_only_synthetic_captures_are_synthesised(row):
+    assert stages_of(row, "frames") == ["synthesise", "ingest", "frames"]
+    assert stages_of(dataclasses.replace(row, kind="rig"), "frames") == ["ingest", "frames"]
+    with pytest.raises(InputError, match="no stage"):
+        stages_of(row, "nothing")
