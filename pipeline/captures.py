@@ -61,7 +61,13 @@ def read_captures(path: str | Path) -> dict[str, CaptureRow]:
     for line, cells in zip(lines, table.to_dict("records")):
         row = _parse(path, line, {str(key): str(value).strip() for key, value in cells.items()})
         if row.id in rows:
-            raise InputError(f"line {line}: two captures have the id '{row.id}'", file=path, found=f"lines {seen[row.id]} and {line}", expected="every id once", remedy="rename one")
+            raise InputError(
+                f"line {line}: two captures have the id '{row.id}'",
+                file=path,
+                found=f"lines {seen[row.id]} and {line}",
+                expected="every id once",
+                remedy="rename one",
+            )
         rows[row.id], seen[row.id] = row, line
     for row in rows.values():
         if row.group in rows:
@@ -83,7 +89,9 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
     _check_header(path, numbered[0][0], header)
     for n, line in numbered[1:]:
         if line.count("\t") != len(header) - 1:
-            raise InputError(f"line {n}: another number of cells than the first line", file=path, found=line.count("\t") + 1, expected=f"{len(header)}, separated by tabs")
+            raise InputError(
+                f"line {n}: another number of cells than the first line", file=path, found=line.count("\t") + 1, expected=f"{len(header)}, separated by tabs"
+            )
     body = "\n".join(line for _, line in numbered[1:])
     if not body:
         return pd.DataFrame(columns=header, dtype=str), []
@@ -100,7 +108,9 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
             raise InputError(f"line {line}: the column '{name}' stands twice", file=path, found=", ".join(header))
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        raise InputError(f"line {line}: no column '{missing[0]}' (cells are separated by tabs)", file=path, found=", ".join(header), expected=", ".join(REQUIRED))
+        raise InputError(
+            f"line {line}: no column '{missing[0]}' (cells are separated by tabs)", file=path, found=", ".join(header), expected=", ".join(REQUIRED)
+        )
 
 
 def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
@@ -122,11 +132,23 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         raise _bad(path, line, "model", cell("model"), " | ".join(MODELS))
     first, last, stride = _parse_frames(path, line, cell("frames"))
     return CaptureRow(
-        id=cell("id"), kind=cell("kind"), path=Path(place("path")), model=cell("model") or "head",
-        calibration=_optional_path(place("calibration")), plates=place("plates"), timestamps=_optional_path(place("timestamps")),
-        sequences=_names(cell("sequences")), first=first, last=last, stride=stride, size=_parse_size(path, line, cell("size")),
-        val_cameras=_names(cell("val_cameras")), test_sequences=_names(cell("test_sequences")), color=place("color"), group=cell("group"),
-    )  # fmt: skip
+        id=cell("id"),
+        kind=cell("kind"),
+        path=Path(place("path")),
+        model=cell("model") or "head",
+        calibration=_optional_path(place("calibration")),
+        plates=place("plates"),
+        timestamps=_optional_path(place("timestamps")),
+        sequences=_names(cell("sequences")),
+        first=first,
+        last=last,
+        stride=stride,
+        size=_parse_size(path, line, cell("size")),
+        val_cameras=_names(cell("val_cameras")),
+        test_sequences=_names(cell("test_sequences")),
+        color=place("color"),
+        group=cell("group"),
+    )
 
 
 def _parse_frames(path: Path, line: int, text: str) -> tuple[int | None, int | None, int | None]:

@@ -12,7 +12,6 @@ import math
 import numpy as np
 import torch
 from numba import njit, prange
-from torch import Tensor
 
 _TINY = 1e-20
 

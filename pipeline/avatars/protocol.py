@@ -21,8 +21,8 @@ class Avatar(Protocol):
     frames: tuple[str, ...]
     splat_count: int
 
-    def initialise(self, arrays: Mapping[str, np.ndarray], sh_degree: int) -> None:
-        """Take over what the `init` stage prepared (init.npz), with room for colours of this degree."""
+    def initialise(self, arrays: Mapping[str, np.ndarray], sh_degree: int | None = None) -> None:
+        """Take over what the `init` stage prepared (init.npz), with room for colours of this degree (None: as prepared)."""
 
     def splats(self, frame: int) -> Splats:
         """World-space splats at an instant (index into `frames`); differentiable in all parameters and in the rows of that frame."""
@@ -48,6 +48,9 @@ class Avatar(Protocol):
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of `state`, also where the number of splats differs."""
+
+    def changes(self) -> dict[str, Any]:
+        """Facts for the manifest on what training changed besides the splats (JSON)."""
 
     def export(self) -> dict[str, np.ndarray]:
         """Arrays of avatar.npz, from which `pipeline.avatars.player` makes the avatar again."""

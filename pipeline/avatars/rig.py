@@ -51,7 +51,9 @@ class Rig(nn.Module):
         for name in TABLES:
             self.register_buffer(name, _tensor(fit[name]))
             self.register_buffer(f"tracked_{name}", _tensor(fit[name]))
-        self.register_buffer("laplacian", _sparse(uniform_laplacian(model.faces.cpu().numpy(), model.vertex_count)))
+        laplacian = uniform_laplacian(model.faces.cpu().numpy(), model.vertex_count)
+        self.register_buffer("stiffness", _sparse(laplacian.T @ laplacian))
+        self.register_buffer("joint_regressor", model.joint_regressor.to_dense())
         self._rows: dict[str, Tensor] = {}
         self._frame = 0
 
@@ -71,7 +73,10 @@ class Rig(nn.Module):
         self._frame = frame
         self._rows = {name: getattr(self, name)[frame].clone().requires_grad_(torch.is_grad_enabled()) for name in TABLES}
         rows = {name: row[None] for name, row in self._rows.items()}
-        return self.person.pose_vertices(self.identity[:0], scale=self.scale, offsets=self.offsets, **rows).vertices[0]
+        # the same as giving `offsets` to pose_vertices, but the few joints are regressed with a dense matrix: derivatives of sparse products are slow
+        joints = self.person.rest_joints + self.joint_regressor @ self.offsets
+        person = replace(self.person, template=self.person.template + self.offsets, rest_joints=joints)
+        return person.pose_vertices(self.identity[:0], scale=self.scale, **rows).vertices[0]
 
     def to(self, device: torch.device | str) -> Rig:  # type: ignore[override]  (only ever moved, never cast)
         """Move everything to a device."""
@@ -88,7 +93,7 @@ class Rig(nn.Module):
 
     def roughness(self) -> Tensor:
         """Mean squared Laplacian of the change of the offsets, square millimetres, []."""
-        return (torch.sparse.mm(self.laplacian, self.offsets - self.tracked_offsets) * 1000).square().sum(1).mean()
+        return 1e6 / len(self.offsets) * _Quadratic.apply(self.offsets - self.tracked_offsets, self.stiffness)
 
     def deviation(self) -> Tensor:
         """How far the rows of the frame posed last are from the tracked ones: mean squares of radians x 10, expression weights and centimetres, summed, []."""
@@ -105,10 +110,30 @@ class Rig(nn.Module):
             for name in ("offsets", *TABLES):
                 getattr(self, name).copy_(state[name])
 
+    def changes(self) -> dict[str, Any]:
+        """Root mean squares of what training changed: offsets_mm, pose_degrees, expression, translation_mm (the last three over all rows)."""
+        units = {"offsets": ("offsets_mm", 1000.0), "pose": ("pose_degrees", 57.29578), "expression": ("expression", 1.0), "translation": ("translation_mm", 1000.0)}
+        moved = {name: (getattr(self, name) - getattr(self, f"tracked_{name}")).detach() for name in units}
+        return {key: round(factor * float(moved[name].norm(dim=-1).square().mean().sqrt()), 4) for name, (key, factor) in units.items()}
+
     def export(self) -> dict[str, np.ndarray]:
         """The rig as the arrays of a fit.npz."""
         arrays = {name: getattr(self, name).detach().cpu().numpy() for name in ("identity", "offsets", *TABLES)}
         return {"model": np.array(self.model_name), "frames": np.array(self.frames), "scale": np.float32(self.scale), **arrays}
+
+
+class _Quadratic(torch.autograd.Function):
+    """x^T M x for x [V, 3] and a sparse symmetric M [V, V], summed over the columns; autograd would transpose M each time."""
+
+    @staticmethod
+    def forward(ctx, x, M):  # noqa: ANN001, ANN205
+        product = M @ x
+        ctx.save_for_backward(product)
+        return (x * product).sum()
+
+    @staticmethod
+    def backward(ctx, upstream):  # noqa: ANN001, ANN205
+        return 2 * upstream * ctx.saved_tensors[0], None
 
 
 def _with_shape(model: ParametricModel, identity: Tensor) -> ParametricModel:

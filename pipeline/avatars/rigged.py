@@ -37,15 +37,15 @@ class RiggedAvatar(nn.Module):
     def splat_count(self) -> int:
         return len(self.binding)
 
-    def initialise(self, arrays: Mapping[str, np.ndarray], sh_degree: int) -> None:
-        """Take over `binding` and the arrays named in LOCAL, of init.npz (which has no sh_rest) or avatar.npz; sh_rest gets the shape of `sh_degree`."""
-        binding = torch.from_numpy(arrays["binding"])
-        local = {name: torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in LOCAL if name in arrays}
-        rest = torch.zeros(len(binding), (sh_degree + 1) ** 2 - 1, 3)
-        if "sh_rest" in local:
-            shared = min(rest.shape[1], local["sh_rest"].shape[1])
-            rest[:, :shared] = local["sh_rest"][:, :shared]
-        self.set_splats(binding, local | {"sh_rest": rest})
+    def initialise(self, arrays: Mapping[str, np.ndarray], sh_degree: int | None = None) -> None:
+        """Take over `binding` and the arrays named in LOCAL, of init.npz or avatar.npz; colours get room for `sh_degree` (None: as the arrays have them)."""
+        local = {name: torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in LOCAL}
+        if sh_degree is not None:
+            given = local["sh_rest"]
+            local["sh_rest"] = torch.zeros(len(given), (sh_degree + 1) ** 2 - 1, 3)
+            shared = min(given.shape[1], local["sh_rest"].shape[1])
+            local["sh_rest"][:, :shared] = given[:, :shared]
+        self.set_splats(torch.from_numpy(arrays["binding"]), local)
 
     def set_splats(self, binding: Tensor, local: Mapping[str, Tensor]) -> None:
         """Put other splats in the place of all present ones."""
@@ -96,6 +96,10 @@ class RiggedAvatar(nn.Module):
     def load(self, state: Mapping[str, Any]) -> None:
         self.set_splats(state["binding"], state["local"])
         self.rig.load(state["rig"])
+
+    def changes(self) -> dict[str, Any]:
+        """What training changed in the rig; see `Rig.changes`."""
+        return self.rig.changes()
 
     def export(self) -> dict[str, np.ndarray]:
         """The arrays of the splats (`binding` and LOCAL) and of the rig (as in fit.npz)."""

@@ -80,17 +80,12 @@ class AnnySource:
         rows = [self.model.blendshape_labels.index(f"facial_action:{label}") for label in labels]
         return labels, self.model.blendshapes[rows].numpy()
 
-    def expression_joints(self) -> np.ndarray:
-        """Displacements [E,J,3] of the kept joints by each facial action, as Anny itself moves them."""
-        rows = [self.model.blendshape_labels.index(f"facial_action:{label}") for label in self.model.facial_action_labels]
-        return self.model.bone_heads_blendshapes[rows][:, self.kept].numpy()
-
-    def people(self, count: int, seed: int, *, children: float = 0.0, local: bool = True) -> People:
-        """Random people: all phenotypes, and (if `local`) small local changes everywhere, nearly the same on both sides; `children` = share of people
-        between about 4 years and the end of growth."""
+    def people(self, count: int, seed: int, *, children: float = 0.0) -> People:
+        """Random people: all phenotypes, and small local changes everywhere, nearly the same on both sides; `children` = share of people between about
+        4 years and the end of growth."""
         random = np.random.default_rng(seed)
         phenotypes = self._phenotypes(random, count, children)
-        changes = self._local_changes(random, count) if local else {}
+        changes = self._local_changes(random, count)
         vertices, joints = [], []
         for first in range(0, count, 50):
             part = slice(first, first + 50)

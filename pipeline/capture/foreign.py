@@ -100,7 +100,9 @@ def _assemble(file: Path, name: str, nodes: dict[str, Any], suffix: str) -> Came
         return default
 
     dist = tuple(float(term) for term in np.ravel(pick("dist", ())))
-    return Camera(name, int(pick("width", 0)), int(pick("height", 0)), np.array(pick("K"), float), rotation_matrix(pick("R")), np.ravel(pick("t")).astype(float), dist)
+    return Camera(
+        name, int(pick("width", 0)), int(pick("height", 0)), np.array(pick("K"), float), rotation_matrix(pick("R")), np.ravel(pick("t")).astype(float), dist
+    )
 
 
 def _nodes(file: Path) -> dict[str, Any]:
@@ -111,7 +113,9 @@ def _nodes(file: Path) -> dict[str, Any]:
         root = storage.root()
         return {key: _value(root.getNode(key)) for key in root.keys()}
     except (cv2.error, SystemError) as error:
-        raise InputError("OpenCV cannot read it", file=file, found=str(error).strip().splitlines()[-1], expected="a file of cv2.FileStorage, which starts with %YAML:1.0") from None
+        raise InputError(
+            "OpenCV cannot read it", file=file, found=str(error).strip().splitlines()[-1], expected="a file of cv2.FileStorage, which starts with %YAML:1.0"
+        ) from None
 
 
 def _value(node: Any) -> Any:

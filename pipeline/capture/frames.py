@@ -28,7 +28,12 @@ def choose_frames(capture: Capture, first: int | None, last: int | None, stride:
         frames += [Frame(frame_id(sequence, n), sequence, n, capture.time(sequence, n)) for n in range(first or 0, stop, stride)]
     if not frames:
         lengths = ", ".join(f"{name} {facts['frames']}" for name, facts in capture.sequences.items())
-        raise InputError("no frame is left", found=f"frames from {first or 0}, sequences of {lengths} frames", expected="a first frame inside of a sequence", remedy="correct the column 'frames' of captures.tsv")
+        raise InputError(
+            "no frame is left",
+            found=f"frames from {first or 0}, sequences of {lengths} frames",
+            expected="a first frame inside of a sequence",
+            remedy="correct the column 'frames' of captures.tsv",
+        )
     return tuple(frames)
 
 

@@ -63,7 +63,12 @@ def inspect(path: Path) -> Media:
         data = file.read_bytes()
         found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
         if found is None or found.shape[1::-1] != size:
-            raise InputError("cannot be decoded as the others of its folder", file=file, found="no picture" if found is None else found.shape[1::-1], expected=f"{size[0]}x{size[1]} pixels")
+            raise InputError(
+                "cannot be decoded as the others of its folder",
+                file=file,
+                found="no picture" if found is None else found.shape[1::-1],
+                expected=f"{size[0]}x{size[1]} pixels",
+            )
         whole.update(file.name.encode() + b"\0" + hashlib.sha256(data).digest())
     return Media(path, sum(file.stat().st_size for file in images), whole.hexdigest(), *size, len(images), 0.0, ())
 

@@ -21,12 +21,20 @@ PLATES = "BACKGROUND"
 
 
 def read_nersemble(
-    root: Path, participant: str, *, exclude: tuple[str, ...] = (), sequences: tuple[str, ...] = (), plates: str = "", color: str = "", truth: Path | None = None
+    root: Path,
+    participant: str,
+    *,
+    exclude: tuple[str, ...] = (),
+    sequences: tuple[str, ...] = (),
+    plates: str = "",
+    color: str = "",
+    truth: Path | None = None,
 ) -> Source:
     """Find the footage of one participant.
 
     Version 1: [raw/]camera_params/<id>/camera_params.json, [raw/]sequence_*/<id>/<SEQ>/cam_<serial>.mp4, plates in .../BACKGROUND/image_<serial>.jpg.
-    Version 2: <id>/calibration/camera_params.json (and color_calibration.json), <id>/sequences/<SEQ>/images/cam_<serial>.mp4, plates in <id>/sequences/BACKGROUND.
+    Version 2: <id>/calibration/camera_params.json (and color_calibration.json), <id>/sequences/<SEQ>/images/cam_<serial>.mp4, plates in
+    <id>/sequences/BACKGROUND.
     The participant is looked for as given and padded with zeros ("18", "018").
 
     Args:
@@ -40,7 +48,11 @@ def read_nersemble(
     for name, folder in folders.items():
         left_out = name != PLATES and name not in sequences and any(word in name for word in exclude)
         if name != PLATES and not left_out:
-            found[name] = {match[1]: path for path in sorted((folder / "images" if second else folder).glob("cam_*.mp4")) if (match := re.fullmatch(r"cam_(.+)", path.stem))}
+            found[name] = {
+                match[1]: path
+                for path in sorted((folder / "images" if second else folder).glob("cam_*.mp4"))
+                if (match := re.fullmatch(r"cam_(.+)", path.stem))
+            }
     chosen = pick_sequences({name: videos for name, videos in found.items() if videos}, sequences, root)
     plate_paths = _plates(plates, folders.get(PLATES), cameras, calibration)
     own = calibration.parent / "color_calibration.json"
@@ -67,9 +79,12 @@ def _find(root: Path, participant: str) -> tuple[Path, dict[str, Path], bool]:
             if second.is_file():
                 return second, {p.name: p for p in sorted((base / name / "sequences").glob("*")) if p.is_dir()}, True
     raise InputError(
-        f"no calibration of participant '{participant}'", file=root, found="none of " + ", ".join(str(path.relative_to(root)) for path in tried),
-        expected="the download's own layout (version 1 or 2)", remedy="./c2a unzip, or correct the columns 'id' and 'path' of captures.tsv",
-    )  # fmt: skip
+        f"no calibration of participant '{participant}'",
+        file=root,
+        found="none of " + ", ".join(str(path.relative_to(root)) for path in tried),
+        expected="the download's own layout (version 1 or 2)",
+        remedy="./c2a unzip, or correct the columns 'id' and 'path' of captures.tsv",
+    )
 
 
 def _cameras(path: Path) -> tuple[Camera, ...]:
@@ -82,7 +97,9 @@ def _cameras(path: Path) -> tuple[Camera, ...]:
         K = {serial: np.array(shared[serial] if isinstance(shared, dict) else shared, np.float64) for serial in poses}
         cameras = [Camera(serial, width, height, K[serial], poses[serial][:3, :3], poses[serial][:3, 3]) for serial in sorted(poses)]
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise InputError("is no camera_params.json", file=path, found=repr(error), expected='{"world_2_cam": {serial: 4x4}, "intrinsics": 3x3}, optional "width", "height"') from None
+        raise InputError(
+            "is no camera_params.json", file=path, found=repr(error), expected='{"world_2_cam": {serial: 4x4}, "intrinsics": 3x3}, optional "width", "height"'
+        ) from None
     if not cameras:
         raise InputError("describes no camera", file=path)
     return tuple(check_camera(camera, path) for camera in cameras)
@@ -94,7 +111,9 @@ def _plates(plates: str, folder: Path | None, cameras: tuple[Camera, ...], calib
     folder = Path(plates) if plates else folder
     remedy = "unpack the BACKGROUND archive, or write `none` in the column 'plates' of captures.tsv"
     if folder is None or not folder.is_dir():
-        raise InputError("there is no folder of clean plates", file=folder or calibration, expected=f"a sequence {PLATES} with image_<serial>.jpg", remedy=remedy)
+        raise InputError(
+            "there is no folder of clean plates", file=folder or calibration, expected=f"a sequence {PLATES} with image_<serial>.jpg", remedy=remedy
+        )
     found: dict[str, Path | None] = {}
     for camera in cameras:
         paths = [folder / f"image_{camera.name}{ending}" for ending in (".jpg", ".png")]

@@ -54,11 +54,19 @@ class Capture:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "id": self.id, "kind": self.kind, "model": self.model, "fps": self.fps, "cameras": [camera.to_json() for camera in self.cameras],
-            "sequences": self.sequences, "plates": {name: None if path is None else str(path) for name, path in self.plates.items()},
-            "color": {name: color.to_json() for name, color in self.color.items()}, "val_cameras": list(self.val_cameras),
-            "test_sequences": list(self.test_sequences), "truth": None if self.truth is None else str(self.truth), "checks": list(self.checks),
-        }  # fmt: skip
+            "id": self.id,
+            "kind": self.kind,
+            "model": self.model,
+            "fps": self.fps,
+            "cameras": [camera.to_json() for camera in self.cameras],
+            "sequences": self.sequences,
+            "plates": {name: None if path is None else str(path) for name, path in self.plates.items()},
+            "color": {name: color.to_json() for name, color in self.color.items()},
+            "val_cameras": list(self.val_cameras),
+            "test_sequences": list(self.test_sequences),
+            "truth": None if self.truth is None else str(self.truth),
+            "checks": list(self.checks),
+        }
 
 
 def write_capture(path: Path, capture: Capture) -> None:
@@ -71,10 +79,18 @@ def read_capture(path: Path) -> Capture:
     record = read_json(path, remedy=remedy)
     try:
         return Capture(
-            record["id"], record["kind"], record["model"], float(record["fps"]), tuple(Camera.from_json(camera) for camera in record["cameras"]),
-            record["sequences"], {name: None if plate is None else Path(plate) for name, plate in record["plates"].items()},
-            {name: ColorCalibration.from_json(color) for name, color in record["color"].items()}, tuple(record["val_cameras"]),
-            tuple(record["test_sequences"]), None if record["truth"] is None else Path(record["truth"]), tuple(record["checks"]),
-        )  # fmt: skip
+            record["id"],
+            record["kind"],
+            record["model"],
+            float(record["fps"]),
+            tuple(Camera.from_json(camera) for camera in record["cameras"]),
+            record["sequences"],
+            {name: None if plate is None else Path(plate) for name, plate in record["plates"].items()},
+            {name: ColorCalibration.from_json(color) for name, color in record["color"].items()},
+            tuple(record["val_cameras"]),
+            tuple(record["test_sequences"]),
+            None if record["truth"] is None else Path(record["truth"]),
+            tuple(record["checks"]),
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError("does not describe a capture", file=path, found=repr(error), remedy=remedy) from None

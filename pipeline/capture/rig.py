@@ -26,7 +26,9 @@ def read_rig(root: Path, *, calibration: Path | None = None, plates: str = "", t
     Raises InputError where something is missing or ambiguous.
     """
     if not root.is_dir():
-        raise InputError("no such folder", file=root, expected="a folder with one video (or image folder) per camera", remedy="correct the column 'path' of captures.tsv")
+        raise InputError(
+            "no such folder", file=root, expected="a folder with one video (or image folder) per camera", remedy="correct the column 'path' of captures.tsv"
+        )
     media = root / "videos" if (root / "videos").is_dir() else root
     homes = [media, media.parent] if root != media or media.name == "videos" else [media]
     calibration = calibration or _default_calibration(homes, root)
@@ -46,7 +48,11 @@ def _default_calibration(homes: list[Path], root: Path) -> Path:
     for home in (*homes, root.parent):
         if (home / "cameras.json").is_file():
             return home / "cameras.json"
-    raise InputError("no calibration found", file=homes[0] / "cameras.json", expected="a cameras.json beside the videos or in the folder above, or the column 'calibration' in captures.tsv")
+    raise InputError(
+        "no calibration found",
+        file=homes[0] / "cameras.json",
+        expected="a cameras.json beside the videos or in the folder above, or the column 'calibration' in captures.tsv",
+    )
 
 
 def _footage(media: Path, cameras: set[str]) -> dict[str, dict[str, Path]]:
@@ -82,7 +88,12 @@ def _name_as_footage(cameras: tuple[Camera, ...], stems: list[str], calibration:
         if camera.name not in stems:
             alike = [stem for stem in stems if _holds(camera.name, stem) or _holds(stem, camera.name)]
             if len(alike) > 1:
-                raise InputError(f"camera '{camera.name}' fits several videos", file=calibration, found=", ".join(alike), expected="names of videos that are the cameras' names")
+                raise InputError(
+                    f"camera '{camera.name}' fits several videos",
+                    file=calibration,
+                    found=", ".join(alike),
+                    expected="names of videos that are the cameras' names",
+                )
             camera = replace(camera, name=alike[0]) if alike else camera
         if camera.name in [other.name for other in named]:
             raise InputError(f"two cameras fit the video '{camera.name}'", file=calibration, expected="names of videos that are the cameras' names")
@@ -104,12 +115,17 @@ def _plates(plates: str, homes: list[Path], cameras: tuple[Camera, ...]) -> tupl
     images = images_in(folder)
     found: dict[str, Path | None] = {}
     for camera in cameras:
-        fitting = [p for p in images if p.stem == camera.name] or [p for p in images if re.match(rf"{re.escape(camera.name)}(?![A-Za-z0-9])", p.stem) and "plate" in p.stem.lower()]
+        fitting = [p for p in images if p.stem == camera.name] or [
+            p for p in images if re.match(rf"{re.escape(camera.name)}(?![A-Za-z0-9])", p.stem) and "plate" in p.stem.lower()
+        ]
         if len(fitting) != 1:
             raise InputError(
-                f"camera '{camera.name}' has {'no' if not fitting else 'more than one'} plate", file=folder, found=", ".join(p.name for p in fitting or images) or "no pictures",
-                expected=f"{camera.name}.png or {camera.name}_plate.png", remedy="add it, or write `none` in the column 'plates' of captures.tsv",
-            )  # fmt: skip
+                f"camera '{camera.name}' has {'no' if not fitting else 'more than one'} plate",
+                file=folder,
+                found=", ".join(p.name for p in fitting or images) or "no pictures",
+                expected=f"{camera.name}.png or {camera.name}_plate.png",
+                remedy="add it, or write `none` in the column 'plates' of captures.tsv",
+            )
         found[camera.name] = fitting[0]
     return found, f"plates: one per camera in {folder.name}"
 
@@ -119,7 +135,12 @@ def _timestamps(given: Path | None, footage: dict[str, dict[str, Path]], media: 
         beside = {sequence: (media if sequence == FLAT and not (media / FLAT).is_dir() else media / sequence) / "timestamps.csv" for sequence in footage}
         return {sequence: path for sequence, path in beside.items() if path.is_file()}
     if len(footage) > 1 and "{sequence}" not in str(given):
-        raise InputError("one table of time stamps for several sequences", file=given, found=", ".join(footage), expected="{sequence} in the name, such as {sequence}/timestamps.csv")
+        raise InputError(
+            "one table of time stamps for several sequences",
+            file=given,
+            found=", ".join(footage),
+            expected="{sequence} in the name, such as {sequence}/timestamps.csv",
+        )
     paths = {sequence: Path(str(given).replace("{sequence}", sequence)) for sequence in footage}
     for path in paths.values():
         if not path.is_file():

@@ -21,9 +21,19 @@ def choose_val_cameras(cameras: Sequence[Camera], wanted: tuple[str, ...]) -> tu
         chosen = tuple(name for name in wanted if name != "none")
         for name in chosen:
             if name not in names:
-                raise InputError(f"the val camera '{name}' does not exist", found=name, expected="one of " + ", ".join(names), remedy="correct the column 'val_cameras' of captures.tsv")
+                raise InputError(
+                    f"the val camera '{name}' does not exist",
+                    found=name,
+                    expected="one of " + ", ".join(names),
+                    remedy="correct the column 'val_cameras' of captures.tsv",
+                )
         if set(chosen) == set(names):
-            raise InputError("every camera is a val camera", found=", ".join(chosen), expected="some cameras left to train with", remedy="shorten the column 'val_cameras' of captures.tsv")
+            raise InputError(
+                "every camera is a val camera",
+                found=", ".join(chosen),
+                expected="some cameras left to train with",
+                remedy="shorten the column 'val_cameras' of captures.tsv",
+            )
         return chosen, "val cameras as captures.tsv says" if chosen else "no val camera, as captures.tsv says"
     if FRONTAL in names and len(names) > 1:
         return (FRONTAL,), f"val camera {FRONTAL}: NeRSemble's frontal one"
@@ -43,9 +53,19 @@ def choose_test_sequences(sequences: Sequence[str], wanted: tuple[str, ...]) -> 
         chosen = tuple(name for name in wanted if name != "none")
         for name in chosen:
             if name not in sequences:
-                raise InputError(f"the test sequence '{name}' does not exist", found=name, expected="one of " + ", ".join(sequences), remedy="correct the column 'test_sequences' of captures.tsv")
+                raise InputError(
+                    f"the test sequence '{name}' does not exist",
+                    found=name,
+                    expected="one of " + ", ".join(sequences),
+                    remedy="correct the column 'test_sequences' of captures.tsv",
+                )
         if set(chosen) == set(sequences):
-            raise InputError("every sequence is a test sequence", found=", ".join(chosen), expected="some left to train with", remedy="shorten the column 'test_sequences' of captures.tsv")
+            raise InputError(
+                "every sequence is a test sequence",
+                found=", ".join(chosen),
+                expected="some left to train with",
+                remedy="shorten the column 'test_sequences' of captures.tsv",
+            )
         return chosen, "test sequences as captures.tsv says" if chosen else "no test sequence, as captures.tsv says: the last frames are for test"
     if len(sequences) < 3:
         return (), f"no test sequence: there are {len(sequences)} (fewer than three), so the last frames are for test"

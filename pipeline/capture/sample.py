@@ -49,7 +49,13 @@ def read_sample(path: Path) -> Sample:
 
 
 def choose(
-    frames: Sequence[Frame], sharpness: Mapping[str, float], unsynced: set[str], cameras: Sequence[str], val_cameras: Sequence[str], test_sequences: Sequence[str], settings: SampleSettings
+    frames: Sequence[Frame],
+    sharpness: Mapping[str, float],
+    unsynced: set[str],
+    cameras: Sequence[str],
+    val_cameras: Sequence[str],
+    test_sequences: Sequence[str],
+    settings: SampleSettings,
 ) -> dict[str, Any]:
     """The content of sample.json.
 
@@ -62,30 +68,43 @@ def choose(
 
     Raises InputError where no training frame is left.
     """
-    dropped: dict[str, str] = {}
-    rules = []
-    if settings.drop_unsynced:
-        dropped |= {frame.id: "cameras more than half a frame apart in time" for frame in frames if frame.id in unsynced}
-        rules.append(f"synchronised: {len(dropped)} of {len(frames)} frames dropped")
-    dropped |= {name: f"stride {settings.stride}" for name, place in _places(frames).items() if place % settings.stride and name not in dropped}
-    kept = [frame for frame in frames if frame.id not in dropped]
-    rules.append(f"stride {settings.stride}: {len(kept)} frames left")
-    drawn = draw(len(kept), settings.most_frames, settings.seed)
-    dropped |= {frame.id: "not drawn" for index, frame in enumerate(kept) if index not in set(drawn)}
-    if len(drawn) < len(kept):
-        rules.append(f"{len(drawn)} of {len(kept)} frames drawn, one from each equal stretch (seed {settings.seed})")
-    kept = [kept[index] for index in drawn]
+    kept, dropped, rules = _thin(frames, unsynced, settings)
     test, rule = _test_frames(kept, test_sequences, settings.test_share)
     blurred = {f.id for f in kept if f.id not in test and sharpness.get(f.id, 1.0) < settings.blur}
     dropped |= {name: f"blurred: sharpness {sharpness[name]:.2f} of its neighbours'" for name in blurred}
     rules += [rule, f"sharpness below {settings.blur:g} of the neighbours': {len(blurred)} training frames dropped"]
     chosen = [{"id": frame.id, "split": "test" if frame.id in test else "train"} for frame in kept if frame.id not in blurred]
     if not any(frame["split"] == "train" for frame in chosen):
-        raise InputError("no training frame is left", found="; ".join(rules), expected="at least one", remedy="loosen the settings under 'sample' in config.yaml, or the columns 'frames' and 'test_sequences' of captures.tsv")
+        raise InputError(
+            "no training frame is left",
+            found="; ".join(rules),
+            expected="at least one",
+            remedy="loosen the settings under 'sample' in config.yaml, or the columns 'frames' and 'test_sequences' of captures.tsv",
+        )
     return {
-        "seed": settings.seed, "frames": chosen, "cameras": {name: "val" if name in val_cameras else "train" for name in cameras},
-        "dropped": [{"id": frame.id, "why": dropped[frame.id]} for frame in frames if frame.id in dropped], "rules": rules,
-    }  # fmt: skip
+        "seed": settings.seed,
+        "frames": chosen,
+        "cameras": {name: "val" if name in val_cameras else "train" for name in cameras},
+        "dropped": [{"id": frame.id, "why": dropped[frame.id]} for frame in frames if frame.id in dropped],
+        "rules": rules,
+    }
+
+
+def _thin(frames: Sequence[Frame], unsynced: set[str], settings: SampleSettings) -> tuple[list[Frame], dict[str, str], list[str]]:
+    """(kept frames, {dropped id: why}, rules in words)."""
+    dropped: dict[str, str] = {}
+    rules = []
+    if settings.drop_unsynced:
+        dropped = {frame.id: "cameras more than half a frame apart in time" for frame in frames if frame.id in unsynced}
+        rules.append(f"synchronised: {len(dropped)} of {len(frames)} frames dropped")
+    dropped |= {name: f"stride {settings.stride}" for name, place in _places(frames).items() if place % settings.stride and name not in dropped}
+    left = [frame for frame in frames if frame.id not in dropped]
+    rules.append(f"stride {settings.stride}: {len(left)} frames left")
+    kept = [left[index] for index in draw(len(left), settings.most_frames, settings.seed)]
+    if len(kept) < len(left):
+        dropped |= {frame.id: "not drawn" for frame in set(left) - set(kept)}
+        rules.append(f"{len(kept)} of {len(left)} frames drawn, one from each equal stretch (seed {settings.seed})")
+    return kept, dropped, rules
 
 
 def _places(frames: Sequence[Frame]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class IngestSettings:
     __pydantic_config__ = {"extra": "forbid"}
-    exclude: tuple[str, ...] = ("tongue", "GLASSES", "FREE", "BACKGROUND")  # NeRSemble sequences whose name contains one of these words are left out, unless captures.tsv names them
+    exclude: tuple[str, ...] = ("tongue", "GLASSES", "FREE", "BACKGROUND")  # NeRSemble sequences with such a word are left out unless captures.tsv names them
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,13 @@ class FramesSettings:
     __pydantic_config__ = {"extra": "forbid"}
     max_rate: float = 30.0  # frames per second: faster videos are thinned to at most this, unless captures.tsv gives a stride; above 0
     longest_side: int = 1280  # pixels: bigger pictures are shrunk until their longer side has this, unless captures.tsv gives a size; at least 16
-    crop: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # camera name (or "all"): left, top, width, height in the undistorted picture; outside of it is padding
+    crop: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # camera (or "all"): left, top, width, height in the undistorted picture
+
+    def __post_init__(self) -> None:
+        _check(self.max_rate > 0, "max_rate", self.max_rate, "above 0")
+        _check(self.longest_side >= 16, "longest_side", self.longest_side, "at least 16")
+        for camera, window in self.crop.items():
+            _check(min(window[2:]) >= 16, f"crop.{camera}", window, "left, top, width, height, the last two at least 16")
 
 
 @dataclass(frozen=True)
@@ -28,3 +34,14 @@ class SampleSettings:
     drop_unsynced: bool = True  # drop frames whose cameras are more than half a frame apart in time
     test_share: float = 0.2  # where there is no test sequence: the last share of the frames is for test; 0 to 0.9
     seed: int = 0  # fixes which frames are drawn
+
+    def __post_init__(self) -> None:
+        _check(self.stride >= 1, "stride", self.stride, "at least 1")
+        _check(self.most_frames >= 2, "most_frames", self.most_frames, "at least 2")
+        _check(0 <= self.blur < 1, "blur", self.blur, "0 to below 1")
+        _check(0 <= self.test_share <= 0.9, "test_share", self.test_share, "0 to 0.9")
+
+
+def _check(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is {value}; allowed: {allowed}")

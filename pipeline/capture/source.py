@@ -38,7 +38,9 @@ def pick_sequences(found: dict[str, dict[str, Path]], wanted: tuple[str, ...], r
     """The wanted sequences (all where none is named), sorted by name. Raises InputError where one is not there."""
     for name in wanted:
         if name not in found:
-            raise InputError(f"there is no sequence '{name}'", file=root, found=", ".join(sorted(found)) or "none", expected="the names of the column 'sequences' to exist")
+            raise InputError(
+                f"there is no sequence '{name}'", file=root, found=", ".join(sorted(found)) or "none", expected="the names of the column 'sequences' to exist"
+            )
     chosen = {name: found[name] for name in sorted(wanted or found)}
     if not chosen:
         raise InputError("no footage found", file=root, expected="videos or image folders, one per camera")
@@ -53,9 +55,12 @@ def check_complete(source: Source) -> None:
             if path is None or not path.exists():
                 where = path or next(iter(videos.values()), source.calibration).parent
                 raise InputError(
-                    f"camera '{camera.name}' has no footage in sequence '{sequence}'", file=where, found=", ".join(sorted(videos)) or "none",
-                    expected=f"one video for each of {len(source.cameras)} cameras of {source.calibration}", remedy="add the video, or take the camera out of the calibration",
-                )  # fmt: skip
+                    f"camera '{camera.name}' has no footage in sequence '{sequence}'",
+                    file=where,
+                    found=", ".join(sorted(videos)) or "none",
+                    expected=f"one video for each of {len(source.cameras)} cameras of {source.calibration}",
+                    remedy="add the video, or take the camera out of the calibration",
+                )
 
 
 def check_sizes(source: Source) -> Source:
@@ -71,14 +76,20 @@ def check_sizes(source: Source) -> Source:
                 camera = replace(camera, width=width, height=height)
             if (width, height) != (camera.width, camera.height):
                 raise InputError(
-                    f"the picture of camera '{camera.name}' has another size than its calibration", file=videos[camera.name], found=f"{width}x{height}",
-                    expected=f"{camera.width}x{camera.height} as in {source.calibration}", remedy="give the calibration made for this size, or scale K by the ratio of the sizes",
-                )  # fmt: skip
+                    f"the picture of camera '{camera.name}' has another size than its calibration",
+                    file=videos[camera.name],
+                    found=f"{width}x{height}",
+                    expected=f"{camera.width}x{camera.height} as in {source.calibration}",
+                    remedy="give the calibration made for this size, or scale K by the ratio of the sizes",
+                )
         if not (0 < camera.K[0, 2] < camera.width and 0 < camera.K[1, 2] < camera.height):
             raise InputError(
-                f"camera '{camera.name}': K belongs to a picture of another size", file=source.calibration, found=f"principal point {camera.K[:2, 2].tolist()}",
-                expected=f"inside of {camera.width}x{camera.height}", remedy="give the K made for this size, or scale it by the ratio of the sizes",
-            )  # fmt: skip
+                f"camera '{camera.name}': K belongs to a picture of another size",
+                file=source.calibration,
+                found=f"principal point {camera.K[:2, 2].tolist()}",
+                expected=f"inside of {camera.width}x{camera.height}",
+                remedy="give the K made for this size, or scale it by the ratio of the sizes",
+            )
         cameras.append(camera)
     return replace(source, cameras=tuple(cameras))
 
@@ -92,6 +103,18 @@ def check_plates(source: Source) -> None:
         image = read_image(path)
         remedy = "photograph the empty scene again, or write `none` in the column 'plates'"
         if int(np.ptp(image)) < 4:
-            raise InputError(f"the plate of camera '{camera.name}' is empty", file=path, found=f"every pixel is {image[0, 0].tolist()}", expected="a picture of the scene without the person", remedy=remedy)
+            raise InputError(
+                f"the plate of camera '{camera.name}' is empty",
+                file=path,
+                found=f"every pixel is {image[0, 0].tolist()}",
+                expected="a picture of the scene without the person",
+                remedy=remedy,
+            )
         if image.shape[1::-1] != (camera.width, camera.height):
-            raise InputError(f"the plate of camera '{camera.name}' has another size than its video", file=path, found=f"{image.shape[1]}x{image.shape[0]}", expected=f"{camera.width}x{camera.height}", remedy=remedy)
+            raise InputError(
+                f"the plate of camera '{camera.name}' has another size than its video",
+                file=path,
+                found=f"{image.shape[1]}x{image.shape[0]}",
+                expected=f"{camera.width}x{camera.height}",
+                remedy=remedy,
+            )

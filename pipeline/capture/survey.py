@@ -45,8 +45,15 @@ def survey(source: Source, last: int | None, threads: int) -> Survey:
         media = {camera.name: found[sequence, camera.name] for camera in source.cameras}
         stamps = source.timestamps.get(sequence)
         facts = _with_timestamps(sequence, media, stamps, report) if stamps else _without_timestamps(sequence, media, last, report)
-        videos = {camera: {"path": str(m.path), "size": m.size, "sha256": m.sha256, "width": m.width, "height": m.height, "frames": m.frames, "fps": round(m.fps, 6)} for camera, m in media.items()}
-        report.sequences[sequence] = {"frames": min(m.frames for m in media.values()) if not stamps else next(iter(media.values())).frames, "videos": videos, "sync": facts}
+        videos = {
+            camera: {"path": str(m.path), "size": m.size, "sha256": m.sha256, "width": m.width, "height": m.height, "frames": m.frames, "fps": round(m.fps, 6)}
+            for camera, m in media.items()
+        }
+        report.sequences[sequence] = {
+            "frames": min(m.frames for m in media.values()) if not stamps else next(iter(media.values())).frames,
+            "videos": videos,
+            "sync": facts,
+        }
     return report
 
 
@@ -63,9 +70,12 @@ def _without_timestamps(sequence: str, media: dict[str, Media], last: int | None
     if len(set(counts.values())) > 1:
         if last is None or last >= counts[shortest]:
             raise InputError(
-                f"the cameras of sequence '{sequence}' have different numbers of frames", file=media[shortest].path, found=", ".join(f"{camera} {n}" for camera, n in counts.items()),
-                expected="the same number in every camera", remedy="copy the shorter video again, give a csv of time stamps, or name the common frames in the column 'frames' of captures.tsv",
-            )  # fmt: skip
+                f"the cameras of sequence '{sequence}' have different numbers of frames",
+                file=media[shortest].path,
+                found=", ".join(f"{camera} {n}" for camera, n in counts.items()),
+                expected="the same number in every camera",
+                remedy="copy the shorter video again, give a csv of time stamps, or name the common frames in the column 'frames' of captures.tsv",
+            )
         report.note("frame counts", f"{sequence}: " + ", ".join(f"{camera} {n}" for camera, n in counts.items()) + f"; frames up to {last} are used", ok=False)
     else:
         report.note("frame counts", f"{sequence}: {counts[shortest]} in each of {len(counts)} cameras")
@@ -79,14 +89,18 @@ def _without_timestamps(sequence: str, media: dict[str, Media], last: int | None
     report.fps = report.fps or next(iter(media.values())).fps
     if sync.interval and np.median(sync.error) > sync.interval / 2:
         raise InputError(
-            f"the cameras of sequence '{sequence}' run at different rates", file=next(iter(media.values())).path, found=", ".join(f"{camera} {m.fps:g} fps" for camera, m in media.items()),
-            expected="the same rate, or a csv of time stamps", remedy="convert the videos to one rate, or fill the column 'timestamps' of captures.tsv",
-        )  # fmt: skip
+            f"the cameras of sequence '{sequence}' run at different rates",
+            file=next(iter(media.values())).path,
+            found=", ".join(f"{camera} {m.fps:g} fps" for camera, m in media.items()),
+            expected="the same rate, or a csv of time stamps",
+            remedy="convert the videos to one rate, or fill the column 'timestamps' of captures.tsv",
+        )
     _note_sync(sequence, sync, report, "the videos' own time stamps")
     return sync.to_json(whole=False)
 
 
 def _note_sync(sequence: str, sync: Sync, report: Survey, where: str) -> None:
     error, flagged = sync.error * 1000, len(sync.flagged)
-    detail = f"{sequence}: {where} differ by {np.median(error):.1f} ms (median), {error.max():.1f} ms (largest); {flagged} of {len(error)} frames by more than half a frame"
+    spread = f"{np.median(error):.1f} ms (median), {error.max():.1f} ms (largest)"
+    detail = f"{sequence}: {where} differ by {spread}; {flagged} of {len(error)} frames by more than half a frame"
     report.note("time stamps", detail, ok=flagged == 0)

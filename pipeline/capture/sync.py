@@ -86,8 +86,18 @@ def read_timestamps(path: Path, frames: dict[str, int]) -> dict[str, np.ndarray]
         spellings = {camera} | {camera.removeprefix(prefix) for prefix in ("cam_", "cam", "port_")}
         times = table.loc[table[camera_column].str.strip().isin(spellings), "seconds"].to_numpy(np.float64)
         if len(times) != count:
-            raise InputError(f"camera '{camera}' has another number of time stamps than frames", file=path, found=f"{len(times)} rows", expected=f"{count} frames in its video")
+            raise InputError(
+                f"camera '{camera}' has another number of time stamps than frames",
+                file=path,
+                found=f"{len(times)} rows",
+                expected=f"{count} frames in its video",
+            )
         if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-            raise InputError(f"the time stamps of camera '{camera}' do not rise", file=path, found="an empty, repeated or earlier time", expected="seconds that rise from frame to frame")
+            raise InputError(
+                f"the time stamps of camera '{camera}' do not rise",
+                file=path,
+                found="an empty, repeated or earlier time",
+                expected="seconds that rise from frame to frame",
+            )
         found[camera] = times
     return found

@@ -69,11 +69,23 @@ def safe_entries(archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Pat
         parts = PurePosixPath(name).parts
         escapes = not parts or name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or re.match(r"[A-Za-z]:", name) is not None
         if escapes or stat.S_ISLNK(entry.external_attr >> 16) or entry.flag_bits & 1:
-            raise InputError("an entry that we refuse to unpack", file=archive, found=repr(name), expected="plain files below the archive's own folder, not encrypted", remedy="do not trust this archive")
+            raise InputError(
+                "an entry that we refuse to unpack",
+                file=archive,
+                found=repr(name),
+                expected="plain files below the archive's own folder, not encrypted",
+                remedy="do not trust this archive",
+            )
         path = folder.joinpath(*parts)
         # a link that already stands in the target could still lead out of it
         if not path.resolve().is_relative_to(root):
-            raise InputError("an entry would be written through a link out of its folder", file=archive, found=path, expected=f"a place below {root}", remedy="remove the link")
+            raise InputError(
+                "an entry would be written through a link out of its folder",
+                file=archive,
+                found=path,
+                expected=f"a place below {root}",
+                remedy="remove the link",
+            )
         placed.append((entry, path))
     return placed
 

@@ -82,7 +82,7 @@ def encode_png(image: np.ndarray, level: int = 1) -> bytes:
 
 def decode_png(data: bytes) -> np.ndarray:
     """Image of PNG (or JPEG) bytes: uint8 [H, W], RGB or RGBA. Raises ValueError where the bytes are no image."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None:
         raise ValueError("the bytes are no image")
     if image.ndim == 3:
@@ -95,7 +95,8 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise InputError("no such image", file=path)
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         raise InputError("cannot be decoded as an image", file=path, expected="a PNG or JPEG file")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -11,12 +11,14 @@ import numpy as np
 from pipeline.capture.processed import ImageSet, read_image_set
 from pipeline.capture.record import Capture, read_capture
 from pipeline.io.arrays import load_npz
+from pipeline.io.errors import InputError
 from pipeline.io.files import read_json
 from pipeline.io.layout import Layout
 from pipeline.show import records
 from pipeline.show.pictures import even_choice
 from pipeline.show.settings import ReportSettings
 
+METRICS = ("val", "test", "novel", "splats", "alpha_source", "lpips", "missing", "per_camera", "worst", "images", "definitions")
 MOST_PICTURES = 8  # cameras shown in a strip
 
 
@@ -57,7 +59,11 @@ class Context:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        return read_json(self.layout.metrics)
+        record = read_json(self.layout.metrics)
+        lacking = [name for name in METRICS if name not in record]
+        if lacking:
+            raise InputError("holds no metrics", file=self.layout.metrics, found=f"no {', '.join(lacking)}", expected="a file that the stage 'evaluate' wrote")
+        return record
 
     @cached_property
     def manifests(self) -> dict[str, dict[str, Any]]:

@@ -38,9 +38,9 @@ def ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         raise ValueError(f"pictures of {a.shape[1]} x {a.shape[0]} are smaller than the window of {WINDOW}")
     a, b = a.astype(np.float64), b.astype(np.float64)
     mean_a, mean_b = _blur(a), _blur(b)
-    variance_a, variance_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
-    covariance = _blur(a * b) - mean_a * mean_b
-    return (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2) / ((mean_a**2 + mean_b**2 + _C1) * (variance_a + variance_b + _C2))
+    product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
+    variances = _blur(a * a + b * b) - squares  # the formula needs their sum alone
+    return (2 * product + _C1) * (2 * (_blur(a * b) - product) + _C2) / ((squares + _C1) * (variances + _C2))
 
 
 def alpha_box(alpha: np.ndarray, threshold: float = 0.5) -> tuple[slice, slice] | None:
@@ -60,11 +60,13 @@ def compare(rendered: np.ndarray, truth: np.ndarray, alpha: np.ndarray) -> dict[
     Returns:
         psnr and psnr_box in dB, ssim, ssim_box, l1, l1_box; the `_box` ones are None where alpha is empty.
     """
-    figures: dict[str, float | None] = {"psnr": psnr(rendered, truth), "ssim": ssim(rendered, truth), "l1": l1(rendered, truth)}
-    box = alpha_box(alpha)
-    for name, measure in (("psnr", psnr), ("ssim", ssim), ("l1", l1)):
-        figures[f"{name}_box"] = None if box is None else measure(rendered[box], truth[box])
-    return figures
+    similarity, box = ssim_map(rendered, truth), alpha_box(alpha)
+    figures: dict[str, float | None] = {"psnr": psnr(rendered, truth), "ssim": float(similarity.mean()), "l1": l1(rendered, truth)}
+    if box is None:
+        return figures | dict.fromkeys(("psnr_box", "ssim_box", "l1_box"))
+    # windows that lie in the box are a part of those of the whole picture
+    inside = tuple(slice(edge.start, edge.stop - WINDOW + 1) for edge in box)
+    return figures | {"psnr_box": psnr(rendered[box], truth[box]), "ssim_box": float(similarity[inside].mean()), "l1_box": l1(rendered[box], truth[box])}
 
 
 def _blur(image: np.ndarray) -> np.ndarray:

@@ -90,6 +90,10 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
+def bullets(texts: Iterable[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
+
+
 def heading(text: str) -> str:
     return f"<h3>{escape(text)}</h3>"
 
@@ -112,6 +116,12 @@ def _cell(value: Cell, number: bool, full: float | None) -> str:
         return f"<td{' class=number' if number else ''}>–</td>"
     if isinstance(value, bool):
         return "<td>ok</td>" if value else '<td class="bad">no</td>'
-    text = f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}" if _is_number(value) else escape(str(value))
+    text = f"{value:,.{_decimals(value)}f}" if isinstance(value, float) else f"{value:,}" if _is_number(value) else escape(str(value))
     bar = f'<span class="bar" style="width:{8 * value / full:.2f}rem"></span> ' if full and _is_number(value) else ""
     return f"<td{' class=number' if number else ''}>{bar}{text}</td>"
+
+
+def _decimals(value: float) -> int:
+    """About four digits that mean something: 1234.5, 29.45, 0.951, 0.0079."""
+    size = abs(value)
+    return 1 if size >= 100 else 2 if size >= 1 else 3 if size >= 0.1 or size == 0 else 4

@@ -68,6 +68,7 @@ def cloud(points: np.ndarray, cameras: Sequence[Camera]) -> str:
     for axis, (x, y, title) in zip(axes, ((0, 2, "from the cameras"), (1, 2, "from the side"), (0, 1, "from above"))):
         axis.scatter(turned[:, x], turned[:, y], s=2.5, color=_COLORS[2], linewidths=0)
         axis.set_aspect("equal", "datalim")
+        axis.locator_params(nbins=5)
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_xlabel("cm")
     return _svg(figure)

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from pipeline.io.errors import InputError
 from pipeline.io.layout import Layout
 from pipeline.versions import STAGES
 
@@ -32,6 +35,27 @@ def errors(layout: Layout) -> dict[str, str]:
 
 
 def stage_seconds(layout: Layout) -> dict[str, float]:
-    """Seconds of every finished stage before `evaluate`."""
+    """Seconds of every finished stage before `evaluate`. A training that was interrupted counts all its attempts, which its table knows and its manifest does not."""
     before = STAGES[: STAGES.index("evaluate")]
-    return {stage: float(m.get("timing", {}).get("seconds", 0)) for stage, m in manifests(layout).items() if stage in before}
+    seconds = {stage: float(m.get("timing", {}).get("seconds", 0)) for stage, m in manifests(layout).items() if stage in before}
+    if "train" in seconds and layout.train_log.is_file():
+        seconds["train"] = max(seconds["train"], float(np.nanmax(read_log(layout.train_log).get("seconds", np.zeros(1)))))
+    return seconds
+
+
+def read_log(path: Path) -> dict[str, np.ndarray]:
+    """Columns of train.csv as floats, NaN where a cell is empty. Raises InputError where the file is missing or holds no rows."""
+    if not path.is_file():
+        raise InputError("no such file", file=path, expected="a table of training steps")
+    lines = [line.split(",") for line in path.read_text().splitlines() if line]
+    if len(lines) < 2:
+        raise InputError("holds no rows", file=path, expected="a table of training steps")
+    columns = {name: [row[i] if i < len(row) else "" for row in lines[1:]] for i, name in enumerate(lines[0])}
+    return {name: np.array([_number(cell) for cell in cells]) for name, cells in columns.items()}
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")

@@ -61,7 +61,7 @@ def _drawn(part: Section, context: Context) -> tuple[str, bool]:
     try:
         return before + part.draw(context), True
     except InputError as error:
-        why = "" if failed else str(error)
+        why = "" if failed else "\n".join(line for line in str(error).splitlines() if not line.startswith("  next:"))  # one command is enough
         command = "" if failed else _command(context, part.stage if part.stage in context.manifests else "")
         return before + page.note(f"Nothing to show: the results of the stage '{part.stage}' are not there, or not as expected.", why, command), False
     except Exception as error:  # noqa: BLE001  (a page with one empty section tells more than no page)

@@ -45,7 +45,7 @@ def sample(context: Context) -> str:
         rows = {name: [mark for mark in marks if mark[1] != "dropped"] for name, marks in rows.items()}
     counts = {value: list(split.values()).count(value) for value in ("train", "test", "dropped")}
     text = f"{counts['train']} frames train (blue), {counts['test']} test (orange), {counts['dropped']} were left out (grey)."
-    rules = "".join(page.paragraph(rule) for rule in record["rules"])
+    rules = page.bullets(record["rules"])
     dropped = page.table(("left out", "why"), [(frame["id"], _text(frame["why"])) for frame in record["dropped"][:20]]) if record["dropped"] else ""
     return page.paragraph(text) + page.plot(plots.timeline(list(rows.items()))) + rules + dropped
 
@@ -57,7 +57,7 @@ def matte(context: Context) -> str:
         archive = context.images.open(name)
         cut = _photo(context, pictures.over_board(context.mattes.open(name).read(frame)), "foreground")
         plate = [_photo(context, archive.read("plate"), "clean plate")] if "plate" in archive else []
-        members.append(page.group([*plate, _photo(context, archive.read(frame), "frame"), cut], context.label(name), 480))
+        members.append(page.group([*plate, _photo(context, archive.read(frame), "frame"), cut], context.label(name), 460))
     return page.strip(members)
 
 

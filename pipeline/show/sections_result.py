@@ -14,6 +14,7 @@ from pipeline.io.video import decode
 from pipeline.show import page, pictures, plots
 from pipeline.show.context import Context
 from pipeline.show.evaluate import fitted, rendered_over_white
+from pipeline.show.records import read_log
 from pipeline.show.truth import CameraTargets, NovelTargets, novel_cameras
 
 SPLIT_TITLES = {"val": "Validation cameras", "novel": "Novel camera", "test": "Test frames", "train": "Training pictures"}
@@ -37,10 +38,11 @@ def fit(context: Context) -> str:
 
 def init(context: Context) -> str:
     """The splats before training, from a few cameras."""
-    from pipeline.show.first_state import first_state
+    from pipeline.show.untrained import render_untrained
 
-    images = first_state(context.layout, context.images, context.shown_cameras(4), context.shown_frame)
-    return page.strip(_photo(context, image, context.label(name)) for name, image in images.items())
+    names = context.shown_cameras(4)
+    images = render_untrained(context.layout, [context.images.by_name[name] for name in names], context.shown_frame)
+    return page.strip(_photo(context, image, context.label(name)) for name, image in zip(names, images))
 
 
 def train(context: Context) -> str:
@@ -51,17 +53,6 @@ def train(context: Context) -> str:
     series = [(_CURVES.get(name, name), steps[np.isfinite(log[name])], log[name][np.isfinite(log[name])]) for name in names]
     last = ", ".join(f"{name} {log[name][-1]:.4g}" for name in (*_CURVES, "seconds") if name in log)
     return page.plot(plots.curves([s for s in series if len(s[1])], "step")) + page.paragraph(f"At the last row: {last}.")
-
-
-def read_log(path: Path) -> dict[str, np.ndarray]:
-    """Columns of train.csv as floats, NaN where a cell is empty. Raises InputError where the file is missing or holds no rows."""
-    if not path.is_file():
-        raise InputError("no such file", file=path, expected="a table of training steps")
-    lines = [line.split(",") for line in path.read_text().splitlines() if line]
-    if len(lines) < 2:
-        raise InputError("holds no rows", file=path, expected="a table of training steps")
-    columns = {name: [row[i] if i < len(row) else "" for row in lines[1:]] for i, name in enumerate(lines[0])}
-    return {name: np.array([_number(cell) for cell in cells]) for name, cells in columns.items()}
 
 
 def renders(context: Context) -> str:
@@ -117,9 +108,13 @@ def _compared(context: Context, name: str, row: dict[str, Any]) -> str:
 
 
 def _still(path: Path, context: Context) -> np.ndarray:
-    record = context.fit["frames"].tolist()
-    wanted = record.index(context.shown_frame) if context.shown_frame in record else 0
-    return next(image for _, image in decode(path, [wanted]))
+    """The shown frame in a video of the fitted frames, or the video's last one where it ends before."""
+    frames = context.fit["frames"].tolist()
+    wanted, image = frames.index(context.shown_frame) if context.shown_frame in frames else 0, None
+    for index, image in decode(path):
+        if index == wanted:
+            break
+    return image
 
 
 def _photo(context: Context, image: np.ndarray, caption: str) -> str:
@@ -136,15 +131,4 @@ def _rank(row: dict[str, Any]) -> float:
 
 
 def _row(name: str, figures: dict[str, Any]) -> tuple[Any, ...]:
-    return (name, *(_rounded(figures.get(key), 2 if "psnr" in key else 4) for key in FIGURES), figures["images"])
-
-
-def _rounded(value: float | None, digits: int) -> str | None:
-    return None if value is None else f"{value:.{digits}f}"
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
+    return (name, *(figures.get(key) for key in FIGURES), figures["images"])

@@ -11,6 +11,10 @@ class RenderSettings:
 
     __pydantic_config__ = {"extra": "forbid"}
 
+    train_frames: int = 6  # training frames, evenly spread, at which the training cameras are rendered too; 0 = none
+    orbit_frames: int = 72  # length of the orbit video, frames, at least 1
+    orbit_degrees: float = 40.0  # how far the orbit swings to either side, degrees, 0 to 180
+
 
 @dataclass(frozen=True)
 class EvaluateSettings:

@@ -39,7 +39,7 @@ class CameraTargets:
 
     def __init__(self, layout: Layout, camera: str):
         self._frames, self._matte = (read_image_set(*files).open(camera) for files in ((layout.frames_json, layout.frames), (layout.alpha_json, layout.alpha)))
-        self._plate = self._frames.read("plate") if "plate" in self._frames else None
+        self._plate = _unit(self._frames.read("plate")) if "plate" in self._frames else None
         self._visible = self._frames.read("visible") > 0 if "visible" in self._frames else None
         truth = truth_folder(layout)
         self._truth = PackedImages(truth / "alpha" / f"{camera}.zip") if truth else None
@@ -49,16 +49,20 @@ class CameraTargets:
 
     def read(self, frame: str) -> Target:
         """The target at one frame. Raises InputError where a picture is absent."""
-        matte = _unit(self._matte.read(frame))
-        picture = _unit(self._frames.read(frame))
-        visible = np.ones(picture.shape[:2], bool) if self._visible is None else self._visible
         if self._truth is None:
-            alpha, image = matte[..., 3], over_white(matte[..., :3], matte[..., 3])
+            matte = _unit(self._matte.read(frame))
+            image, alpha = over_white(matte[..., :3], matte[..., 3]), matte[..., 3]
         else:
-            alpha = self._warp(_unit(self._truth.read(frame)))
-            foreground = np.where(matte[..., 3:] > 0, matte[..., :3], picture)
-            image = over_white(foreground, alpha) if self._plate is None else exchange_plate(picture, _unit(self._plate), alpha)
-        return Target(np.where(visible[..., None], image, 1).astype(np.float32), alpha * visible, visible)
+            picture, alpha = _unit(self._frames.read(frame)), self._warp(_unit(self._truth.read(frame)))
+            image = self._true_foreground(frame, picture, alpha)
+        visible = np.ones(alpha.shape, bool) if self._visible is None else self._visible
+        return Target(np.where(visible[..., None], image, np.float32(1)), alpha * visible, visible)
+
+    def _true_foreground(self, frame: str, picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        if self._plate is not None:
+            return exchange_plate(picture, self._plate, alpha)
+        matte = _unit(self._matte.read(frame))  # its colours are the best guess where the plate is unknown
+        return over_white(np.where(matte[..., 3:] > 0, matte[..., :3], picture), alpha)
 
 
 class NovelTargets:

@@ -7,10 +7,33 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pipeline.splat import cpu_project, cpu_tiles
+from pipeline.splat import cpu_splats, cpu_tiles
 from pipeline.splat.cpu_jit import use_threads
+from pipeline.splat.cpu_project import SPLAT
 from pipeline.splat.reference import frustum_limits
 from pipeline.splat.splats import Splats
+
+
+class Inputs(NamedTuple):
+    """What one view is drawn from, as float32 arrays; shapes as in `cpu_splats.prepare`."""
+
+    camera: np.ndarray
+    means: np.ndarray
+    quats: np.ndarray
+    log_scales: np.ndarray
+    opacities: np.ndarray
+    colour: np.ndarray
+    active: int
+
+
+class Screen(NamedTuple):
+    """Projected splats; see `cpu_splats.prepare`."""
+
+    splat: np.ndarray
+    radii: np.ndarray
+    colours: np.ndarray
+    boxes: np.ndarray
+    counts: np.ndarray
 
 
 class Lists(NamedTuple):
@@ -20,16 +43,15 @@ class Lists(NamedTuple):
     splat_of: np.ndarray
     row_of: np.ndarray
     first: np.ndarray
-    counts: np.ndarray
-    columns: int
 
 
 def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, *, sh_degree: int | None, near: float,
                    screen: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     """One view of unbatched splats: sums [H, W, C + 1] of colours and depth, alpha [H, W], radii [N]; K [3, 3] (no gradient), R [3, 3], t [3], screen [N, 2]."""
-    shaded = splats.sh is not None
-    active = 0 if not shaded else splats.sh.shape[1] if sh_degree is None else (sh_degree + 1) ** 2
-    colour = splats.sh if shaded else splats.features
+    if splats.sh is None:
+        colour, active = splats.features[:, None], 0
+    else:
+        colour, active = splats.sh, splats.sh.shape[1] if sh_degree is None else (sh_degree + 1) ** 2
     low, high = frustum_limits(K, width, height)
     intrinsics = torch.cat([K.diagonal()[:2], K[:2, 2], low, high, K.new_tensor([width, height, near])]).detach()
     screen = splats.means.new_empty(0, 2) if screen is None else screen
@@ -40,16 +62,17 @@ class _Rasterise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means, quats, log_scales, opacities, colour, R, t, screen, intrinsics, active):
         use_threads()
-        camera = torch.cat([R.flatten(), t, intrinsics, -R.T @ t]).numpy()
+        camera = torch.cat([R.flatten(), t, intrinsics, -R.T @ t])
+        inputs = Inputs(*(_array(x) for x in (camera, means, quats, log_scales, opacities, colour)), active)
         width, height = int(intrinsics[8]), int(intrinsics[9])
-        arrays = [_array(x) for x in (means, quats, log_scales, opacities, colour, screen)]
-        splat, radii, colours = _project(camera, arrays, active)
-        lists = _list(splat, radii, width, height)
-        sums, alpha = np.empty((height, width, colours.shape[1]), np.float32), np.empty((height, width), np.float32)
-        ends = np.empty(len(lists.starts) - 1, np.int64)
-        cpu_tiles.draw(lists.starts, lists.splat_of, splat, colours, lists.columns, sums, alpha, ends)
-        ctx.state = camera, arrays, splat, radii, colours, lists, sums, alpha, ends, active
-        outputs = tuple(torch.from_numpy(x) for x in (sums, alpha, radii))
+        columns, rows = -(-width // cpu_tiles.TILE), -(-height // cpu_tiles.TILE)
+        projected = _prepare(inputs, _array(screen), columns, rows)
+        lists = _list(projected, columns, rows)
+        sums, alpha = np.empty((height, width, projected.colours.shape[1]), np.float32), np.empty((height, width), np.float32)
+        ends = np.empty(columns * rows, np.int64)
+        cpu_tiles.draw(lists.starts, lists.splat_of, projected.splat, projected.colours, columns, sums, alpha, ends)
+        ctx.state = inputs, projected, lists, ends, columns, sums, alpha, len(screen) > 0
+        outputs = tuple(torch.from_numpy(x) for x in (sums, alpha, projected.radii))
         ctx.mark_non_differentiable(outputs[2])
         return outputs
 
@@ -57,59 +80,43 @@ class _Rasterise(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, d_sums, d_alpha, _):
         use_threads()
-        camera, arrays, splat, radii, colours, lists, sums, alpha, ends, active = ctx.state
-        means, quats, log_scales, opacities, colour, screen = arrays
-        d_rows = np.empty((len(lists.splat_of), 6 + colours.shape[1]), np.float32)
-        cpu_tiles.draw_backward(lists.starts, ends, lists.splat_of, lists.row_of, splat, colours, lists.columns, sums, alpha,
+        inputs, projected, lists, ends, columns, sums, alpha, screened = ctx.state
+        d_rows = np.empty((len(lists.splat_of), 6 + sums.shape[2]), np.float32)
+        cpu_tiles.draw_backward(lists.starts, ends, lists.splat_of, lists.row_of, projected.splat, projected.colours, columns, sums, alpha,
                                 _array(d_sums), _array(d_alpha), d_rows)  # fmt: skip
-        d_splat = np.empty((len(means), d_rows.shape[1]), np.float32)
-        cpu_tiles.sum_rows(lists.first, lists.counts, d_rows, d_splat)
-        gradients = [np.empty_like(x) for x in (means, quats, log_scales, opacities)]
-        blocks = -(-len(means) // cpu_project.BLOCK)
-        d_pose, d_centre = np.empty((blocks, 12), np.float32), np.zeros((blocks, 3), np.float32)
-        cpu_project.project_backward(camera, means, quats, log_scales, radii, splat, d_splat, d_splat[:, -1], *gradients, d_pose)
-        if active:
-            d_colour = np.empty_like(colour)
-            cpu_project.shade_backward(camera, means, radii, colour, active, colours, d_splat[:, 6:], d_colour, gradients[0], d_centre)
-        else:
-            d_colour = d_splat[:, 6:-1]
-        d_R, d_t = _pose_gradient(camera, d_pose.sum(0), d_centre.sum(0))
-        d_screen = torch.from_numpy(d_splat[:, :2]) if len(screen) else None
-        return *(torch.from_numpy(x) for x in (*gradients, d_colour)), d_R, d_t, d_screen, None, None
+        d_splats = [np.zeros_like(x) for x in (inputs.means, inputs.quats, inputs.log_scales, inputs.opacities, inputs.colour)]
+        d_screen = np.zeros((len(inputs.means), 2), np.float32)
+        d_camera = np.zeros((-(-len(inputs.means) // cpu_splats.BLOCK), 15), np.float32)
+        cpu_splats.finish_backward(inputs.camera, inputs.means, inputs.quats, inputs.log_scales, inputs.colour, inputs.active, projected.radii, projected.splat,
+                                   projected.colours, lists.first, projected.counts, d_rows, *d_splats, d_screen, d_camera)  # fmt: skip
+        d_R, d_t = _pose_gradient(inputs.camera, d_camera.sum(0))
+        return *(torch.from_numpy(x) for x in d_splats), d_R, d_t, torch.from_numpy(d_screen) if screened else None, None, None
 
 
-def _project(camera: np.ndarray, arrays: list[np.ndarray], active: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Projected splats [N, SPLAT], radii [N] and colours with depth [N, C + 1]; rows of splats that are not drawn hold anything."""
-    means, quats, log_scales, opacities, colour, screen = arrays
-    splat, radii = np.empty((len(means), cpu_project.SPLAT), np.float32), np.empty(len(means), np.float32)
-    cpu_project.project(camera, means, quats, log_scales, opacities, screen, splat, radii)
-    colours = np.empty((len(means), colour.shape[-1] + 1), np.float32)
-    if active:
-        cpu_project.shade(camera, means, radii, splat, colour, active, colours)
-    else:
-        colours[:, :-1], colours[:, -1] = colour, splat[:, 6]
-    return splat, radii, colours
+def _prepare(inputs: Inputs, screen: np.ndarray, columns: int, rows: int) -> Screen:
+    count, channels = len(inputs.means), inputs.colour.shape[2]
+    projected = Screen(np.empty((count, SPLAT), np.float32), np.empty(count, np.float32), np.empty((count, channels + 1), np.float32),
+                       np.empty((count, 4), np.int32), np.empty(count, np.int64))  # fmt: skip
+    cpu_splats.prepare(*inputs, screen, columns, rows, *projected)
+    return projected
 
 
-def _list(splat: np.ndarray, radii: np.ndarray, width: int, height: int) -> Lists:
+def _list(projected: Screen, columns: int, rows: int) -> Lists:
     """Depth-sorted lists of splats per tile."""
-    columns, rows = -(-width // cpu_tiles.TILE), -(-height // cpu_tiles.TILE)
-    boxes, counts = np.empty((len(radii), 4), np.int32), np.empty(len(radii), np.int64)
-    cpu_tiles.tile_boxes(splat, radii, columns, rows, boxes, counts)
-    visible = np.flatnonzero(counts)
-    order = visible[np.argsort(splat[visible, 6], kind="stable")]
-    first = np.cumsum(counts) - counts
-    pairs = int(counts.sum())
-    starts, splat_of, row_of = np.empty(columns * rows + 1, np.int64), np.empty(pairs, np.int32), np.empty(pairs, np.int32)
-    cpu_tiles.list_tiles(order, boxes, counts, columns, starts, first, splat_of, row_of)
-    return Lists(starts, splat_of, row_of, first, counts, columns)
+    visible = np.flatnonzero(projected.counts)
+    order = visible[np.argsort(projected.splat[visible, 6], kind="stable")]
+    first = np.cumsum(projected.counts) - projected.counts
+    pairs = int(projected.counts.sum())
+    lists = Lists(np.empty(columns * rows + 1, np.int64), np.empty(pairs, np.int32), np.empty(pairs, np.int32), first)
+    cpu_tiles.list_tiles(order, projected.boxes, projected.counts, columns, *lists)
+    return lists
 
 
-def _pose_gradient(camera: np.ndarray, d_pose: np.ndarray, d_centre: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def _pose_gradient(camera: np.ndarray, d_camera: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients of R [3, 3] and t [3]; the camera centre -R^T t enters through the view directions."""
-    R, t = camera[:9].reshape(3, 3), camera[9:12]
-    d_R = d_pose[:9].reshape(3, 3) - np.outer(t, d_centre)
-    return torch.from_numpy(d_R), torch.from_numpy(d_pose[9:] - R @ d_centre)
+    R, t, d_centre = camera[:9].reshape(3, 3), camera[9:12], d_camera[12:]
+    d_R = d_camera[:9].reshape(3, 3) - np.outer(t, d_centre)
+    return torch.from_numpy(d_R), torch.from_numpy(d_camera[9:12] - R @ d_centre)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numba
 import torch
 
-# Threads that wait for each other must not spin: on a machine with other work (two cores, several jobs) spinning made a step ten times slower.
-# Read when numba loads its OpenMP, which happens at the first parallel kernel.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-_FILES = [Path(__file__).with_name(name) for name in ("cpu_jit.py", "cpu_math.py", "cpu_project.py", "cpu_ssim.py", "cpu_tiles.py", "harmonics.py", "rules.py")]
-SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()
+SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+MATH = {"contract", "reassoc", "nsz", "arcp"}  # fastmath that still knows infinities and NaN
 
 
 def kernel(function: Callable, *, parallel: bool = True, fastmath: bool | set[str] = True) -> Callable:
-    """`numba.njit` with a cache on disk that notices a change in any file the kernels are made from.
+    """`numba.njit` with a cache on disk that notices a change in any file of this folder.
 
     Numba alone looks at the file that a kernel stands in, not at those whose constants and inlined functions went into it.
     """
@@ -28,9 +23,9 @@ def kernel(function: Callable, *, parallel: bool = True, fastmath: bool | set[st
     return compiled
 
 
-def inlined(function: Callable, *, fastmath: bool | set[str] = True) -> Callable:
-    """A helper that becomes part of the kernels that call it."""
-    return numba.njit(function, forceinline=True, fastmath=fastmath, error_model="numpy")
+def helper(function: Callable, *, fastmath: bool | set[str] = True) -> Callable:
+    """A helper that kernels call; LLVM decides what becomes part of them, and compiles faster where it is free to."""
+    return numba.njit(function, fastmath=fastmath, error_model="numpy")
 
 
 def use_threads() -> None:

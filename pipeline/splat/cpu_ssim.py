@@ -10,7 +10,7 @@ import numpy as np
 from numba import float32 as f4
 from numba import prange
 
-from pipeline.splat.cpu_jit import inlined, kernel
+from pipeline.splat.cpu_jit import helper, kernel
 
 RADIUS = 5
 SIGMA = 1.5
@@ -23,7 +23,7 @@ def window() -> np.ndarray:
     return (taps / taps.sum()).astype(np.float32)
 
 
-@inlined
+@helper
 def _filter_row(padded, taps, step, out):
     """Horizontal half of the window over one row of interleaved channels: padded [n + 2 RADIUS step] -> out [n]."""
     size = np.uint64(len(out))
@@ -61,7 +61,7 @@ def ssim_maps(image, target, taps, step, maps, ssim, absolute):
         ssim[y], absolute[y] = _ssim_row(image[y], target[y], means, maps[0, y], maps[1, y], maps[2, y])
 
 
-@inlined
+@helper
 def _ssim_row(x, y, means, by_x, by_xx, by_xy):
     """Sum of SSIM (Wang et al. 2004, eq. 13) and of |x - y| over one row; means [5, n] of x, y, x^2, y^2, x y; fills the derivatives [n]."""
     one, two = f4(1), f4(2)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import float32 as f4
 from numba import prange
 
-from pipeline.splat.cpu_jit import inlined, kernel
+from pipeline.splat.cpu_jit import helper, kernel
 from pipeline.splat.cpu_math import exp_negative
 from pipeline.splat.rules import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 
@@ -22,23 +22,8 @@ PLANE = TILE * TILE
 CHECK = 32  # splats between two looks whether the whole tile is opaque
 
 
-@kernel
-def tile_boxes(splat, radii, columns, rows, boxes, counts):
-    """Tiles that each splat's bounding box touches: boxes [N, 4] = x0, y0, x1, y1 (ends excluded), counts [N]."""
-    size = f4(TILE)
-    for i in prange(len(radii)):
-        counts[i] = 0
-        if radii[i] > 0:
-            x, y, rx, ry = splat[i, 0], splat[i, 1], splat[i, 7], splat[i, 8]
-            # clamped before the conversion: a huge extent does not fit an integer
-            x0, x1 = int(min(max((x - rx) / size, f4(0)), f4(columns))), int(math.ceil(min(max((x + rx) / size, f4(0)), f4(columns))))
-            y0, y1 = int(min(max((y - ry) / size, f4(0)), f4(rows))), int(math.ceil(min(max((y + ry) / size, f4(0)), f4(rows))))
-            boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = x0, y0, x1, y1
-            counts[i] = (x1 - x0) * (y1 - y0)
-
-
 @partial(kernel, parallel=False)
-def list_tiles(order, boxes, counts, columns, starts, first, splat_of, row_of):
+def list_tiles(order, boxes, counts, columns, starts, splat_of, row_of, first):
     """Counting sort of (splat, tile) pairs by tile, keeping the depth order within a tile.
 
     order: [N] splats front to back. Fills starts [tiles + 1], splat_of [pairs] and row_of [pairs]: the row of a pair among its splat's rows,
@@ -65,7 +50,7 @@ def list_tiles(order, boxes, counts, columns, starts, first, splat_of, row_of):
                     row += 1
 
 
-@inlined
+@helper
 def _span(splat, i, top):
     """First and one past the last of the tile's pixels in the rows that splat i reaches, as unsigned numbers: numba then leaves out its test for
     negative indices, which would keep the pixel loops from being vectorised."""
@@ -75,11 +60,19 @@ def _span(splat, i, top):
     return np.uint64(first * TILE), np.uint64(max(last + 1, first) * TILE)
 
 
-@inlined
+@helper
 def _shape(splat, i, left, top):
-    """Mean relative to the tile's first pixel centre, the exponent's coefficients (a x + b y) x + c y^2, and the opacity."""
+    """Mean relative to the tile's first pixel centre, the exponent's a, r, k (see `cpu_project`), and the opacity."""
     half = f4(0.5)
-    return splat[i, 0] - f4(left) - half, splat[i, 1] - f4(top) - half, half * splat[i, 2], splat[i, 3], half * splat[i, 4], splat[i, 5]
+    return splat[i, 0] - f4(left) - half, splat[i, 1] - f4(top) - half, splat[i, 2], splat[i, 3], splat[i, 4], splat[i, 5]
+
+
+@helper
+def _largest(values):
+    largest = values[0]
+    for value in values:
+        largest = max(largest, value)
+    return largest
 
 
 @kernel
@@ -92,35 +85,37 @@ def draw(starts, splat_of, splat, colours, columns, sums, alpha, ends):
         xs, ys = _pixel_grid()
         light, weights, planes = np.zeros(PLANE, np.float32), np.empty(PLANE, np.float32), np.zeros(PLANE * channels, np.float32)
         for y in range(down):
-            light[y * TILE : y * TILE + across] = 1  # 0 outside of the picture: nothing is drawn there
+            for x in range(across):
+                light[y * TILE + x] = 1  # 0 outside of the picture: nothing is drawn there
         j = starts[tile]
         while j < starts[tile + 1]:
             i = splat_of[j]
-            x_mean, y_mean, a, b, c, opacity = _shape(splat, i, left, top)
+            x_mean, y_mean, a, r, k, opacity = _shape(splat, i, left, top)
             begin, end = _span(splat, i, top)
             for p in range(begin, end):
-                dx, dy = x_mean - xs[p], y_mean - ys[p]
-                value = min(f4(MAX_ALPHA), opacity * exp_negative(-max((a * dx + b * dy) * dx + c * dy * dy, f4(0))))
+                dy = y_mean - ys[p]
+                u = x_mean - xs[p] + r * dy
+                value = min(f4(MAX_ALPHA), opacity * exp_negative(-(a * u * u + k * dy * dy)))
                 value = value if value >= f4(MIN_ALPHA) else f4(0)
                 value = value if light[p] > f4(MIN_TRANSMITTANCE) else f4(0)
                 weights[p] = value * light[p]
                 light[p] -= weights[p]
-            for k in range(channels):
-                colour, plane = colours[i, k], np.uint64(k * PLANE)
+            for c in range(channels):
+                colour, plane = colours[i, c], np.uint64(c * PLANE)
                 for p in range(begin, end):
                     planes[plane + p] += colour * weights[p]
             j += 1
-            if (j - starts[tile]) % CHECK == 0 and light.max() <= f4(MIN_TRANSMITTANCE):
+            if (j - starts[tile]) % CHECK == 0 and _largest(light) <= f4(MIN_TRANSMITTANCE):
                 break
         ends[tile] = j
         for y in range(down):
             for x in range(across):
                 alpha[top + y, left + x] = f4(1) - light[y * TILE + x]
-                for k in range(channels):
-                    sums[top + y, left + x, k] = planes[k * PLANE + y * TILE + x]
+                for c in range(channels):
+                    sums[top + y, left + x, c] = planes[c * PLANE + y * TILE + x]
 
 
-@inlined
+@helper
 def _pixel_grid():
     """Column and row [PLANE] of the pixels of a tile."""
     xs, ys = np.empty(PLANE, np.float32), np.empty(PLANE, np.float32)
@@ -131,7 +126,7 @@ def _pixel_grid():
 
 @kernel
 def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums, alpha, d_sums, d_alpha, d_rows):
-    """Gradients of `draw`, one row per pair: d_rows [pairs, 6 + C] of mean x y, conic xx xy yy, opacity, colours.
+    """Gradients of `draw`, one row per pair: d_rows [pairs, 6 + C] of mean x y, a r k, opacity, colours.
 
     Replays front to back: what lies behind a splat is the final sum less what was already drawn, so nothing but `sums` and `alpha` has to be kept.
     """
@@ -147,24 +142,25 @@ def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums,
                 light[pixel] = 1
                 d_light[pixel] = d_alpha[top + y, left + x]
                 rest[pixel] = d_alpha[top + y, left + x] * alpha[top + y, left + x]
-                for k in range(channels):
-                    planes[k * PLANE + pixel] = d_sums[top + y, left + x, k]
-                    rest[pixel] += d_sums[top + y, left + x, k] * sums[top + y, left + x, k]
+                for c in range(channels):
+                    planes[c * PLANE + pixel] = d_sums[top + y, left + x, c]
+                    rest[pixel] += d_sums[top + y, left + x, c] * sums[top + y, left + x, c]
         for j in range(starts[tile], ends[tile]):
             i = splat_of[j]
             out = d_rows[row_of[j]]
-            x_mean, y_mean, a, b, c, opacity = _shape(splat, i, left, top)
+            x_mean, y_mean, a, r, k, opacity = _shape(splat, i, left, top)
             begin, end = _span(splat, i, top)
             for p in range(begin, end):
                 along[p] = d_light[p]
-            for k in range(channels):
-                colour, plane = colours[i, k], np.uint64(k * PLANE)
+            for c in range(channels):
+                colour, plane = colours[i, c], np.uint64(c * PLANE)
                 for p in range(begin, end):
                     along[p] += colour * planes[plane + p]
-            m = mx = my = mxx = mxy = myy = f4(0)
+            m = mu = my = muu = muy = myy = f4(0)
             for p in range(begin, end):
-                dx, dy = x_mean - xs[p], y_mean - ys[p]
-                falloff = exp_negative(-max((a * dx + b * dy) * dx + c * dy * dy, f4(0)))
+                dy = y_mean - ys[p]
+                u = x_mean - xs[p] + r * dy
+                falloff = exp_negative(-(a * u * u + k * dy * dy))
                 value = min(f4(MAX_ALPHA), opacity * falloff)
                 value = value if value >= f4(MIN_ALPHA) else f4(0)
                 value = value if light[p] > f4(MIN_TRANSMITTANCE) else f4(0)
@@ -176,29 +172,18 @@ def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums,
                 d_value = d_value if opacity * falloff < f4(MAX_ALPHA) else f4(0)
                 g = falloff * d_value
                 m += g
-                mx += g * dx
+                mu += g * u
                 my += g * dy
-                mxx += g * dx * dx
-                mxy += g * dx * dy
+                muu += g * u * u
+                muy += g * u * dy
                 myy += g * dy * dy
-            out[0], out[1] = -opacity * (f4(2) * a * mx + b * my), -opacity * (f4(2) * c * my + b * mx)
-            out[2], out[3], out[4], out[5] = f4(-0.5) * opacity * mxx, -opacity * mxy, f4(-0.5) * opacity * myy, m
-            for k in range(channels):
-                total, plane = f4(0), np.uint64(k * PLANE)
+            out[0], out[1] = f4(-2) * opacity * a * mu, f4(-2) * opacity * (a * r * mu + k * my)
+            out[2], out[3], out[4], out[5] = -opacity * muu, f4(-2) * opacity * a * muy, -opacity * myy, m
+            for c in range(channels):
+                total, plane = f4(0), np.uint64(c * PLANE)
                 for p in range(begin, end):
                     total += weights[p] * planes[plane + p]
-                out[6 + k] = total
+                out[6 + c] = total
         for j in range(ends[tile], starts[tile + 1]):
-            d_rows[row_of[j]] = 0
-
-
-@kernel
-def sum_rows(first, counts, d_rows, d_splat):
-    """Sum every splat's rows: d_splat [N, 6 + C]."""
-    width = d_rows.shape[1]
-    for i in prange(len(counts)):
-        for k in range(width):
-            d_splat[i, k] = 0
-        for row in range(first[i], first[i] + counts[i]):
-            for k in range(width):
-                d_splat[i, k] += d_rows[row, k]
+            for c in range(d_rows.shape[1]):
+                d_rows[row_of[j], c] = 0

@@ -36,7 +36,7 @@ def splat_columns(splats: Splats) -> dict[str, np.ndarray]:
     means, quats, scales, opacities, sh = (
         x.detach().cpu().numpy() for x in (splats.means, splats.quats, splats.log_scales, splats.opacities, splats.sh)
     )
-    rest = sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), -1)
+    rest = sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), 3 * (sh.shape[1] - 1))
     columns = {name: means[:, i] for i, name in enumerate("xyz")}
     columns |= {name: np.zeros(len(means), np.float32) for name in ("nx", "ny", "nz")}
     columns |= {f"f_dc_{i}": sh[:, 0, i] for i in range(3)}
@@ -61,7 +61,7 @@ def read_ply(path: str | Path) -> tuple[Splats, np.ndarray | None]:
         return torch.from_numpy(np.stack([columns[name] for name in wanted], axis=1).astype(np.float32))
 
     dc = gather("f_dc_0", "f_dc_1", "f_dc_2")[:, None]
-    higher = gather(*(f"f_rest_{i}" for i in range(len(rest)))).view(-1, 3, len(rest) // 3).transpose(1, 2) if rest else dc[:, :0]
+    higher = gather(*(f"f_rest_{i}" for i in range(len(rest)))).view(len(table), 3, len(rest) // 3).transpose(1, 2) if rest else dc[:, :0]
     sh = torch.cat([dc, higher], dim=1).contiguous()
     degree_of(sh.shape[1])
     splats = Splats(gather(*"xyz"), gather(*needed[-4:]), gather(*needed[-7:-4]), gather("opacity")[:, 0], sh)

@@ -37,7 +37,7 @@ def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
 def frustum_limits(K: torch.Tensor, width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Lower and upper bounds [2] of x/z, y/z in the Jacobian; 1.3 tan(fov / 2) on each side when the principal point is central."""
     size = torch.tensor([width, height], dtype=K.dtype, device=K.device)
-    focal, principal = K.detach().diagonal()[:2], K.detach()[:2, 2]
+    focal, principal = K.diagonal()[:2], K[:2, 2]
     margin = FRUSTUM_MARGIN * 0.5 * size
     return (-principal - margin) / focal, (size - principal + margin) / focal
 

@@ -28,11 +28,11 @@ def run(settings: FramesSettings, layout: Layout, threads: int, row: CaptureRow)
     for name in sorted(set(settings.crop) - {"all", *windows}):
         log(f"crop: {capture.id} has no camera '{name}'")
     key = digest([asdict(settings), row.first, row.last, row.stride, row.size, sha256(layout.capture)])
-    waiting = layout.work / f"frames-{key}"
+    waiting = layout.scratch("frames") / key
     jobs = [(capture, raw, camera, frames, waiting / f"{raw.name}.zip") for raw, camera in zip(capture.cameras, cameras)]
     map_processes(pack_camera, jobs, threads, f"frames of {capture.id}")
     publish_folder([job[-1] for job in jobs], layout.frames)
     facts = {"crop": {name: list(window) for name, window in windows.items()}, "size": {c.name: [c.width, c.height] for c in cameras}}
     write_image_set(layout.frames_json, layout.frames, cameras, frames, facts)
-    shutil.rmtree(waiting, ignore_errors=True)
+    shutil.rmtree(layout.scratch("frames"), ignore_errors=True)
     return {"frames": len(frames), "cameras": len(cameras), "size": facts["size"], "corrected_colors": len(capture.color)}

@@ -24,10 +24,29 @@ def run(settings: IngestSettings, layout: Layout, threads: int, row: CaptureRow)
     val, test = _roles(source, row)
     report.note("val cameras", val[1])
     report.note("test sequences", test[1])
-    capture = Capture(row.id, row.kind, row.model, report.fps, source.cameras, report.sequences, source.plates, source.color, val[0], test[0], source.truth, tuple(report.checks))
+    capture = Capture(
+        row.id,
+        row.kind,
+        row.model,
+        report.fps,
+        source.cameras,
+        report.sequences,
+        source.plates,
+        source.color,
+        val[0],
+        test[0],
+        source.truth,
+        tuple(report.checks),
+    )
     write_capture(layout.capture, capture)
     frames = sum(sequence["frames"] for sequence in report.sequences.values())
-    return {"cameras": len(source.cameras), "sequences": len(report.sequences), "frames": frames, "fps": report.fps, "failed_checks": [c for c in report.checks if not c["ok"]]}
+    return {
+        "cameras": len(source.cameras),
+        "sequences": len(report.sequences),
+        "frames": frames,
+        "fps": report.fps,
+        "failed_checks": [c for c in report.checks if not c["ok"]],
+    }
 
 
 def preflight(row: CaptureRow, settings: IngestSettings | None = None) -> None:

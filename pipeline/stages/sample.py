@@ -20,4 +20,10 @@ def run(settings: SampleSettings, layout: Layout, threads: int) -> dict:
     sample = choose(images.frames, sharpness, unsynced, cameras, capture.val_cameras, capture.test_sequences, settings)
     write_json(layout.sample, sample)
     splits = [frame["split"] for frame in sample["frames"]]
-    return {"train": splits.count("train"), "test": splits.count("test"), "dropped": len(sample["dropped"]), "val_cameras": list(capture.val_cameras), "rules": sample["rules"]}
+    return {
+        "train": splits.count("train"),
+        "test": splits.count("test"),
+        "dropped": len(sample["dropped"]),
+        "val_cameras": list(capture.val_cameras),
+        "rules": sample["rules"],
+    }

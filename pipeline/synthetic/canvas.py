@@ -14,7 +14,6 @@ from pipeline.mesh.raster import zbuffer
 from pipeline.mesh.topology import vertex_normals
 from pipeline.synthetic.parts import EYE_LEFT, EYE_RIGHT, INSIDE, OUTSIDE, TONGUE
 
-
 EYE_SIDE, MOUTH_DOWN = 30.58, 71.0
 """Where paint expects the left eye (x) and the middle of the mouth (y = -MOUTH_DOWN), millimetres from the middle between the eyes."""
 
@@ -27,7 +26,7 @@ _SKULL_AXIS = -78.0  # z of the upright axis the hairline's angle is measured ab
 class Canvas:
     """Attributes:
     faces [F,3] int32, part [F] int8, points [V,3] float32: millimetres right-handed, x to the person's left, y up, z forward, origin between the eyes.
-    fields [V,4] float32: open sky (0..1), height above the hairline (mm), distance to the eyelid's rim (mm, negative below the eye), beard (0..1).
+    fields [V,4] float32: open sky (0..1), height above the hairline (mm), distance to the eyelid's rim (mm), beard (0..1).
     eyes [2,3]: centres of the left and right eyeball in `points`' coordinates. scale [3]: model metres to `points` units.
     """
 
@@ -109,16 +108,12 @@ def _above_hairline(points: np.ndarray) -> np.ndarray:
 
 
 def _lid_distance(points: np.ndarray, faces: np.ndarray, regions: dict[str, np.ndarray]) -> np.ndarray:
-    """Distance of the skin to the nearest eyelid rim, negative for the lower lid."""
+    """Distance of the skin to the nearest eyelid rim, millimetres."""
     socket = regions["eye_socket"]
     mixed = socket[faces].any(axis=1) & ~socket[faces].all(axis=1)
     rim = np.zeros(len(points), bool)
     rim[faces[mixed]] = True
-    rim = points[rim & ~socket]
-    distance, nearest = cKDTree(rim).query(points)
-    # the line between the corners of the eye separates the lids; it falls a little from the outer to the inner corner
-    corner_line = -3.0 + 0.05 * (np.abs(rim[nearest, 0]) - 20)
-    return np.where(rim[nearest, 1] > corner_line, distance, -distance)
+    return cKDTree(points[rim & ~socket]).query(points)[0]
 
 
 def _beard(points: np.ndarray) -> np.ndarray:

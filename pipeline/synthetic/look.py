@@ -6,20 +6,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-SKIN, LIP, BROW, HAIR, IRIS, IRIS_INNER, SHIRT, SHIRT_SECOND, TROUSERS, SHOES = range(10)
-"""Rows of `Look.colours`."""
+Colour = tuple[float, float, float]
 
 
 class Look(NamedTuple):
-    """Everything paint depends on beside the place; a plain tuple, so that compiled code takes it as it is.
+    """Everything paint depends on beside the place. Plain numbers only: compiled code counts references to every array it is handed, at every call.
 
-    colours [10,3] linear reflectance; shift [3] millimetres moves the noise; cut [4] millimetres: collar height, sleeve end |x|, waist height, trouser end height.
-    freckles, stubble, oil, blush, pallor 0..1; hairline, brow_up: shifts in millimetres; brow_thick 1 = average; stripe: period in millimetres, 0 = plain knit.
+    Colours are linear reflectances. shift: millimetres, moves the noise. freckles, stubble, oil, blush: 0..1. hairline, brow_up: millimetres;
+    brow_thick: 1 = average; stripe: period in millimetres, 0 = plain knit. collar, sleeve, waist, ankle: where on this model clothes end, millimetres
+    of the canvas (sleeve: |x|, the others: height).
     """
 
-    colours: np.ndarray
-    shift: np.ndarray
-    cut: np.ndarray
+    skin: Colour
+    lip: Colour
+    brow: Colour
+    hair: Colour
+    iris: Colour
+    iris_inner: Colour
+    shirt: Colour
+    shirt_second: Colour
+    trousers: Colour
+    shoes: Colour
+    shift: Colour
     freckles: float
     stubble: float
     oil: float
@@ -28,6 +36,10 @@ class Look(NamedTuple):
     brow_up: float
     brow_thick: float
     stripe: float
+    collar: float
+    sleeve: float
+    waist: float
+    ankle: float
 
 
 # sRGB values; each draw mixes two neighbours
@@ -37,8 +49,8 @@ _IRISES = ("3d2413", "5b3a1c", "6e5a2e", "5d6f47", "5c7c8e", "7f97a6")
 _SHIRTS = ("2f4f7f", "8c2f39", "3f6b4f", "d8d4c8", "2b2d33", "b0793a", "5d4a78", "3b7f86")
 
 
-def draw_look(rng: np.random.Generator, cut: np.ndarray) -> Look:
-    """A random person's look; `cut` [4] says where on this model the clothes end (see `Look.cut`)."""
+def draw_look(rng: np.random.Generator, ends: dict[str, float]) -> Look:
+    """A random person's look; `ends` holds collar, sleeve, waist and ankle (see `Look`)."""
     tone = rng.uniform(0, len(_SKIN_TONES) - 1)
     skin = _between(_SKIN_TONES, tone)
     hair = _between(_HAIRS, rng.uniform(0, 2.5) if tone > 3 else rng.uniform(0, len(_HAIRS) - 1))
@@ -46,11 +58,21 @@ def draw_look(rng: np.random.Generator, cut: np.ndarray) -> Look:
     shirt, second = rng.choice(len(_SHIRTS), 2, replace=False)
     lip = skin * np.array([0.80, 0.47, 0.46]) + np.array([0.035, 0.0, 0.006])
     brow = 0.55 * hair + 0.05 * skin
-    colours = np.stack([skin, lip, brow, hair, iris, iris * 1.9 + 0.02, _linear(_SHIRTS[shirt]), _linear(_SHIRTS[second]), _linear("2b3448") * rng.uniform(0.6, 1.6), _linear("35302c")])
+    colours = {
+        "skin": skin,
+        "lip": lip,
+        "brow": brow,
+        "hair": hair,
+        "iris": iris,
+        "iris_inner": iris * 1.9 + 0.02,
+        "shirt": _linear(_SHIRTS[shirt]),
+        "shirt_second": _linear(_SHIRTS[second]),
+        "trousers": _linear("2b3448") * rng.uniform(0.6, 1.6),
+        "shoes": _linear("35302c"),
+        "shift": rng.uniform(0, 64, 3),
+    }
     return Look(
-        colours=colours.astype(np.float32),
-        shift=rng.uniform(0, 64, 3).astype(np.float32),
-        cut=np.asarray(cut, np.float32),
+        **{name: tuple(float(value) for value in colour) for name, colour in colours.items()},
         freckles=float(max(0.0, rng.uniform(-0.2, 0.9) * (1 - tone / 5))),
         stubble=float(max(0.0, rng.uniform(-0.7, 0.9))),
         oil=float(rng.uniform(0.4, 1.0)),
@@ -59,6 +81,7 @@ def draw_look(rng: np.random.Generator, cut: np.ndarray) -> Look:
         brow_up=float(rng.uniform(-1.0, 1.0)),
         brow_thick=float(rng.uniform(0.8, 1.3)),
         stripe=float(rng.choice([0.0, 14.0, 22.0])),
+        **{name: float(value) for name, value in ends.items()},
     )
 
 

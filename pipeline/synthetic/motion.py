@@ -8,8 +8,8 @@ import numpy as np
 
 GESTURES: dict[str, dict[str, float]] = {
     "neutral": {},
-    "smile": {"mouthSmile": 0.7, "cheekSquint": 0.5, "eyeSquint": 0.3, "mouthDimple": 0.3},
-    "laugh": {"mouthSmile": 0.75, "jawOpen": 0.40, "cheekSquint": 0.6, "eyeSquint": 0.4, "mouthUpperUp": 0.35, "browOuterUp": 0.2},
+    "smile": {"mouthSmile": 0.62, "cheekSquint": 0.35, "eyeSquint": 0.3, "mouthDimple": 0.15},
+    "laugh": {"mouthSmile": 0.65, "jawOpen": 0.40, "cheekSquint": 0.6, "eyeSquint": 0.4, "mouthUpperUp": 0.35, "browOuterUp": 0.2},
     "shout": {"jawOpen": 0.8, "mouthStretch": 0.4, "mouthUpperUp": 0.3, "mouthLowerDown": 0.5, "browDown": 0.5, "noseSneer": 0.3},
     "surprise": {"browInnerUp": 0.8, "browOuterUp": 0.8, "eyeWide": 0.8, "jawOpen": 0.35, "mouthFunnel": 0.2},
     "anger": {"browDown": 0.9, "noseSneer": 0.5, "mouthPress": 0.5, "eyeSquint": 0.4, "mouthFrown": 0.3},
@@ -68,6 +68,8 @@ def head_motion(index: int, name: str, frames: int, fps: float, expression_names
     pose = np.zeros((frames, len(joint_names), 3))
     for joint, share in _TURN_SHARE.items():
         pose[:, joint_names.index(joint)] = share * turns[:, [1, 2, 0]]  # pitch about x, roll about y, yaw about z
+    for side, sign in (("L", 1.0), ("R", -1.0)):  # arms hang down; the model's rest pose spreads them
+        pose[:, joint_names.index(f"upperarm01.{side}"), 1] = sign * np.radians(33)
     shift = np.stack([_sway(time, rng) * reach for reach in (0.008, 0.006, 0.003)], axis=1)
     expression = np.clip(np.stack([actions[action] for action in expression_names], axis=1), 0, 1)
     return Motion(expression, pose, shift)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from pipeline.synthetic.look import BROW, IRIS, IRIS_INNER, LIP, SKIN
 from pipeline.synthetic.noise import smoothstep, spots, value_noise
 
 IRIS_RADIUS, PUPIL_RADIUS = 6.4, 2.5  # millimetres on the eyeball
@@ -36,10 +35,10 @@ def bump(dx, dy, radius):
 
 @numba.njit(cache=True, fastmath=True)
 def skin(look, table, x, y, z, grain, lid, beard):
-    """Skin with blush, blotches, pores, freckles, stubble, and the dark rims of the lids. lid: mm to the rim (negative below), beard 0..1."""
+    """Skin with blush, blotches, pores, freckles, stubble, and the dark rims of the lids. lid: mm to the rim, beard 0..1."""
     side = abs(x)
     nx, ny, nz = x + look.shift[0], y + look.shift[1], z + look.shift[2]
-    base = look.colours[SKIN]
+    base = look.skin
     broad = value_noise(table, nx / 17, ny / 17, nz / 17)
     fine = value_noise(table, nx / 5.3, ny / 5.3, nz / 5.3)
     tone = 1 + 0.05 * broad + 0.06 * fine
@@ -49,7 +48,7 @@ def skin(look, table, x, y, z, grain, lid, beard):
     if z > -30:
         red = bump(side - 38, y + 36, 24) + 0.9 * bump(x, y + 42, 11) * smoothstep(25, 40, z) + 0.4 * bump(x, y + 102, 16)
     red = look.blush * (0.55 * red + 0.5 * smoothstep(74, 80, side) * smoothstep(30, 20, abs(y + 20))) + 0.16 * broad
-    around_eye = bump(side - 30, (y + 11) * 1.5, 12) * (0.35 if lid < 0 else 0.15)
+    around_eye = bump(side - 30, (y + 11) * 1.5, 12) * (0.35 if y < -3 else 0.15)
     tone *= 1 - 0.32 * around_eye
     r = base[0] * tone * (1 + 0.05 * red)
     g = base[1] * tone * (1 - 0.24 * red - 0.06 * around_eye)
@@ -65,7 +64,7 @@ def skin(look, table, x, y, z, grain, lid, beard):
     if beard > 0.01 and look.stubble > 0.05:
         hairs = value_noise(table, nx / 0.9, ny / 2.0, nz / 0.9) * smoothstep(2.5, 0.6, grain)
         s = look.stubble * beard * min(max(0.42 + 0.5 * hairs + 0.2 * fine, 0.0), 0.85)
-        r, g, b = mix((r, g, b), (look.colours[BROW][0], look.colours[BROW][1], look.colours[BROW][2]), s)
+        r, g, b = mix((r, g, b), look.brow, s)
     r, g, b = _lid_rim(look, table, (r, g, b), x, y, z, lid)
     forehead = bump(x, (y - 50) * 0.8, 40) + 1.2 * bump(x, y + 35, 12)
     shine = 0.06 + 0.10 * look.oil * min(forehead, 1.0) + 0.02 * fine
@@ -75,15 +74,14 @@ def skin(look, table, x, y, z, grain, lid, beard):
 @numba.njit(cache=True, fastmath=True, inline="always")
 def _lid_rim(look, table, colour, x, y, z, lid):
     """Lashes as a dark line on the upper rim, thinner on the lower; the crease above the upper lid; pink inner corners."""
-    if abs(lid) > 9 or z < 0:
+    if lid > 9 or z < 0:
         return colour
-    dark = (0.6 * look.colours[BROW][0], 0.6 * look.colours[BROW][1], 0.6 * look.colours[BROW][2])
-    strands = 0.8 + 0.2 * value_noise(table, x / 0.8, 5.0, 0.0)
-    if lid >= 0:
-        colour = mix(colour, dark, 0.93 * strands * smoothstep(2.1, 0.7, lid))
-        colour = scaled(colour, 1 - 0.28 * bump(lid - 5.2, 0.0, 1.5))
-    else:
-        colour = mix(colour, dark, 0.55 * strands * smoothstep(-1.5, -0.3, lid))
+    dark = scaled(look.brow, 0.5)
+    strands = 0.85 + 0.15 * value_noise(table, x / 0.8, 5.0, 0.0)
+    upper = smoothstep(-3.6, -2.2, y - 0.05 * (abs(x) - 20))  # the line between the corners falls a little towards the nose
+    colour = mix(colour, dark, upper * 0.95 * strands * smoothstep(2.6, 1.2, lid))
+    colour = scaled(colour, 1 - upper * 0.28 * bump(lid - 5.6, 0.0, 1.5))
+    colour = mix(colour, dark, (1 - upper) * 0.5 * strands * smoothstep(1.6, 0.6, lid))
     inner = bump(abs(x) - 18.5, y + 3.4, 2.6)
     return mix(colour, (0.52, 0.20, 0.18), 0.6 * inner)
 
@@ -95,8 +93,8 @@ def lip_share(x, y):
     if side >= 1 or y > -60 or y < -88:
         return 0.0
     fall = 1 - side * side
-    top = -71.6 + 9.0 * fall ** 0.75 - 1.7 * bump(x, 0.0, 3.2)
-    bottom = -72.4 - 11.6 * fall ** 0.8
+    top = -71.6 + 9.0 * np.sqrt(fall * np.sqrt(fall)) - 1.7 * bump(x, 0.0, 3.2)
+    bottom = -72.4 - 11.6 * np.sqrt(fall * np.sqrt(fall))
     return smoothstep(0.9, -0.9, y - top) * smoothstep(-1.0, 1.0, y - bottom)
 
 
@@ -107,8 +105,8 @@ def lips(look, table, x, y, z, grain):
     lines = value_noise(table, nx / 1.1, ny / 6.5, z / 6) * smoothstep(2.5, 0.7, grain)
     tone = 1 + 0.16 * lines + 0.08 * value_noise(table, nx / 4, ny / 4, z / 4)
     tone *= 1 - 0.30 * bump(0.0, y + 71.6, 2.2)
-    c = look.colours[LIP]
-    return c[0] * tone, c[1] * tone, c[2] * tone, 0.22 + 0.08 * lines, 42.0
+    c = look.lip
+    return c[0] * tone, c[1] * tone, c[2] * tone, 0.10 + 0.05 * lines, 30.0
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -137,7 +135,7 @@ def eye(look, table, x, y, z, seed):
     """The eyeball at a place relative to its centre, z towards the pupil: white with veins, iris with rays and a dark rim, pupil."""
     length = np.sqrt(x * x + y * y + z * z) + 1e-6
     radius = 16.4 * np.sqrt(x * x + y * y) / length if z > 0 else 30.0
-    white = (0.70, 0.66, 0.63)
+    white = (0.58, 0.53, 0.50)
     if radius > IRIS_RADIUS + 0.8:
         veins = max(value_noise(table, x / 1.6 + seed, y / 0.8, z / 1.6) - 0.25, 0.0) * smoothstep(7, 13, radius)
         r, g, b = mix(white, (0.60, 0.16, 0.12), min(0.55 * veins + 0.35 * smoothstep(11, 15, radius), 0.7))
@@ -145,8 +143,7 @@ def eye(look, table, x, y, z, seed):
     angle_x, angle_y = x / (radius + 0.3), y / (radius + 0.3)
     rays = value_noise(table, 7 * angle_x + seed, 7 * angle_y, 0.25 * radius) + 0.6 * value_noise(table, 19 * angle_x, 19 * angle_y + seed, 0.3 * radius)
     t = smoothstep(PUPIL_RADIUS, IRIS_RADIUS, radius)
-    outer, inner = look.colours[IRIS], look.colours[IRIS_INNER]
-    iris = mix((inner[0], inner[1], inner[2]), (outer[0], outer[1], outer[2]), smoothstep(0.0, 0.75, t + 0.18 * rays))
+    iris = mix(look.iris_inner, look.iris, smoothstep(0.0, 0.75, t + 0.18 * rays))
     iris = scaled(iris, (1 + 0.38 * rays) * (1 - 0.72 * smoothstep(0.72, 1.0, t)))
     iris = mix((0.006, 0.005, 0.005), iris, smoothstep(PUPIL_RADIUS - 0.3, PUPIL_RADIUS + 0.35, radius))
     r, g, b = mix(iris, white, smoothstep(IRIS_RADIUS - 0.25, IRIS_RADIUS + 0.7, radius))
@@ -181,6 +178,6 @@ def tooth(table, x, y, upper):
     gap = smoothstep(0.0, 0.13, place) * smoothstep(1.0, 0.87, place)
     edge = smoothstep(0.0, 0.5 + 0.9 * (2 * place - 1) ** 2, y)
     gum = smoothstep(7.6, 8.4, y + 1.6 * (2 * place - 1) ** 2)
-    tone = (0.35 + 0.65 * gap) * (0.5 + 0.5 * edge) * (1 - 0.5 * smoothstep(14, 30, side)) * (1 + 0.05 * value_noise(table, x / 2, y / 2, 3.0))
+    tone = (0.62 + 0.38 * gap) * (0.5 + 0.5 * edge) * (1 - 0.65 * smoothstep(12, 28, side)) * (1 + 0.05 * value_noise(table, x / 2, y / 2, 3.0))
     r, g, b = mix((0.66 * tone, 0.60 * tone, 0.48 * tone), (0.45, 0.15, 0.14), gum)
     return r, g, b, 0.35, 90.0

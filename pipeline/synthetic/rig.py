@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from pipeline.capture.camera import Camera
 from pipeline.synthetic.settings import SynthesiseSettings
+from pipeline.synthetic.shade import Light
 
 FRONTAL = "222200037"
 SERIALS = ("220700191", "221501007", *(f"2222000{n}" for n in range(36, 50)))
@@ -43,21 +44,21 @@ def random_world(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return Rotation.random(random_state=int(rng.integers(2**31))).as_matrix(), rng.uniform(-0.3, 0.3, 3)
 
 
-def make_lights(rng: np.random.Generator, to_world: np.ndarray) -> dict[str, np.ndarray]:
-    """Key, fill and rim light with the room's light, as the fields `up`, `lights`, `light_colours`, `sky`, `ground` of a Scene."""
+def make_light(rng: np.random.Generator, to_world: np.ndarray) -> Light:
+    """Key, fill and rim lamp with the room's own light, turned into the world by a rotation [3,3]."""
     side = rng.choice([-1.0, 1.0])
-    directions = np.array([(0.55 * side, -0.75, 0.62), (-0.80 * side, -0.55, 0.20), (-0.45 * side, 0.85, 0.50)]) + rng.uniform(-0.08, 0.08, (3, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    lamps = np.array([(0.55 * side, -0.75, 0.62), (-0.80 * side, -0.55, 0.20), (-0.45 * side, 0.85, 0.50)]) + rng.uniform(-0.08, 0.08, (3, 3))
+    lamps /= np.linalg.norm(lamps, axis=1, keepdims=True)
     warmth = rng.uniform(-0.03, 0.05)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    values = {
-        "up": to_world @ np.array([0.0, 0.0, 1.0]),
-        "lights": directions @ to_world.T,
-        "light_colours": np.array([0.80 * tint, 0.36 / tint, np.full(3, 0.34)]),
-        "sky": np.array([0.47, 0.48, 0.50]),
-        "ground": np.array([0.27, 0.25, 0.23]),
-    }
-    return {name: value.astype(np.float32) for name, value in values.items()}
+    colours = np.array([0.80 * tint, 0.24 / tint, np.full(3, 0.34)])
+    up = to_world @ np.array([0.0, 0.0, 1.0])
+    return Light(_numbers(up), tuple(map(_numbers, lamps @ to_world.T)), tuple(map(_numbers, colours)), (0.40, 0.41, 0.43), (0.20, 0.185, 0.17))
+
+
+def _numbers(values: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 def _intrinsics(settings: SynthesiseSettings, rng: np.random.Generator) -> np.ndarray:

@@ -19,6 +19,6 @@ class SynthesiseSettings:
     frames: int = 24  # frames of every sequence
     fps: int = 24  # frames per second
     seed: int = 0  # who it is, where the cameras stand and what happens; the capture's id counts as well
-    variety: float = 0.8  # how far from the average person, in standard deviations of the population
+    variety: float = 0.7  # how far from the average person, in standard deviations of the population
     supersample: int = 2  # samples per pixel along each side, 1 to 4
     noise: float = 1.0  # sensor noise, 1 = a good studio camera (about 1.5 of 255 in the mid tones)

@@ -23,7 +23,7 @@ class Teeth(NamedTuple):
 
 def make_teeth() -> tuple[Teeth, Teeth]:
     """Upper and lower strip in a closed mouth."""
-    return _strip(20.5, -70.6, 1.0, TEETH_UPPER), _strip(18.6, -69.8, -1.0, TEETH_LOWER)
+    return _strip(20.5, -72.8, 1.0, TEETH_UPPER), _strip(18.4, -71.4, -1.0, TEETH_LOWER)
 
 
 def _strip(front: float, edge: float, towards_gum: float, part: int) -> Teeth:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,15 +61,17 @@ class Fitter:
             some = self._phase(f"shape from outlines within {gate:.0f} px", some, chosen, gate, shared=True)
         state = replace(some, expression=state.expression, rotations=state.rotations, translation=state.translation)
         state = self._spread(state, some, chosen)
-        gates = GATES_PX[2:] if self.settings.contour_points else (None,)
-        for gate in gates:
-            state = self._phase("motion", state, everything, gate, shared=False)
+        state = self._phase("motion", state, everything, GATES_PX[1] if self.settings.contour_points else None, shared=False)
         if self.settings.contour_points:
-            for _ in range(self.settings.offset_rounds):
-                state = fit_offsets(self.rig, state, self._outlines(state, everything, GATES_PX[-1]), self.settings.offset_stiffness)
-            if self.settings.offset_rounds:
-                state = self._phase("motion after displacements", state, everything, GATES_PX[-1], shared=False)
+            state = self._displace(state, chosen)
+            state = self._phase("motion after displacements", state, everything, GATES_PX[-1], shared=False)
         return Fitted(self.rig, state, self.residuals(state), self.reached)
+
+    def _displace(self, state: State, chosen: np.ndarray) -> State:
+        for _ in range(self.settings.offset_rounds):
+            some = state.select(chosen)
+            state = replace(state, offsets=fit_offsets(self.rig, some, self._outlines(some, chosen, GATES_PX[-1]), self.settings.offset_stiffness).offsets)
+        return state
 
     def _choose(self, missing: list[int]) -> np.ndarray:
         good = np.setdiff1d(np.arange(len(self.seen.frames)), missing)
@@ -90,7 +91,7 @@ class Fitter:
         terms: list = [self._landmark_term(state, frames)]
         if gate is not None:
             terms.append(self._outlines(state, frames, gate))
-        state, costs = optimise(self.rig, state, terms, self._priors(frames), self.settings.iterations if gate is None else self.settings.iterations // 4, shared=shared)
+        state, costs = optimise(self.rig, state, terms, self._priors(shared, len(frames)), self.settings.iterations if gate is None else max(self.settings.iterations // 8, 1), shared=shared)
         self.reached.setdefault("phases", []).append({"name": name, "frames": len(frames), "steps": len(costs) - 1, "cost": [round(costs[0], 1), round(costs[-1], 1)]})
         log(f"fit: {name}: {len(frames)} frames, {len(costs) - 1} steps, cost {costs[0]:.0f} -> {costs[-1]:.0f}")
         return state
@@ -125,12 +126,12 @@ class Fitter:
 
         return ContourTerm([one(k) for k in range(len(frames))], self.seen.projections, self.settings.contour_sigma_px)
 
-    def _priors(self, frames: np.ndarray) -> Priors:
+    def _priors(self, shared: bool, frames: int) -> Priors:
         spread, change = precisions(self.rig.names, self.kind)
         size = self.rig.basis.shape[2] - self.rig.identity_size
         shift = np.where(self.landmarks.rows < FACE_POINTS, self.settings.landmark_shift_mm, BODY_SHIFT_MM) / 1000
         smooth = self.settings.smoothness
-        gap = np.zeros(max(len(frames) - 1, 0)) if len(frames) < len(self.seen.frames) else self.seen.gap
+        gap = np.zeros(max(frames - 1, 0)) if shared else self.seen.gap  # the shape is found on scattered frames
         return Priors(
             np.ones(self.rig.identity_size), np.repeat(shift**-2.0, 3), spread, np.full(size, EXPRESSION_SPREAD**-2.0), 1.0,
             smooth * change, smooth * SLIDE_M**-2.0, smooth * EXPRESSION_CHANGE**-2.0, gap,

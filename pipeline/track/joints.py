@@ -22,7 +22,7 @@ HEAD = (
     FreeJoint("neck02", 8, 2),
     FreeJoint("neck", 15, 2),
     FreeJoint("head", 15, 2),
-    FreeJoint("jaw", 2, 2),
+    FreeJoint("jaw", 15, 5),
     FreeJoint("eye.?", 12, 8),
     FreeJoint("*_eye", 12, 8),
     FreeJoint("clavicle.?", 5, 1),
@@ -40,7 +40,7 @@ BODY = (
     FreeJoint("neck01", 10, 3),
     FreeJoint("neck03", 10, 3),
     FreeJoint("head", 12, 3),
-    FreeJoint("jaw", 2, 2),
+    FreeJoint("jaw", 15, 5),
 )
 
 
@@ -48,6 +48,8 @@ def free_joints(model, kind: str) -> list[str]:  # noqa: ANN001
     """Names of the free joints of a model ("head" or "body"); all of them where none has a name we know."""
     table = HEAD if kind == "head" else BODY
     known = [name for name in model.joint_names if _find(name, table) is not None]
+    if "jawOpen" in model.expression_names:  # expressions move the mouth already: a jaw that turns as well could not be told from them
+        known = [name for name in known if name != "jaw"]
     return known or list(model.joint_names)
 
 

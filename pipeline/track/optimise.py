@@ -9,7 +9,7 @@ from pipeline.track.solver import Normal, solve
 from pipeline.track.terms import Priors
 
 
-def optimise(rig: Rig, state: State, terms: list, priors: Priors, iterations: int, *, shared: bool, tolerance: float = 1e-4) -> tuple[State, list[float]]:
+def optimise(rig: Rig, state: State, terms: list, priors: Priors, iterations: int, *, shared: bool, tolerance: float = 1e-3) -> tuple[State, list[float]]:
     """Levenberg-Marquardt on all frames at once; with `shared`, identity and landmark shifts move too.
 
     Stops after `iterations` or when the cost falls by less than `tolerance` of itself.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.track.rotations import exp_so3, log_so3
+from pipeline.track.rotations import exp_so3, log_so3, skew
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,10 @@ class Rig:
 
     def place(self, posed: Posed, state: State, frame: int, points: Points, shift: np.ndarray | float = 0.0) -> np.ndarray:
         """World positions [N, 3] of skin points, `shift` [N, 3] added in the rest pose."""
-        moved = self._per_joint(posed, points.template + points.basis @ state.coefficients(frame).astype(np.float32) + shift)
-        return state.scale * np.einsum("na,nax->nx", points.weights, moved) + state.translation[frame]
+        rest = points.template + points.basis @ state.coefficients(frame).astype(np.float32) + shift
+        move = np.concatenate([posed.G, (posed.T - np.einsum("axy,ay->ax", posed.G, posed.rest))[..., None]], 2)
+        blend = (points.weights @ move.reshape(-1, 12)).reshape(-1, 3, 4)
+        return state.scale * ((blend[..., :3] @ rest[..., None])[..., 0] + blend[..., 3]) + state.translation[frame]
 
     def place_with_jacobian(self, posed: Posed, state: State, frame: int, points: Points, shift: np.ndarray | float, shared: bool):
         """As `place`, with derivatives.
@@ -155,18 +157,19 @@ class Rig:
             world [N, 3], per frame unknowns [N, 3, 3A + 3 + E], identity [N, 3, I] (None unless `shared`), rest position [N, 3, 3].
         """
         s, count = state.scale, len(points.template)
-        moved = self._per_joint(posed, points.template + points.basis @ state.coefficients(frame).astype(np.float32) + shift)
-        weighted = points.weights[..., None] * moved
-        world = s * weighted.sum(1) + state.translation[frame]
-        below = np.einsum("ak,nkx->nax", self.descends, weighted) - (points.weights @ self.descends.T)[..., None] * posed.T
-        turn = s * np.cross(posed.parent.transpose(0, 2, 1)[None], below[:, :, None])  # [N, A, local axis, xyz]
+        rest = points.template + points.basis @ state.coefficients(frame).astype(np.float32) + shift
+        carried = (rest[None] - posed.rest[:, None]) @ posed.G.swapaxes(1, 2) + posed.T[:, None]  # [A, N, 3]: as each joint alone would place the points
+        weighted = points.weights.T[..., None] * carried
+        world = s * weighted.sum(0) + state.translation[frame]
+        below = (self.descends @ weighted.reshape(len(weighted), -1)).reshape(weighted.shape) - (self.descends @ points.weights.T)[..., None] * posed.T[:, None]
+        turn = skew(-s * below.astype(np.float32)) @ posed.parent[:, None].astype(np.float32)  # a local axis g turns with g x below
         blend = (s * points.weights @ posed.G.reshape(len(posed.G), 9)).reshape(count, 3, 3).astype(np.float32)
         start = 0 if shared else self.identity_size
         basis, joint_shift = points.basis[..., start:], posed.joint_shift[..., start:].astype(np.float32)
-        shape = blend @ basis + (s * points.weights @ joint_shift.reshape(len(joint_shift), -1)).reshape(count, 3, -1)
+        shape = blend @ basis + (np.float32(s) * points.weights @ joint_shift.reshape(len(joint_shift), -1)).reshape(count, 3, -1)
         split = self.identity_size if shared else 0
         slide = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3))
-        per_frame = np.concatenate([turn.transpose(0, 3, 1, 2).reshape(count, 3, -1), slide, shape[..., split:]], 2, dtype=np.float32)
+        per_frame = np.concatenate([turn.transpose(1, 2, 0, 3).reshape(count, 3, -1), slide, shape[..., split:]], 2, dtype=np.float32)
         return world, per_frame, shape[..., :split] if shared else None, blend
 
     def vertices(self, state: State, frame: int) -> np.ndarray:
@@ -179,10 +182,6 @@ class Rig:
         pose = np.zeros((len(rotations), self.joint_count, 3), np.float32)
         pose[:, list(self.full)] = log_so3(rotations)
         return pose
-
-    def _per_joint(self, posed: Posed, rest: np.ndarray) -> np.ndarray:
-        """[N, A, 3]: each point as each free joint would carry it."""
-        return np.einsum("axy,nay->nax", posed.G, rest[:, None] - posed.rest) + posed.T
 
 
 def _owners(parents: np.ndarray, free: list[int]) -> np.ndarray:

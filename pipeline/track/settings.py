@@ -10,6 +10,7 @@ class FitSettings:
     """Options of `fit`: detections, mattes and cameras -> one moving parametric person."""
 
     __pydantic_config__ = {"extra": "forbid"}
+    model: str = "auto"  # parametric person: auto = anny_head or anny_body, as the capture is; or the path of another baked model
     gate: float = 0.08  # a detection that lies further than this fraction of the face (or person) from where the other cameras put it is left out; 0.01 to 0.5
     iterations: int = 60  # most Gauss-Newton steps per phase (identity, motion); a phase ends sooner when it stops improving; 1 to 1000
     identity_frames: int = 24  # frames, evenly spread, that decide on the person's shape; 1 to 200
@@ -20,4 +21,3 @@ class FitSettings:
     offset_rounds: int = 2  # rounds of free vertex displacements against the outlines; 0 turns them off
     offset_stiffness: float = 1.0  # weight of the smoothness of these displacements; above 0
     mask_below_neck: bool = False  # head captures: leave out outlines below the neck
-    overlay: bool = True  # write a video per camera with the fitted mesh over the frames

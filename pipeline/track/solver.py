@@ -1,11 +1,11 @@
-"""Damped Gauss-Newton on an arrow: blocks per frame, chained in time, all leaning on the unknowns that frames share."""
+"""The linear algebra of a damped Gauss-Newton step: blocks per frame, either chained in time or leaning on unknowns that all frames share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Normal:
 
     Attributes:
         H: [F, P, P] per frame. g: [F, P]. coupling: [F - 1, P] weight that ties the unknowns of frame f and f + 1 (its share of H is added by `tie`).
-        mixed: [F, P, S], shared: [S, S], g_shared: [S]; S = 0 when nothing shared is free. cost: half the sum of squares.
+        mixed: [F, P, S], shared: [S, S], g_shared: [S]; S = 0 when nothing shared is free. Ties in time and shared unknowns are never free together. cost: half the sum of squares.
     """
 
     H: np.ndarray
@@ -58,7 +58,7 @@ class Normal:
 
 
 def solve(normal: Normal, damping: float, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Step of all unknowns: block-tridiagonal elimination of the frames, then the Schur complement of the shared unknowns.
+    """Step of all unknowns.
 
     Args:
         damping: Levenberg-Marquardt factor on the diagonal. held: [F, P] bool, unknowns that stay where they are (at a bound).
@@ -66,31 +66,44 @@ def solve(normal: Normal, damping: float, held: np.ndarray) -> tuple[np.ndarray,
     Returns:
         step per frame [F, P], step of the shared unknowns [S].
     """
-    frames, size = normal.g.shape
-    span = np.arange(size)
-    H = normal.H.copy()
+    H, span = normal.H.copy(), np.arange(normal.g.shape[1])
     H[:, span, span] *= 1 + damping
-    H[:, span, span] += 1e-9 * np.maximum(H[:, span, span].max(1, keepdims=True), 1e-9)
-    H[:, span, span] += np.where(held, 1e6 * H[:, span, span].max(1, keepdims=True), 0.0)
-    right = np.concatenate([np.where(held, 0.0, normal.g)[..., None], np.where(held[..., None], 0.0, normal.mixed)], 2)
-    factors = []
-    for f in range(frames):
-        block = H[f]
+    largest = H[:, span, span].max(1, keepdims=True)
+    H[:, span, span] += 1e-9 * np.maximum(largest, 1e-9) + np.where(held, 1e6 * largest, 0.0)
+    g = np.where(held, 0.0, normal.g)
+    if normal.mixed.shape[2]:
+        return _solve_arrow(H, g, np.where(held[..., None], np.float32(0), normal.mixed), normal.shared, normal.g_shared, damping)
+    return _solve_chain(H, g, normal.coupling), np.zeros(0)
+
+
+def _solve_chain(H: np.ndarray, g: np.ndarray, coupling: np.ndarray) -> np.ndarray:
+    """Block-tridiagonal elimination: H [F, P, P] on the diagonal, minus the diagonal matrices `coupling` [F - 1, P] beside it."""
+    step, factors = g.copy(), []
+    for f, block in enumerate(H):
         if f:
-            tie = normal.coupling[f - 1]
-            block = block - tie[:, None] * cho_solve(factors[-1], np.diag(tie))
-            right[f] += tie[:, None] * solved
+            tie = coupling[f - 1]
+            block = block - tie[:, None] * cho_solve(factors[-1], np.diag(tie), check_finite=False)
+            step[f] += tie * step[f - 1]
         factors.append(cho_factor(block, check_finite=False))
-        solved = cho_solve(factors[-1], right[f])
-        right[f] = solved
-    for f in range(frames - 2, -1, -1):
-        right[f] += cho_solve(factors[f], normal.coupling[f][:, None] * right[f + 1])
-    own, lean = right[..., 0], right[..., 1:]
-    shared = np.zeros(0)
-    if lean.shape[2]:
-        mixed = normal.mixed.reshape(frames * size, -1).astype(np.float64)
-        S = normal.shared - mixed.T @ lean.reshape(frames * size, -1)
-        S[np.diag_indices_from(S)] += damping * np.diagonal(normal.shared) + 1e-9 * np.diagonal(normal.shared).max()
-        shared = cho_solve(cho_factor(S, check_finite=False), normal.g_shared - mixed.T @ own.ravel())
-        own = own - lean @ shared
-    return own, shared
+        step[f] = cho_solve(factors[-1], step[f], check_finite=False)
+    for f in range(len(H) - 2, -1, -1):
+        step[f] += cho_solve(factors[f], coupling[f] * step[f + 1], check_finite=False)
+    return step
+
+
+def _solve_arrow(H: np.ndarray, g: np.ndarray, mixed: np.ndarray, shared: np.ndarray, g_shared: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray]:
+    """Frames that do not touch each other, eliminated one by one (Schur complement), then the shared unknowns, then the frames."""
+    S, right = shared + damping * np.diag(np.diagonal(shared)), g_shared.copy()
+    factors, leans, owns = [], [], []
+    for block, own, lean in zip(H, g, mixed):
+        L = np.linalg.cholesky(block)
+        lean = solve_triangular(L.astype(np.float32), lean, lower=True, check_finite=False)
+        own = solve_triangular(L, own, lower=True, check_finite=False)
+        S -= lean.T @ lean
+        right -= lean.T @ own
+        factors.append(L)
+        leans.append(lean)
+        owns.append(own)
+    step = cho_solve(cho_factor(S + 1e-7 * np.diag(np.diagonal(shared)), check_finite=False), right)
+    back = [solve_triangular(L, own - lean @ step, lower=True, trans=1, check_finite=False) for L, own, lean in zip(factors, owns, leans)]
+    return np.array(back), step

@@ -20,7 +20,7 @@ def geman_mcclure(squared: np.ndarray, width: float) -> tuple[np.ndarray, np.nda
 
 def project_with_jacobian(P: np.ndarray, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pixels [..., 2] and their derivatives [..., 2, 3] of world points [..., 3] under P [..., 3, 4]; points behind the camera get derivative 0."""
-    h = np.einsum("...ij,...j->...i", P[..., :3], world) + P[..., 3]
+    h = (P[..., :3] @ world[..., None])[..., 0] + P[..., 3]
     depth = np.where(h[..., 2] > 1e-6, h[..., 2], np.inf)
     pixel = h[..., :2] / np.where(np.isfinite(depth), depth, 1.0)[..., None]
     return pixel, (P[..., :2, :3] - pixel[..., None] * P[..., 2:, :3]) / depth[..., None, None]
@@ -43,42 +43,38 @@ class LandmarkTerm:
 
     def add(self, normal: Normal, rig: Rig, state: State, frame: int, shared: bool) -> None:
         """Add frame `frame`. All views of a landmark act on one 3D point: their sum is a 3x3 weight, so the cost does not grow with the cameras."""
-        used = np.flatnonzero(self.weight[frame].sum(0) > 0)
-        if not used.size:
+        if not self.weight[frame].any():
             return
-        points = Points(self.points.template[used], self.points.basis[used], self.points.weights[used])
         posed = rig.posed(state, frame)
-        world, J, J_identity, blend = rig.place_with_jacobian(posed, state, frame, points, state.shift[used], shared)
+        world, J, J_identity, blend = rig.place_with_jacobian(posed, state, frame, self.points, state.shift, shared)
         pixel, d_pixel = project_with_jacobian(self.projections[:, None], world[None])
-        error = self.observed[frame][:, used] - pixel
-        weight = self.weight[frame][:, used]
+        error, weight = self.observed[frame] - pixel, self.weight[frame]
         robust, cost = geman_mcclure(weight * (error**2).sum(-1), self.width)
         normal.cost += float(cost.sum())
         weighted = (weight * robust)[..., None, None] * d_pixel
-        M = np.einsum("clij,clik->ljk", weighted, d_pixel)
-        pull = np.einsum("clij,cli->lj", weighted, error)
+        M = (weighted.swapaxes(-1, -2) @ d_pixel).sum(0)
+        pull = (weighted.swapaxes(-1, -2) @ error[..., None]).sum(0)
         M[:, range(3), range(3)] += 1e-6 * np.trace(M, axis1=1, axis2=2)[:, None] + 1e-9
         L = np.linalg.cholesky(M)
-        U = L.transpose(0, 2, 1).astype(np.float32)
-        white = np.linalg.solve(L, pull[..., None]).astype(np.float32)
-        rows = (U @ J).reshape(3 * len(used), -1)
-        _add_rows(normal, frame, rows, white.reshape(-1), (U @ J_identity).reshape(3 * len(used), -1) if shared else None)
+        U, white = L.swapaxes(1, 2).astype(np.float32), np.linalg.solve(L, pull).astype(np.float32)
+        rows, identity_rows = U @ J, U @ J_identity if shared else None
+        count = 3 * len(rows)
+        _add_rows(normal, frame, rows.reshape(count, -1), white.ravel(), identity_rows.reshape(count, -1) if shared else None)
         if shared:
-            _add_shift(normal, frame, used, U @ blend, white, rows, (U @ J_identity), rig.identity_size)
+            _add_shift(normal, frame, U @ blend, white, rows, identity_rows)
 
 
-def _add_shift(normal: Normal, frame: int, used: np.ndarray, block: np.ndarray, white: np.ndarray, rows: np.ndarray, identity_rows: np.ndarray, start: int) -> None:
-    """Landmark shifts: each moves only its own three rows, so only the blocks that are not zero are formed."""
-    columns = start + (3 * used[:, None] + np.arange(3)).ravel()
-    count = len(used)
-    normal.mixed[frame][:, columns] += np.einsum("lrp,lrs->pls", rows.reshape(count, 3, -1), block).reshape(-1, 3 * count)
-    cross = np.einsum("lri,lrs->ils", identity_rows, block).reshape(start, -1)
-    normal.shared[:start, columns] += cross
-    normal.shared[columns, :start] += cross.T
-    own = np.einsum("lrs,lrq->lsq", block, block)
-    spread = columns.reshape(count, 3)
-    normal.shared[spread[:, :, None], spread[:, None, :]] += own
-    normal.g_shared[columns] += np.einsum("lrs,lrx->ls", block, white).ravel()
+def _add_shift(normal: Normal, frame: int, block: np.ndarray, white: np.ndarray, rows: np.ndarray, identity_rows: np.ndarray) -> None:
+    """Landmark shifts: each moves only its own three rows (block [L, 3, 3]), so only the blocks that are not zero are formed."""
+    start, size = identity_rows.shape[2], rows.shape[2]
+    both = np.concatenate([rows, identity_rows], 2).swapaxes(1, 2) @ block  # [L, P + I, 3]
+    both = both.swapaxes(0, 1).reshape(both.shape[1], -1)
+    normal.mixed[frame][:, start:] += both[:size]
+    normal.shared[:start, start:] += both[size:]
+    normal.shared[start:, :start] += both[size:].T
+    spread = start + np.arange(3 * len(block)).reshape(-1, 3)
+    normal.shared[spread[:, :, None], spread[:, None, :]] += block.swapaxes(1, 2) @ block
+    normal.g_shared[start:] += (block.swapaxes(1, 2) @ white).ravel()
 
 
 def _add_rows(normal: Normal, frame: int, rows: np.ndarray, error: np.ndarray, identity_rows: np.ndarray | None) -> None:
@@ -120,7 +116,7 @@ def contour_residual(rim: Rims, projections: np.ndarray, world: np.ndarray) -> t
     """Derivative [N, 3] of the outline position along the normal with respect to the skin point, and residual [N] in pixels."""
     pixel, d_pixel = project_with_jacobian(projections[rim.camera], world)
     error = ((rim.target - pixel) * rim.normal).sum(1) - rim.rim
-    return np.einsum("nij,ni->nj", d_pixel, rim.normal), error
+    return (rim.normal[:, None] @ d_pixel)[:, 0], error
 
 
 @dataclass(frozen=True)

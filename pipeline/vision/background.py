@@ -57,6 +57,8 @@ def compare_to_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray |
     sigma, per_slope = estimate_noise(difference[some][bare], slope[some][bare])
     noise = np.sqrt(sigma**2 + (per_slope * slope) ** 2)
     distance = _pooled(difference, noise)
+    noise *= plate_errors(distance, seen)
+    distance = _pooled(difference, noise)
     shadow, light = _find_shadows(picture, clean, noise, distance)
     if shadow.any():
         near, clean_in_shadow = _spread_shadow(clean, shadow, light)
@@ -113,6 +115,35 @@ def estimate_noise(difference: np.ndarray, slope: np.ndarray) -> tuple[float, fl
     return sigma, min(np.sqrt(excess) / max(float(np.median(slope[steep])), 1e-3), 0.5)
 
 
+def plate_errors(distance: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """[H, W] factor, at least 1, by which the noise is larger where the plate does not fit: patched or refocused, reflections, swaying things.
+
+    It is the root mean square distance of the surroundings (a wide window) without the things that stand out most, which are the subject.
+    """
+    step = max(1, max(distance.shape) // 320)
+    small, inside = distance[::step, ::step], seen[::step, ::step]
+    outstanding = _outstanding(small)
+    rest = (inside & ~outstanding).astype(np.float32)
+    spread = 2 * (max(small.shape) // 10) + 1
+    weight = cv2.GaussianBlur(rest, (spread, spread), 0, borderType=cv2.BORDER_CONSTANT)
+    power = cv2.GaussianBlur(rest * np.minimum(small, 30) ** 2, (spread, spread), 0, borderType=cv2.BORDER_CONSTANT)
+    overall = float((rest * np.minimum(small, 30) ** 2).sum() / max(rest.sum(), 1))
+    # deep inside the subject no surroundings are in reach: there the whole picture's value stands in
+    local = (power + 1e-3 * overall) / (weight + 1e-3)
+    return np.maximum(cv2.resize(np.sqrt(local), distance.shape[::-1], interpolation=cv2.INTER_LINEAR), 1)
+
+
+def _outstanding(distance: np.ndarray) -> np.ndarray:
+    """[H, W] bool: the largest things that differ from the plate by more than Otsu's threshold of log distance, and a margin."""
+    levels = np.clip(np.log(np.maximum(distance, 1)) * 50, 0, 255).astype(np.uint8)
+    _, mask = cv2.threshold(levels, 0, 1, cv2.THRESH_OTSU)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
+    large = stats[:, cv2.CC_STAT_AREA] >= 0.25 * stats[1:, cv2.CC_STAT_AREA].max(initial=1)
+    large[0] = False
+    margin = 2 * (max(distance.shape) // 80) + 1
+    return cv2.dilate(large[labels].astype(np.uint8), np.ones((margin, margin), np.uint8)) > 0
+
+
 def _every_nth(seen: np.ndarray) -> np.ndarray:
     """Indices [2, N] of about 20000 of the pixels that are `seen`: enough for a median."""
     pixels = np.flatnonzero(seen)
@@ -125,7 +156,8 @@ def _slope(grey: np.ndarray) -> np.ndarray:
 
 def _pooled(difference: np.ndarray, noise: np.ndarray, size: int = 3) -> np.ndarray:
     """[H, W] root mean square of the normalised difference over a window of `size` pixels."""
-    return np.sqrt(cv2.blur(channel_sum(difference**2) / (3 * noise**2), (size, size)))
+    # running sums may end a little below zero
+    return np.sqrt(np.maximum(cv2.blur(channel_sum(difference**2) / (3 * noise**2), (size, size)), 0))
 
 
 def _find_shadows(picture: np.ndarray, plate: np.ndarray, noise: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +184,10 @@ def _spread_shadow(plate: np.ndarray, shadow: np.ndarray, light: np.ndarray) -> 
 
 
 def _fading(candidate: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """Components of `candidate` that fade into plain background: an object ends at an edge, so that its border has changed too."""
+    """Components of `candidate` that fade into a wide stretch of plain background: an object ends at an edge, so that its border has changed too."""
+    _, places, stats, _ = cv2.connectedComponentsWithStats((~changed).astype(np.uint8), connectivity=4)
+    wide = stats[:, cv2.CC_STAT_AREA] >= 0.01 * changed.size
+    changed = changed | ~wide[places]
     count, labels = cv2.connectedComponents(candidate, connectivity=4)
     grown = cv2.dilate(labels.astype(np.uint16), _SQUARE)
     border = (labels == 0) & (grown > 0)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from pipeline.vision.guided_filter import channel_sum
+
+TRUE_GAP = 0.35  # correlation of the textures of picture and plate from which a hole shows the plate
+LARGEST_HOLE, SMALL_HOLE = 0.05, 0.002  # shares of the subject's area up to which a hole is filled: whose texture is another, and of which texture says nothing
+
 
 def subject_only(mask: np.ndarray, *, reach: float = 0.12, smallest: float = 0.0015) -> np.ndarray:
     """Keep the largest component and what lies near it; drop bystanders and specks.
@@ -29,20 +34,35 @@ def subject_only(mask: np.ndarray, *, reach: float = 0.12, smallest: float = 0.0
     return keep[labels]
 
 
-def fill_holes(mask: np.ndarray, distance: np.ndarray, *, largest: float = 0.01, background_like: float = 1.15) -> np.ndarray:
-    """Fill small holes that are no view of the background: places where the subject happens to have the plate's colour.
+def fill_holes(mask: np.ndarray, picture: np.ndarray, plate: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Fill enclosed holes that are no view of the background: places where the subject happens to have the plate's colour.
 
-    A true gap shows the plate, so that the mean squared normalised difference in it is about 1; a look-alike differs a little more everywhere.
+    A true gap shows the plate's texture. Where the plate has none, the size decides: small holes are filled.
 
     Args:
-        mask: [H, W] bool. distance: [H, W] as in `background.Background`.
-        largest: holes above this share of the mask's area stay open. background_like: root mean square distance up to which a hole counts as a true gap.
+        mask: [H, W] bool. picture, plate: [H, W, 3] float32, 0..255. noise: [H, W] standard deviation of a grey level.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
     height, width = mask.shape
     inner = (stats[:, 0] > 0) & (stats[:, 1] > 0) & (stats[:, 0] + stats[:, 2] < width) & (stats[:, 1] + stats[:, 3] < height)
-    power = np.sqrt(np.bincount(labels.ravel(), (distance**2).ravel(), minlength=count) / np.maximum(stats[:, cv2.CC_STAT_AREA], 1))
-    area = stats[:, cv2.CC_STAT_AREA]
-    fill = inner & (area < largest * mask.sum()) & ((power > background_like) | (area < 12))
-    fill[0] = False  # the mask itself
+    inner[0] = False  # the mask itself
+    if not inner.any():
+        return mask
+    share = stats[:, cv2.CC_STAT_AREA] / max(int(mask.sum()), 1)
+    likeness, decided = _texture_likeness(labels, count, picture, plate, noise)
+    fill = inner & np.where(decided, (likeness < TRUE_GAP) & (share < LARGEST_HOLE), share < SMALL_HOLE)
     return mask | fill[labels]
+
+
+def _texture_likeness(labels: np.ndarray, count: int, picture: np.ndarray, plate: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of the Laplacians of picture and plate in each component, and whether the plate has texture enough for that to say anything."""
+    inside = cv2.erode((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # at the rim the Laplacian would see the subject
+    place = labels[inside]
+    a, b = (cv2.Laplacian(channel_sum(image) / 3, cv2.CV_32F)[inside] for image in (picture, plate))
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(place, values, minlength=count)
+
+    likeness = total(a * b) / np.sqrt(total(a * a) * total(b * b) + 1e-6)
+    # the Laplacian 1 1 -4 1 1 of white noise has 20 times its variance; the mean of three channels a third of that
+    return likeness, (total(b * b) > 2 * total(noise[inside] ** 2) * 20 / 3) & (np.bincount(place, minlength=count) >= 9)

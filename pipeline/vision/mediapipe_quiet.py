@@ -19,11 +19,10 @@ def quiet_mediapipe() -> Iterator[ModuleType]:
     saved, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import mediapipe
+        warnings.filterwarnings("ignore", message=".*GetPrototype.*")  # comes with every first result, too
+        import mediapipe
 
-            yield mediapipe
+        yield mediapipe
     finally:
         os.dup2(saved, 2)
         os.close(saved)

@@ -33,6 +33,7 @@ def matte_with_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray |
     """
     background = compare_to_plate(image, plate, visible)
     mask = foreground_mask(background.distance, background.sharp_distance, subject)
+    mask = fill_holes(mask, image.astype(np.float32), background.plate, background.noise)
     rgba = np.zeros((*image.shape[:2], 4), np.uint8)
     if mask.any():
         band = band_width(image.shape)
@@ -53,9 +54,7 @@ def foreground_mask(distance: np.ndarray, sharp_distance: np.ndarray, subject: b
     certain = np.zeros(labels.max() + 1, bool)
     certain[labels[(sharp_distance > SURE) & possible]] = True
     mask = certain[labels]
-    if subject:
-        mask = subject_only(mask)
-    return fill_holes(mask, distance)
+    return subject_only(mask) if subject else mask
 
 
 def _matte_window(image: np.ndarray, background: Background, mask: np.ndarray, band: int, window: tuple[slice, slice]) -> np.ndarray:

@@ -23,6 +23,7 @@ class SelfieMatting:
         self._subject_only = only_subject
         with quiet_mediapipe() as mediapipe:
             self._network = mediapipe.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
+            self._network.process(np.zeros((64, 64, 3), np.uint8))  # the first call loads the network, with remarks
 
     def matte(self, image: np.ndarray, plate: np.ndarray | None, visible: np.ndarray | None = None) -> Matte:
         likely = self._look(image)

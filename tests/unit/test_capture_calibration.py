@@ -23,7 +23,9 @@ def cameras():
 def test_cameras_json_round_trip(tmp_path, cameras):
     write_calibration(tmp_path / "cameras.json", cameras, note="made by a test")
     read = read_calibration(tmp_path / "cameras.json")
-    assert [c.name for c in read] == ["cam_0", "cam_1", "cam_2"] and all(same(a, b, 0) and (a.width, a.height) == (b.width, b.height) for a, b in zip(cameras, read))
+    assert [c.name for c in read] == ["cam_0", "cam_1", "cam_2"] and all(
+        same(a, b, 0) and (a.width, a.height) == (b.width, b.height) for a, b in zip(cameras, read)
+    )
 
 
 def change(record, path, value):
@@ -112,7 +114,7 @@ def test_broken_foreign_files_are_named(tmp_path, cameras):
     (tmp_path / "x.yml").write_text("K: 3\n")
     with pytest.raises(InputError, match="x.yml"):
         read_calibration(tmp_path / "x.yml")
-    (tmp_path / "x.toml").write_text('[cameras.0]\ncam_id = 0\nsize = [4, 4]\n')
+    (tmp_path / "x.toml").write_text("[cameras.0]\ncam_id = 0\nsize = [4, 4]\n")
     with pytest.raises(InputError, match="x.toml: camera 'cam_0' is incomplete"):
         read_calibration(tmp_path / "x.toml")
     easymocap(tmp_path / "cal", cameras)

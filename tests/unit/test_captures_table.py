@@ -15,7 +15,12 @@ def table(tmp_path, *lines):
 def test_reads_text_paths_and_lists(tmp_path):
     head = ("id", "kind", "path", "frames", "size", "val_cameras", "plates", "color", "calibration", "model")
     rows = read_captures(
-        table(tmp_path, head, ("018", "rig", "data/take", "0:65:2", "256x374", "a, b", "none", "c/{camera}.npy", "cal.json", "body"), ("19", "nersemble", "/abs", "", "", "", "", "", "", ""))
+        table(
+            tmp_path,
+            head,
+            ("018", "rig", "data/take", "0:65:2", "256x374", "a, b", "none", "c/{camera}.npy", "cal.json", "body"),
+            ("19", "nersemble", "/abs", "", "", "", "", "", "", ""),
+        )
     )
     row = rows["018"]
     assert list(rows) == ["018", "19"]

@@ -61,6 +61,15 @@ def test_box_holds_alpha_and_the_window():
     assert alpha_box(corner) == (slice(29, 40), slice(0, 11))
 
 
+def test_box_figures_are_those_of_the_pictures_cut_out(pair):
+    a, b = pair
+    alpha = np.zeros(a.shape[:2])
+    alpha[3:20, 2:17] = 1
+    figures = compare(a, b, alpha)
+    assert figures["ssim_box"] == pytest.approx(ssim(a[3:20, 2:17], b[3:20, 2:17]), abs=1e-12)
+    assert figures["psnr_box"] == psnr(a[3:20, 2:17], b[3:20, 2:17])
+
+
 def test_box_figures_see_the_box_alone(pair):
     a, b = pair
     alpha = np.zeros(a.shape[:2])
@@ -68,5 +77,6 @@ def test_box_figures_see_the_box_alone(pair):
     b[2:16, 3:17] = a[2:16, 3:17]
     figures = compare(b, a, alpha)
     assert figures["psnr_box"] == PSNR_LIMIT and figures["l1_box"] == 0 and figures["ssim_box"] == pytest.approx(1)
+    assert figures["ssim"] == ssim(b, a)
     assert figures["psnr"] < 40 and figures["ssim"] < 1
     assert compare(b, a, np.zeros_like(alpha))["psnr_box"] is None

@@ -97,7 +97,11 @@ def test_sequence_folders_image_folders_and_names_inside_longer_names(tmp_path, 
 def test_timestamps_lead_to_the_nearest_frames(rig, layout):
     write_video(rig.path / "cam02.mp4", pictures(5, 60), 24)  # it began one frame late
     fails_late(rig, layout, "different numbers of frames(?s:.*)cam01 6, cam02 5")
-    lines = [f"{camera},{t + 26},{(t + late) / 24 + (0.03 if (camera, t) == (2, 2) else 0):.6f}" for camera, late in ((0, 0), (1, 1), (2, 0)) for t in range(5 if late else 6)]
+    lines = [
+        f"{camera},{t + 26},{(t + late) / 24 + (0.03 if (camera, t) == (2, 2) else 0):.6f}"
+        for camera, late in ((0, 0), (1, 1), (2, 0))
+        for t in range(5 if late else 6)
+    ]
     (rig.path / "timestamps.csv").write_text("cam_id,frame_index,frame_time\n" + "\n".join(lines) + "\n")
     write_calibration(rig.path / "cameras.json", [look_at(f"cam_{n}", 0.1 * n) for n in range(3)])
     for n in range(3):
@@ -206,11 +210,16 @@ def test_roles_by_default():
     assert choose_test_sequences(["a", "b"], ())[0] == () and choose_test_sequences(["b", "c", "a"], ())[0] == ("c",)
 
 
-def test_the_real_rig_and_its_trap(layout):
+def test_the_real_webcams(layout):
+    capture = read(CaptureRow("x", "rig", real_data("head-caliscope-4cam") / "take1", plates="none", last=65), layout)
+    assert [c.name for c in capture.cameras] == ["cam_0", "cam_1", "cam_2", "cam_3"] and capture.fps == pytest.approx(6, rel=0.01)
+    assert capture.sequences["take"]["frames"] == 111 and capture.flagged("take") == set() and capture.index("take", "cam_3", 65) == 65
+
+
+def test_the_real_rig_and_its_trap():
     folder = real_data("body-pose2sim-balance")
-    capture = read(CaptureRow("x", "rig", folder / "videos", model="body"), layout)
-    assert [(c.width, c.height) for c in capture.cameras] == [(1080, 1920)] * 2 + [(1088, 1920)] * 2 and capture.fps == 60
-    assert all(plate.name == f"{name}_plate.png" for name, plate in capture.plates.items())
+    for row in (CaptureRow("x", "rig", folder / "videos", model="body"), CaptureRow("x", "rig", folder, calibration=folder / "cameras_qca_upstream.json")):
+        ingest.preflight(row)
     row = CaptureRow("x", "rig", folder, calibration=folder / "calib_original_scene.toml")
     with pytest.raises(InputError, match="cam01.mp4(?s:.*)1080x1920(?s:.*)1088x1920"):
         ingest.preflight(row)

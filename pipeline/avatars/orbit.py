@@ -1,0 +1,48 @@
+"""A camera that swings around a subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.capture.camera import Camera
+
+RISE = 0.3  # the camera rises and sinks by this part of the sideways angle, at twice its rhythm
+
+
+def orbit(cameras: Sequence[Camera], target: np.ndarray, count: int, degrees: float) -> list[Camera]:
+    """Cameras of one full swing: from the middle of the given cameras to one side, to the other and back, always looking at `target`.
+
+    Distance, zoom and picture size are those of the given cameras (the median).
+
+    Args:
+        target: [3] metres, world. count: how many cameras. degrees: greatest angle to either side.
+    """
+    offsets = np.stack([camera.centre for camera in cameras]) - target
+    distance = float(np.median(np.linalg.norm(offsets, axis=1)))
+    up = _unit(-np.sum([camera.R[1] for camera in cameras], axis=0))
+    middle = np.sum([_unit(offset) for offset in offsets], axis=0)
+    forward = _unit(middle - up * (middle @ up))
+    side = np.cross(up, forward)
+    template = sorted(cameras, key=lambda camera: camera.K[0, 0] / camera.width)[len(cameras) // 2]
+    K = np.array([[template.K[0, 0], 0, template.width / 2], [0, template.K[1, 1], template.height / 2], [0, 0, 1]])
+    path = []
+    for phase in np.linspace(0, 2 * np.pi, count, endpoint=False):
+        yaw, pitch = np.radians(degrees) * np.sin(phase), np.radians(degrees) * RISE * np.sin(2 * phase)
+        direction = np.cos(pitch) * (np.cos(yaw) * forward + np.sin(yaw) * side) + np.sin(pitch) * up
+        path.append(look_at(replace(template, name="orbit", K=K, dist=()), target + distance * direction, target, up))
+    return path
+
+
+def look_at(camera: Camera, centre: np.ndarray, target: np.ndarray, up: np.ndarray) -> Camera:
+    """The camera moved to `centre` and turned to `target`, the picture's upper edge towards `up` (all [3], world)."""
+    z = _unit(target - centre)
+    x = _unit(np.cross(z, up))
+    R = np.stack([x, np.cross(z, x), z])
+    return replace(camera, R=R, t=-R @ centre)
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / max(float(np.linalg.norm(v)), 1e-12)

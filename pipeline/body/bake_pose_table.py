@@ -1,0 +1,83 @@
+"""MediaPipe's 33 body points on a mesh: points of the face table, tips, and rings of skin whose weighted mean is a joint."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.optimize
+
+from pipeline.body.model import ParametricModel
+
+RING = 40
+FACE = {0: 1, 1: 362, 2: 473, 3: 263, 4: 133, 5: 468, 6: 33, 9: 291, 10: 61}
+"""Body point -> point of the face mesh: nose, left eye (inner, centre, outer), right eye, mouth corners."""
+JOINTS = {
+    11: "upperarm01.L",
+    12: "upperarm01.R",
+    13: "lowerarm01.L",
+    14: "lowerarm01.R",
+    15: "wrist.L",
+    16: "wrist.R",
+    17: "finger5-1.L",
+    18: "finger5-1.R",
+    19: "finger2-1.L",
+    20: "finger2-1.R",
+    21: "finger1-2.L",
+    22: "finger1-2.R",
+    23: "upperleg01.L",
+    24: "upperleg01.R",
+    25: "lowerleg01.L",
+    26: "lowerleg01.R",
+    27: "foot.L",
+    28: "foot.R",
+}
+"""Body point -> joint: shoulders, elbows, wrists, knuckles of little finger and index, thumb, hips, knees, ankles (BlazePose: Bazarevsky et al. 2020, fig. 3)."""
+COUNT = 33
+
+Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def pose_table(model: ParametricModel, face: Table) -> Table:
+    """vertices [33,RING], weights [33,RING], valid [33], spread_mm [33] (unknown); points that the mesh does not have are not valid."""
+    vertices, weights, valid = np.zeros((COUNT, RING), np.int64), np.zeros((COUNT, RING)), np.zeros(COUNT, bool)
+    weights[:, 0] = 1.0
+
+    def put(point: int, ids: np.ndarray, values: np.ndarray) -> None:
+        vertices[point], weights[point], valid[point] = 0, 0.0, True
+        vertices[point, : len(ids)], weights[point, : len(ids)] = ids, values / values.sum()
+
+    for point, landmark in FACE.items():
+        if face[2][landmark]:
+            put(point, face[0][landmark], face[1][landmark])
+    template = model.template.numpy()
+    for point, side in ((7, 1), (8, -1)):
+        ear = np.flatnonzero(model.regions["ears"] & (template[:, 0] * side > 0))
+        put(point, _nearest(template, ear, template[ear].mean(axis=0), 12), np.ones(12))
+    for point, joint in JOINTS.items():
+        if joint in model.joint_names:
+            put(point, *_ring(model, model.joint_names.index(joint)))
+    if "feet" in model.regions:
+        for side, heel, toe in ((1, 29, 31), (-1, 30, 32)):
+            foot = np.flatnonzero(model.regions["feet"] & (template[:, 0] * side > 0))
+            put(heel, _nearest(template, foot, _extreme(template[foot], np.array([0, 1.0, -0.5])), 8), np.ones(8))
+            put(toe, _nearest(template, foot, _extreme(template[foot], np.array([-0.2 * side, -1.0, 0])), 8), np.ones(8))
+    return vertices, weights, valid, np.full(COUNT, np.nan)
+
+
+def _nearest(template: np.ndarray, ids: np.ndarray, point: np.ndarray, count: int) -> np.ndarray:
+    return ids[np.argsort(np.linalg.norm(template[ids] - point, axis=1), kind="stable")[:count]]
+
+
+def _extreme(points: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    return points[np.argmax(points @ direction)]
+
+
+def _ring(model: ParametricModel, joint: int) -> tuple[np.ndarray, np.ndarray]:
+    """Skin around a joint and weights >= 0 whose mean is the joint of the mean person: least squares with a small preference for equal weights."""
+    template, centre = model.template.numpy().astype(np.float64), model.rest_joints[joint].numpy().astype(np.float64)
+    lbs = model.lbs_weights.numpy()
+    hinge = model.regions["skin"] & (lbs[:, joint] > 0.05) & (lbs[:, model.parents[joint]] > 0.05)
+    ids = _nearest(template, np.flatnonzero(hinge), centre, 10 * RING)
+    ids = ids[np.linspace(0, len(ids) - 1, min(RING, len(ids))).astype(int)]
+    system = np.concatenate([(template[ids] - centre).T, np.full((1, len(ids)), 1.0), 1e-3 * np.eye(len(ids))])
+    values = scipy.optimize.nnls(system, np.concatenate([np.zeros(3), [1.0], np.full(len(ids), 1e-3 / len(ids))]))[0]
+    return ids, values

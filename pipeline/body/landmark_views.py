@@ -1,0 +1,155 @@
+"""Painted renders of a head from many sides, MediaPipe's face mesh on them, and every detection put back on the mesh."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pipeline.body.model import ParametricModel
+from pipeline.io.progress import progress
+from pipeline.mesh.raster import MeshBuffers, zbuffer
+from pipeline.mesh.topology import vertex_normals
+
+SIZE = 512
+FOCAL = 1500.0
+DISTANCE = 1.0
+YAWS = (-50, -38, -26, -14, -5, 5, 14, 26, 38, 50)
+PITCHES = (-18, -4, 10)
+PEOPLE = 5
+LANDMARKS = 478
+FIRST_IRIS = 468
+INNER_LIPS = frozenset((78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324))
+EYE_CONTOURS = frozenset(
+    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246, 263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+)
+"""MediaPipe's numbering: face_mesh_connections (FACEMESH_LIPS, FACEMESH_LEFT_EYE, FACEMESH_RIGHT_EYE)."""
+SNAP_PX = 4
+GRAZING = 0.45
+"""Cosine between normal and view below which a detection says little about the place on the surface."""
+
+
+class SurfacePoint(NamedTuple):
+    """A place on the mesh: face index, barycentric [3]."""
+
+    face: int
+    barycentric: np.ndarray
+
+
+class View(NamedTuple):
+    """One render: image [H,W,3] uint8 RGB, what each pixel sees, and the cosine [H,W] between its normal and the line of sight."""
+
+    image: np.ndarray
+    buffers: MeshBuffers
+    facing: np.ndarray
+
+
+def detections(model: ParametricModel) -> list[list[SurfacePoint]]:
+    """For each of the 478 landmarks the places where MediaPipe saw it. In every other view the mouth is open, which parts the lips."""
+    import mediapipe
+
+    allowed = _allowed_faces(model)
+    found: list[list[SurfacePoint]] = [[] for _ in range(LANDMARKS)]
+    jobs = [(person, yaw, pitch) for person in range(PEOPLE) for yaw in YAWS for pitch in PITCHES]
+    with mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as detector:
+        for number, (person, yaw, pitch) in enumerate(progress(jobs, "landmarks")):
+            mouth_open = number % 2 == 1
+            view = render(model, person, yaw, pitch, mouth_open)
+            result = detector.process(view.image)
+            if not result.multi_face_landmarks:
+                continue
+            pixels = np.array([(point.x * SIZE, point.y * SIZE) for point in result.multi_face_landmarks[0].landmark])
+            for landmark, pixel in enumerate(pixels):
+                if landmark in INNER_LIPS and not mouth_open:
+                    continue
+                point = _surface_point(view, pixel, allowed[_kind(landmark)], snap=_kind(landmark) != "skin")
+                if point is not None:
+                    found[landmark].append(point)
+    return found
+
+
+def _kind(landmark: int) -> str:
+    if landmark >= FIRST_IRIS:
+        return "eyes"
+    if landmark in INNER_LIPS:
+        return "lips"
+    return "eyelids" if landmark in EYE_CONTOURS else "skin"
+
+
+def _allowed_faces(model: ParametricModel) -> dict[str, np.ndarray]:
+    """Bool [F+1] per kind of landmark, the last entry (background) False."""
+    regions, faces = model.regions, model.faces.numpy()
+    masks = {"eyes": regions["eye_left"] | regions["eye_right"], "lips": regions["lips"], "eyelids": regions["eyelids"], "skin": regions["skin"]}
+    return {kind: np.append(mask[faces].all(axis=1), False) for kind, mask in masks.items()}
+
+
+def _surface_point(view: View, pixel: np.ndarray, allowed: np.ndarray, snap: bool) -> SurfacePoint | None:
+    """The allowed, not grazing place that the pixel sees; with `snap` the nearest such within SNAP_PX (detections of edges fall to either side)."""
+    reach = SNAP_PX if snap else 0
+    column, row = (int(np.floor(value)) for value in pixel)
+    if not (reach <= column < SIZE - reach and reach <= row < SIZE - reach):
+        return None
+    window = (slice(row - reach, row + reach + 1), slice(column - reach, column + reach + 1))
+    good = allowed[view.buffers.face_id[window]] & (view.facing[window] > GRAZING)
+    if not good.any():
+        return None
+    rows, columns = np.nonzero(good)
+    nearest = np.argmin((rows + row - reach + 0.5 - pixel[1]) ** 2 + (columns + column - reach + 0.5 - pixel[0]) ** 2)
+    place = (rows[nearest] + row - reach, columns[nearest] + column - reach)
+    return SurfacePoint(int(view.buffers.face_id[place]), view.buffers.barycentric[place].astype(np.float64))
+
+
+def render(model: ParametricModel, person: int, yaw: float, pitch: float, mouth_open: bool) -> View:
+    """Person 0 is the mean, others are random but mild; yaw and pitch in degrees turn the camera about the head."""
+    parameters = model.zeros(1)
+    if person:
+        noise = torch.randn(len(parameters["identity"]), generator=torch.Generator().manual_seed(person))
+        parameters["identity"] = 0.7 * noise
+    if mouth_open:
+        parameters["expression"][0, model.expression_names.index("jawOpen")] = 0.35
+    vertices = model.pose_vertices(**parameters).vertices
+    normals = vertex_normals(vertices, model.faces)[0].numpy()
+    eyes = [model.joint_names.index(name) for name in ("eye.L", "eye.R")]
+    target = model.rest_joints[eyes].mean(dim=0).numpy() + np.array([0, 0.03, -0.03])
+    rotation = _camera_rotation(np.radians(yaw), np.radians(pitch))
+    camera = (vertices[0].numpy() - target) @ rotation.T + np.array([0, 0, DISTANCE])
+    buffers = zbuffer(camera[:, :2] / camera[:, 2:] * FOCAL + SIZE / 2, camera[:, 2], model.faces.numpy(), SIZE, SIZE)
+    faces = model.faces.numpy()
+    normal = _unit(buffers.interpolate(normals @ rotation.T, faces))
+    sight = _unit(buffers.interpolate(camera, faces))
+    light = np.clip(normal @ _unit(np.array([0.3, -0.5, -0.8])), 0, 1)
+    colour = _paint(model, buffers) * (0.45 + 0.55 * light[..., None])
+    colour[buffers.face_id < 0] = 0.6
+    return View((colour * 255).round().astype(np.uint8), buffers, -(normal * sight).sum(axis=-1))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def _camera_rotation(yaw: float, pitch: float) -> np.ndarray:
+    """Model axes (z up, face along -y) to a camera in front of the face, then turned."""
+    front = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
+    nod = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+    return front @ nod @ turn
+
+
+def _paint(model: ParametricModel, buffers: MeshBuffers) -> np.ndarray:
+    """Albedo [H,W,3]: skin with lips, brows, hair, dark mouth; white eyeballs with iris and pupil painted by the angle from straight ahead."""
+    colour = np.tile([0.85, 0.64, 0.53], (model.vertex_count, 1))
+    paints = {"scalp": (0.20, 0.14, 0.10), "brows": (0.25, 0.17, 0.12), "lips": (0.72, 0.33, 0.33), "inner_mouth": (0.15, 0.04, 0.04)}
+    for region, paint in (paints | {"tongue": (0.55, 0.22, 0.24), "eye_left": (0.93, 0.92, 0.90), "eye_right": (0.93, 0.92, 0.90)}).items():
+        colour[model.regions[region]] = paint
+    faces = model.faces.numpy()
+    image = buffers.interpolate(colour, faces)
+    eye = np.full((model.vertex_count, 3), [0.0, 1.0, 0.0])
+    for side, joint in (("eye_left", "eye.L"), ("eye_right", "eye.R")):
+        mask = model.regions[side]
+        eye[mask] = model.template.numpy()[mask] - model.rest_joints[model.joint_names.index(joint)].numpy()
+    angle = np.degrees(np.arccos(np.clip(-_unit(buffers.interpolate(eye, faces))[..., 1], -1, 1)))
+    seen = (buffers.face_id >= 0) & (model.regions["eye_left"] | model.regions["eye_right"])[faces[np.maximum(buffers.face_id, 0), 0]]
+    image[seen & (angle < 29)] = (0.30, 0.20, 0.12)
+    image[seen & (angle < 12)] = (0.03, 0.03, 0.03)
+    return image

@@ -1,0 +1,34 @@
+"""fit: the parametric person in every sampled frame, from detections, mattes and cameras; and a video per camera to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.io.layout import Layout
+from pipeline.track.settings import FitSettings
+
+if TYPE_CHECKING:
+    from pipeline.captures import CaptureRow
+
+
+def run(settings: FitSettings, layout: Layout, threads: int, row: CaptureRow) -> dict:
+    """Write fit.npz and overlay/<camera>.mp4. Raises InputError where inputs are missing or no two cameras see the person."""
+    from pipeline.body.model import load_model
+    from pipeline.capture.processed import read_image_set
+    from pipeline.capture.sample import read_sample
+    from pipeline.io.arrays import load_npz, save_npz
+    from pipeline.track.capture import SHAPES, fit_arrays, fit_facts, observe_capture, outlines
+    from pipeline.track.fit import Fitter
+    from pipeline.track.overlay import write_overlays
+
+    remedy = f"./c2a run {layout.results.name} --from keypoints"
+    images, alpha, sample = read_image_set(layout.frames_json, layout.frames), read_image_set(layout.alpha_json, layout.alpha), read_sample(layout.sample)
+    keypoints = load_npz(layout.keypoints, SHAPES, remedy=remedy)
+    model = load_model(f"anny_{row.model}" if settings.model == "auto" else settings.model)
+    seen = observe_capture(keypoints, images, sample.frames, sample.train_cameras, settings.gate, remedy)
+    traced = outlines(alpha, images, seen.frames, sample.train_cameras, settings.contour_points)
+    fitter = Fitter(model, row.model, seen, traced, settings)
+    fitted = fitter.run(remedy)
+    save_npz(layout.fit, fit_arrays(model.name if settings.model == "auto" else settings.model, seen, fitted))
+    write_overlays(layout.overlay, layout.work / "fit", images, seen, fitted, fitter.landmarks, threads)
+    return fit_facts(seen, fitted, fitter.landmarks.rows)

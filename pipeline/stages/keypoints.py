@@ -1,0 +1,39 @@
+"""keypoints: face and body points of every sampled frame in every camera."""
+
+from __future__ import annotations
+
+from pipeline.io.layout import Layout
+from pipeline.vision.settings import KeypointsSettings
+
+
+def run(settings: KeypointsSettings, layout: Layout, threads: int) -> dict:
+    """Write keypoints.npz. Raises InputError where an input is missing, or no view shows a face (head captures) or a person (body captures)."""
+    import numpy as np
+
+    from pipeline.capture.processed import read_image_set
+    from pipeline.capture.record import read_capture
+    from pipeline.io.arrays import save_npz
+    from pipeline.io.errors import InputError
+    from pipeline.vision.keypoints import find_keypoints
+
+    model = read_capture(layout.capture).model
+    images, mattes = read_image_set(layout.frames_json, layout.frames), read_image_set(layout.alpha_json, layout.alpha)
+    images.verify()
+    mattes.verify()
+    found = find_keypoints(images, mattes, settings, settings.pose_stride if model == "head" else 1, threads)
+    cameras = [camera.name for camera in images.cameras]
+    rates = {what: np.isfinite(points[..., 0]).any(-1).mean(0) for what, points in (("face", found.face), ("pose", found.pose))}
+    needed, name = ("face", "face") if model == "head" else ("pose", "person")
+    if not rates[needed].any():
+        raise InputError(
+            f"no {name} was found in any view", file=layout.frames, found=f"{len(mattes.frames)} frames of {len(cameras)} cameras", expected=f"a {name} in at least one",
+            remedy="look at the pictures and mattes there (rotated? too small? is `model` in captures.tsv right?), or lower keypoints.minimum_score in config.yaml",
+        )  # fmt: skip
+    arrays = {"cameras": np.array(cameras), "frames": np.array([frame.id for frame in mattes.frames]), "face": found.face, "pose": found.pose}
+    if settings.backend == "face_alignment":
+        from pipeline.vision.face_alignment import find_face68
+
+        arrays["face68"] = find_face68(images, [frame.id for frame in mattes.frames], found.face, settings.weights)
+    save_npz(layout.keypoints, arrays)
+    per_camera = zip(cameras, rates["face"], rates["pose"], found.guided, found.dropped)
+    return {"cameras": {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}}

@@ -1,0 +1,46 @@
+"""`./c2a render`: a trained avatar seen by any cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.io.layout import Layout
+
+
+def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequence[str] | None = None, *, alpha: bool = False, threads: int = 2) -> int:
+    """Write out/<camera>/<sequence>_<frame:06d>.png, RGB over white, and with `alpha` the matte beside it as <...>_alpha.png; returns how many views were rendered.
+
+    Args:
+        frames: ids of tracked frames; None = all.
+
+    Raises:
+        InputError: the avatar or the cameras cannot be read, or a frame was not tracked.
+    """
+    import torch
+
+    from pipeline.avatars.player import load_avatar, render_views
+    from pipeline.capture.calibration import read_calibration
+    from pipeline.io.errors import InputError
+    from pipeline.io.files import write_bytes
+    from pipeline.io.packed import encode_png
+    from pipeline.io.progress import log, progress
+
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cameras = read_calibration(cameras_file)
+    distorted = [camera.name for camera in cameras if any(camera.dist)]
+    if distorted:
+        log(f"rendered as pinholes, their distortion ignored: {', '.join(distorted)}")
+    avatar = load_avatar(layout.avatar, device, remedy=f"./c2a run {layout.results.name} --from train")
+    wanted = list(avatar.frames if frames is None else frames)
+    unknown = [frame for frame in wanted if frame not in avatar.frames]
+    if unknown:
+        raise InputError(f"no such frame: {', '.join(unknown)}", file=layout.avatar, expected=f"one of {avatar.frames[0]} ... {avatar.frames[-1]}, or all", remedy="correct --frames")
+    for frame in progress(wanted, "render"):
+        pictures = render_views(avatar, avatar.frames.index(frame), [camera.without_distortion() for camera in cameras], device)
+        for camera, picture in zip(cameras, pictures):
+            write_bytes(out / camera.name / f"{frame}.png", encode_png(picture[..., :3]))
+            if alpha:
+                write_bytes(out / camera.name / f"{frame}_alpha.png", encode_png(picture[..., 3]))
+    return len(wanted) * len(cameras)

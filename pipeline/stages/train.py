@@ -1,0 +1,41 @@
+"""Stage `train`: the avatar learns from the training pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.io.layout import Layout
+from pipeline.training.settings import TrainSettings
+
+
+def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]:
+    """Write avatar.npz, avatar.ply (posed at the first frame) and train.csv; an interrupted training goes on. Returns facts for the manifest.
+
+    Raises InputError where an input cannot be read, Interrupted (after a checkpoint) on SIGTERM and SIGINT.
+    """
+    import torch
+
+    from pipeline.avatars.rig import Rig
+    from pipeline.avatars.rigged import RiggedAvatar
+    from pipeline.capture.processed import read_image_set
+    from pipeline.capture.sample import read_sample
+    from pipeline.io.arrays import load_npz
+    from pipeline.training.camera_color import CameraColor
+    from pipeline.training.data import TrainingPictures
+    from pipeline.training.device import choose_device
+    from pipeline.training.loop import Training, train
+    from pipeline.training.results import save_avatar, training_key
+
+    torch.set_num_threads(threads)
+    device = choose_device(settings.device)
+    sample, images = read_sample(layout.sample), read_image_set(layout.alpha_json, layout.alpha)
+    remedy = f"./c2a run {layout.results.name} --from init"
+    avatar = RiggedAvatar(Rig.from_fit(layout.fit, remedy=remedy)).to(device)
+    avatar.initialise(load_npz(layout.init, {"binding": (None,), "means": (None, 3)}, remedy=remedy), settings.sh_degree)
+    pictures = TrainingPictures(
+        images, sample.train_cameras, sample.train, index=avatar.frames, margin=settings.crop_margin, memory_mb=settings.memory_mb, device=device
+    )
+    training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
+    folder = layout.scratch("train")
+    facts = train(training, folder, folder / "tensorboard", training_key(settings, layout))
+    return facts | {"device": str(device)} | save_avatar(training, sample.train_cameras, folder, layout)

@@ -1,0 +1,17 @@
+"""Which device training runs on."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.io.errors import InputError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device called `wanted`, or for "auto" a GPU where there is one. Raises InputError for a device this machine does not have."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=wanted).device
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise InputError("this device cannot be used", found=f"train.device: {wanted}", expected="auto, cpu or a GPU that is there, such as cuda", remedy="set train.device: auto in config.yaml") from error

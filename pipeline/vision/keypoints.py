@@ -1,0 +1,88 @@
+"""Face and body points in all cameras: each looks for itself, then where the others found something, and contradictions go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.capture.camera import Camera
+from pipeline.capture.processed import ImageSet
+from pipeline.io.parallel import map_processes
+from pipeline.vision.agreement import drop_contradictions, face_crops, pose_crops
+from pipeline.vision.detect import detect_camera, detect_in_crops
+from pipeline.vision.settings import KeypointsSettings
+
+HEAD = slice(0, 11)  # nose, eyes, ears and mouth in MediaPipe's pose
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """face [F, C, 478, 3] and pose [F, C, 33, 3] float32: x, y in pixels, score; nan where nothing was found. guided, dropped: finds per camera [C] that
+    other cameras led to, and that other cameras contradicted (faces and poses together)."""
+
+    face: np.ndarray
+    pose: np.ndarray
+    guided: np.ndarray
+    dropped: np.ndarray
+
+
+def find_keypoints(images: ImageSet, mattes: ImageSet, settings: KeypointsSettings, pose_stride: int, threads: int) -> Keypoints:
+    """Points of every matted frame in every camera.
+
+    Args:
+        images, mattes: pictures and mattes of the same cameras; the frames are those of `mattes`.
+        pose_stride: 1 looks for the body in every frame.
+    """
+    names = [frame.id for frame in mattes.frames]
+    chunks = max(1, round(threads / len(images.cameras)))
+    jobs = [
+        (images.open(camera.name).path, mattes.open(camera.name).path, names[k * len(names) // chunks : (k + 1) * len(names) // chunks], pose_stride, settings.minimum_score)
+        for camera in images.cameras
+        for k in range(chunks)
+    ]
+    parts = map_processes(detect_camera, jobs, threads, "keypoints")
+    by_camera = [parts[i : i + chunks] for i in range(0, len(parts), chunks)]
+    face, pose = (np.stack([np.concatenate([part[which] for part in camera]) for camera in by_camera], axis=1) for which in (0, 1))
+
+    gates = [gate * max(max(c.width, c.height) for c in images.cameras) for gate in (settings.face_gate, settings.pose_gate)]
+    face, face3d, face_dropped = _agree(face, images.cameras, gates[0])
+    pose, pose3d, pose_dropped = _agree(pose, images.cameras, gates[1])
+    guided = _look_again(images, mattes, names, face, pose, face3d, pose3d, settings, threads)
+    if guided.any():
+        face, _, face_again = _agree(face, images.cameras, gates[0])
+        pose, _, pose_again = _agree(pose, images.cameras, gates[1])
+        guided -= face_again + pose_again
+    return Keypoints(face, pose, np.maximum(guided, 0), face_dropped + pose_dropped)
+
+
+def _agree(points: np.ndarray, cameras: Sequence[Camera], gate_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    kept, points3d = drop_contradictions(points, cameras, gate_px)
+    return kept, points3d, (_found(points) & ~_found(kept)).sum(0)
+
+
+def _found(points: np.ndarray) -> np.ndarray:
+    """[F, C] bool."""
+    return np.isfinite(points[..., 0]).any(-1)
+
+
+def _look_again(
+    images: ImageSet, mattes: ImageSet, names: list[str], face: np.ndarray, pose: np.ndarray, face3d: np.ndarray, pose3d: np.ndarray, settings: KeypointsSettings, threads: int
+) -> np.ndarray:
+    """Fill in, in place, what cameras find where others point them to; how many finds that makes per camera [C]."""
+    jobs, looking = [], []
+    for index, camera in enumerate(images.cameras):
+        wanted_faces = {n: c for n, c, there in zip(names, face_crops(face3d, pose3d[:, HEAD], camera), _found(face)[:, index]) if c and not there}
+        wanted_poses = {n: c for n, c, there in zip(names, pose_crops(pose3d, camera), _found(pose)[:, index]) if c and not there}
+        if wanted_faces or wanted_poses:
+            looking.append(index)
+            jobs.append((images.path(camera.name), mattes.path(camera.name), wanted_faces, wanted_poses, settings.minimum_score))
+    guided = np.zeros(len(images.cameras), int)
+    place = {name: row for row, name in enumerate(names)}
+    for index, found in zip(looking, map_processes(detect_in_crops, jobs, threads, "keypoints, guided") if jobs else ()):
+        for target, finds in zip((face, pose), found):
+            for name, points in finds.items():
+                target[place[name], index] = points
+            guided[index] += len(finds)
+    return guided

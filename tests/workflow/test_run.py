@@ -1,0 +1,160 @@
+"""The whole path through Snakemake on a tiny capture: run, rerun, resume, changed settings, failures."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import time
+
+import pytest
+import yaml
+
+from pipeline.io.files import TEMPORARY
+from pipeline.io.layout import Layout
+from pipeline.versions import STAGES
+from tests.workflow.support import TINY, Place, children_named, command
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A place where the tiny capture `a` has been run once."""
+    place = Place(tmp_path_factory.mktemp("run"))
+    place.write_table("id kind path", "a synthetic raw/a", "b synthetic raw/b")
+    done = place.run("a")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place
+
+
+@pytest.fixture
+def layout(place):
+    return Layout(place.results / "a", place.work / "a")
+
+
+def _changed(tmp_path, **train):
+    values = yaml.safe_load(TINY.read_text())
+    values["train"] |= train
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump(values))
+    return tmp_path / "changed.yaml"
+
+
+def _steps(path):
+    with open(path) as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def test_everything_is_there(place, layout):
+    assert set(place.times("a")) == set(STAGES)
+    metrics = json.loads(layout.metrics.read_text())
+    for split in ("val", "test", "novel"):
+        assert metrics[split]["psnr_box"] > 10, split
+    assert metrics["splats"] > 1000 and metrics["train_seconds"] > 0 and metrics["pipeline_seconds"] > metrics["train_seconds"]
+    page = layout.report.read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', page), "the report must open without a network or other files"
+
+
+def test_nothing_unfinished_is_left(place):
+    assert not [path for folder in (place.results, place.work) for path in folder.rglob("*") if TEMPORARY in path.name]
+    assert not Layout(place.results / "a", place.work / "a").scratch("train").exists()
+
+
+def test_a_second_run_runs_nothing(place):
+    before = place.times("a")
+    assert place.run("a").returncode == 0
+    assert place.times("a") == before
+
+
+def test_render_from_any_camera(place, layout, tmp_path):
+    camera = json.loads(layout.frames_json.read_text())["cameras"][0] | {"name": "mine", "dist": [0.1, 0, 0, 0]}
+    (tmp_path / "cameras.json").write_text(json.dumps({"convention": "OpenCV", "cameras": [camera]}))
+    frame = json.loads(layout.sample.read_text())["frames"][0]["id"]
+    done = command("render", "a", "--cameras", tmp_path / "cameras.json", "--out", tmp_path / "out", "--frames", frame, "--alpha", "--results", place.results)
+    assert done.returncode == 0, done.stderr
+    assert "dist" in done.stderr + done.stdout
+    assert (tmp_path / "out" / "mine" / f"{frame}.png").is_file()
+
+
+def test_a_changed_training_setting_trains_again_and_nothing_before(place, tmp_path):
+    before = place.times("a")
+    done = place.run("a", config=_changed(tmp_path, iterations=100))
+    assert done.returncode == 0, done.stderr
+    after = place.times("a")
+    assert {stage for stage in STAGES if after[stage] != before[stage]} == {"train", "render", "evaluate", "report"}
+    assert place.run("a").returncode == 0  # and back
+
+
+def test_from_begins_a_finished_training_anew(place, layout):
+    before = place.times("a")
+    avatar = layout.avatar.read_bytes()
+    assert place.run("a", "--from", "train").returncode == 0
+    after = place.times("a")
+    assert {stage for stage in STAGES if after[stage] != before[stage]} == {"train", "render", "evaluate", "report"}
+    assert layout.avatar.read_bytes() == avatar, "the same settings and inputs give the same avatar"
+
+
+def test_a_killed_training_goes_on_and_the_old_report_never_passes(place, layout, tmp_path):
+    config = _changed(tmp_path, iterations=400)
+    running = place.start("a", config=config)
+    scratch = layout.scratch("train")
+    deadline = time.monotonic() + 120
+    while not (list(scratch.glob("*.csv")) and max(_steps(next(scratch.glob("*.csv"))), default=0) >= 60):
+        assert time.monotonic() < deadline and running.poll() is None, "the training did not start"
+        time.sleep(0.05)
+    for pid in children_named(running.pid, "train"):
+        os.kill(pid, signal.SIGKILL)
+    assert running.wait(60) != 0
+    assert not layout.avatar.exists()
+    reached = max(_steps(next(scratch.glob("*.csv"))))
+
+    done = place.run("a", config=config)
+    assert done.returncode == 0, done.stderr
+    assert "from step" in done.stdout + done.stderr, "the training must say that it goes on from a checkpoint"
+    steps = _steps(layout.train_log)
+    assert steps == sorted(set(steps)) and steps[-1] == 400 and reached < 400
+    assert json.loads(layout.manifest("report").read_text())["timing"]["finished"] >= json.loads(layout.manifest("train").read_text())["timing"]["finished"]
+    assert place.run("a").returncode == 0
+
+
+def test_a_lost_camera_is_made_again(place, layout):
+    before = place.times("a")
+    next(layout.alpha.glob("*.zip")).unlink()
+    done = place.run("a", "--until", "matte")
+    assert done.returncode == 0, done.stderr
+    after = place.times("a")
+    assert after["matte"] != before["matte"] and after["frames"] == before["frames"]
+    assert place.run("a").returncode == 0
+
+
+def test_a_second_capture_shares_nothing(place):
+    before = place.times("a")
+    done = place.run("b", "--until", "sample")
+    assert done.returncode == 0, done.stderr
+    assert place.times("a") == before
+    shutil.rmtree(place.results / "b")
+    shutil.rmtree(place.folder / "raw" / "b")
+    assert place.run("a").returncode == 0 and place.times("a") == before
+
+
+def test_a_broken_capture_costs_no_other_and_is_named(place):
+    place.write_table("id kind path", "a synthetic raw/a", "c synthetic raw/c")
+    assert place.run("c", "--until", "ingest").returncode == 0
+    before = place.times("a")
+    video = next((place.folder / "raw" / "c").rglob("*.mp4"))
+    video.write_bytes(video.read_bytes()[:2000])
+    place.write_table("id kind path", "a synthetic raw/a", "c nersemble raw/c/raw")
+    done = place.run("--all", "--until", "frames")
+    assert done.returncode != 0
+    assert video.name in done.stdout + done.stderr
+    assert not (place.results / "c" / "capture.json").exists()
+    assert place.times("a") == before
+
+
+def test_errors_come_before_any_stage_starts(place, tmp_path):
+    before = place.times("a")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("train: {iteratoins: 3}\n")
+    for words, config, expected in [(("a",), bad, "iteratoins"), (("nobody",), TINY, "nobody"), (("a", "--from", "fti"), TINY, "fti")]:
+        done = place.run(*words, config=config)
+        assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr
+    assert place.times("a") == before
