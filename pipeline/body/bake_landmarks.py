@@ -10,7 +10,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pipeline.body import store
 from pipeline.body.bake_pose_table import pose_table
@@ -84,5 +83,4 @@ def _closest(vertices: np.ndarray, faces: np.ndarray, point: np.ndarray) -> tupl
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
     main()

@@ -7,7 +7,7 @@ world    = scale * posed + translation
 
 Axes of the embedded models (anny_head, anny_body): metres, z up, the person looks along -y, the person's left is +x (names ending in .L / Left).
 `anny_head` has its origin at the head joint of the mean person, `anny_body` at the root (pelvis) joint. Rest pose: A-pose, arms about 45 degrees
-down, elbows slightly bent forward. Rotations are in these axes for every joint; nothing in a fit may rely on them.
+down, elbows bent forward. Rotations are in these axes for every joint; nothing in a fit may rely on them.
 """
 
 from __future__ import annotations

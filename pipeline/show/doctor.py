@@ -33,7 +33,17 @@ class Check:
 def doctor(config: Mapping[str, Any] | None = None) -> list[Check]:
     """Look at everything. config: the content of config.yaml, for the files that it names."""
     config = config or {}
-    checks = [_python(), _cores(), _memory(), _disk(), _torch(), _gpu(), _ffmpeg(), _package("mediapipe", "key points"), _package("snakemake", "runs the stages")]
+    checks = [
+        _python(),
+        _cores(),
+        _memory(),
+        _disk(),
+        _torch(),
+        _gpu(),
+        _ffmpeg(),
+        _package("mediapipe", "key points"),
+        _package("snakemake", "runs the stages"),
+    ]
     return [*checks, _matting(config), _landmarks(config), _lpips(config), _gsplat(), _licensed(), _data(), _slurm()]
 
 
@@ -65,24 +75,41 @@ def _printer() -> Callable[[str, str], None]:
 
 def _python() -> Check:
     found = sys.version.split()[0]
-    return Check("Python", "ok", found) if sys.version_info[:2] in ((3, 11), (3, 12)) else Check("Python", "problem", found, "install Python 3.11 or 3.12, delete .venv, run ./c2a again")
+    return (
+        Check("Python", "ok", found)
+        if sys.version_info[:2] in ((3, 11), (3, 12))
+        else Check("Python", "problem", found, "install Python 3.11 or 3.12, delete .venv, run ./c2a again")
+    )
 
 
 def _cores() -> Check:
-    return Check("cores", "ok", f"{len(os.sched_getaffinity(0))} for this process", "" if len(os.sched_getaffinity(0)) > 1 else "stages run in parallel over cameras: more cores are faster")
+    return Check(
+        "cores",
+        "ok",
+        f"{len(os.sched_getaffinity(0))} for this process",
+        "" if len(os.sched_getaffinity(0)) > 1 else "stages run in parallel over cameras: more cores are faster",
+    )
 
 
 def _memory() -> Check:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     with contextlib.suppress(OSError, ValueError):  # a container may have less than the machine; "max" says it has not
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()) / 1e9)
-    return Check("memory", "ok", f"{total:.0f} GB") if total >= MEMORY_GB else Check("memory", "problem", f"{total:.1f} GB", f"the demo may need up to {MEMORY_GB} GB")
+    return (
+        Check("memory", "ok", f"{total:.0f} GB")
+        if total >= MEMORY_GB
+        else Check("memory", "problem", f"{total:.1f} GB", f"the demo may need up to {MEMORY_GB} GB")
+    )
 
 
 def _disk() -> Check:
     free = shutil.disk_usage(ROOT).free / 1e9
     found = f"{free:.0f} GB free beside the checkout"
-    return Check("disk", "ok", found) if free >= DISK_GB else Check("disk", "problem", found, f"free {DISK_GB} GB, or keep results elsewhere: ./c2a run ID --results DIR --work DIR")
+    return (
+        Check("disk", "ok", found)
+        if free >= DISK_GB
+        else Check("disk", "problem", found, f"free {DISK_GB} GB, or keep results elsewhere: ./c2a run ID --results DIR --work DIR")
+    )
 
 
 def _torch() -> Check:
@@ -161,13 +188,23 @@ def _data() -> Check:
     present = [name for name in TEST_DATA if (folder / name).is_dir()]
     if len(present) == len(TEST_DATA):
         return Check("real test data", "ok", ", ".join(present))
-    return Check("real test data", "optional", f"{len(present)} of {len(TEST_DATA)} captures in {folder}", "tests that need them are skipped; C2A_TEST_DATA=DIR names another folder")
+    return Check(
+        "real test data",
+        "optional",
+        f"{len(present)} of {len(TEST_DATA)} captures in {folder}",
+        "tests that need them are skipped; C2A_TEST_DATA=DIR names another folder",
+    )
 
 
 def _slurm() -> Check:
     commands = ("sbatch", "squeue", "sacct")
     found = [name for name in commands if shutil.which(name)]
-    return Check("SLURM", "ok" if len(found) == len(commands) else "optional", ", ".join(found) or "no commands on PATH", "" if found else "nothing: needed on a cluster alone")
+    return Check(
+        "SLURM",
+        "ok" if len(found) == len(commands) else "optional",
+        ", ".join(found) or "no commands on PATH",
+        "" if found else "nothing: needed on a cluster alone",
+    )
 
 
 def _version(package: str) -> str:

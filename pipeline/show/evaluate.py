@@ -59,7 +59,12 @@ def plan_jobs(layout: Layout) -> list[Job]:
         splits = {frame: _split(frame_split, "novel" if novel else sample["cameras"][camera]) for frame, frame_split in split_of.items() if frame in rendered}
         jobs.append(Job(camera, novel, {frame: split for frame, split in splits.items() if split}))
     if not any(job.splits for job in jobs):
-        raise InputError("no render belongs to a sampled frame", file=layout.render, expected="zips named as the cameras, pictures named as the frames", remedy=remedy.replace("sample", "render"))
+        raise InputError(
+            "no render belongs to a sampled frame",
+            file=layout.render,
+            expected="zips named as the cameras, pictures named as the frames",
+            remedy=remedy.replace("sample", "render"),
+        )
     return jobs
 
 
@@ -90,7 +95,11 @@ def evaluate(layout: Layout, settings: EvaluateSettings, workers: int) -> dict[s
         "missing": {split: _why_missing(split) for split in SPLITS if not cameras[split]},
         "lpips": perceptual.name if perceptual else None,
         "lpips_reason": "" if perceptual else "no weights were given: evaluate.lpips_backbone and evaluate.lpips_linear in config.yaml are empty",
-        "per_camera": {split: {name: mean_figures(row for row in rows if (row["split"], row["camera"]) == (split, name)) for name in names} for split, names in cameras.items() if names},
+        "per_camera": {
+            split: {name: mean_figures(row for row in rows if (row["split"], row["camera"]) == (split, name)) for name in names}
+            for split, names in cameras.items()
+            if names
+        },
         "worst": sorted((row for row in rows if row["split"] != "train"), key=_badness)[: settings.worst],
         "images": rows,
         "definitions": DEFINITIONS,
@@ -110,7 +119,9 @@ def mean_figures(rows: Iterable[Row]) -> dict[str, Any] | None:
 def load_lpips(settings: EvaluateSettings):  # noqa: ANN201  (Lpips or None; importing its name would import torch)
     """The perceptual distance, or None where the user gave no weights. Raises InputError where only one of the two files is given or one is bad."""
     if bool(settings.lpips_backbone) != bool(settings.lpips_linear):
-        raise InputError("LPIPS needs two files", found=settings, expected="both evaluate.lpips_backbone and evaluate.lpips_linear, or neither", remedy="correct config.yaml")
+        raise InputError(
+            "LPIPS needs two files", found=settings, expected="both evaluate.lpips_backbone and evaluate.lpips_linear, or neither", remedy="correct config.yaml"
+        )
     if not settings.lpips_backbone:
         return None
     from pipeline.show.lpips import Lpips

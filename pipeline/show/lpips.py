@@ -37,7 +37,13 @@ class Lpips:
         first = self._weights.get("features.0.weight")
         if first is None or first.shape[-1] not in _NAMES:
             found = ", ".join(list(self._weights)[:4])
-            raise InputError("is neither AlexNet nor VGG16", file=backbone, found=found, expected="torchvision's state dict, features.0.weight ...", remedy="correct evaluate.lpips_backbone")
+            raise InputError(
+                "is neither AlexNet nor VGG16",
+                file=backbone,
+                found=found,
+                expected="torchvision's state dict, features.0.weight ...",
+                remedy="correct evaluate.lpips_backbone",
+            )
         self.name, self._stages = _NAMES[first.shape[-1]]
         try:
             self._linear = [layers[f"lin{i}.model.1.weight"].reshape(-1) for i in range(5)]
@@ -65,7 +71,13 @@ def _state(path: str | Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise InputError("cannot be read as weights", file=path, found=str(error).splitlines()[0], expected="a state dict saved by torch", remedy="correct evaluate.lpips_* in config.yaml") from None
+        raise InputError(
+            "cannot be read as weights",
+            file=path,
+            found=str(error).splitlines()[0],
+            expected="a state dict saved by torch",
+            remedy="correct evaluate.lpips_* in config.yaml",
+        ) from None
     if not isinstance(state, dict):
         raise InputError("holds no state dict", file=path, found=type(state).__name__, remedy="correct evaluate.lpips_* in config.yaml")
     return state

@@ -57,7 +57,11 @@ def figure(image: np.ndarray, caption: str = "", *, widest: int = 300, quality: 
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
     if not done:
         raise ValueError(f"cannot encode a picture of shape {image.shape}")
-    return _framed(f'<img alt="{escape(caption)}" width="{image.shape[1]}" height="{image.shape[0]}" src="{data_url(data.tobytes(), "image/jpeg")}">', caption, image.shape[1])
+    return _framed(
+        f'<img alt="{escape(caption)}" width="{image.shape[1]}" height="{image.shape[0]}" src="{data_url(data.tobytes(), "image/jpeg")}">',
+        caption,
+        image.shape[1],
+    )
 
 
 def drawing(image: np.ndarray, caption: str = "") -> str:

@@ -85,13 +85,21 @@ def _cards(context: Context) -> str:
         if figures and figures.get("psnr_box") is not None:
             items.append((f"{figures['psnr_box']:.2f} dB", f"PSNR, {what}, box; SSIM {figures['ssim_box']:.3f}"))
     items.append((f"{record['splats']:,}", "Gaussians"))
-    items += [(_duration(record[name]), what) for name, what in (("train_seconds", "training"), ("pipeline_seconds", "capture to renders")) if record.get(name) is not None]
+    items += [
+        (_duration(record[name]), what)
+        for name, what in (("train_seconds", "training"), ("pipeline_seconds", "capture to renders"))
+        if record.get(name) is not None
+    ]
     return page.cards(items)
 
 
 def _run(context: Context) -> str:
     manifests = {stage: manifest for stage, manifest in context.manifests.items() if stage != "report"}
-    rows = [(stage, m.get("version"), m["timing"].get("seconds"), m["timing"].get("peak_memory_mb"), _facts(m.get("facts", {}))) for stage, m in manifests.items() if "timing" in m]
+    rows = [
+        (stage, m.get("version"), m["timing"].get("seconds"), m["timing"].get("peak_memory_mb"), _facts(m.get("facts", {})))
+        for stage, m in manifests.items()
+        if "timing" in m
+    ]
     longest = max((row[2] for row in rows if row[2]), default=0.0)
     timings = page.table(("stage", "version", "seconds", "peak memory, MB", "what it said"), rows, bars={2: longest or 1.0})
     pythons = sorted({m["timing"]["python"] for m in manifests.values() if "python" in m.get("timing", {})})

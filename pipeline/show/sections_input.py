@@ -19,7 +19,10 @@ def capture(context: Context) -> str:
     record = context.capture
     roles = context.roles or dict.fromkeys(record.val_cameras, "val")
     facts = page.table(("what", "value"), _facts(record))
-    rig = page.plot(plots.rig(record.cameras, roles, _subject(context)), "Cameras as pyramids, validation cameras in orange; green: points of the subject, where they were triangulated.")
+    rig = page.plot(
+        plots.rig(record.cameras, roles, _subject(context)),
+        "Cameras as pyramids, validation cameras in orange; green: points of the subject, where they were triangulated.",
+    )
     rows = [(check["what"], bool(check["ok"]), _text(check.get("detail", ""))) for check in sorted(record.checks, key=lambda check: bool(check["ok"]))]
     return facts + rig + page.heading(f"Checks: {sum(row[1] for row in rows)} of {len(rows)} passed") + page.table(("what", "result", "detail"), rows)
 

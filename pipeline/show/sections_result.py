@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,11 @@ def fit(context: Context) -> str:
     points = record["points3d"][len(record["points3d"]) // 2]
     caption = f"{int(np.isfinite(points).all(-1).sum())} points triangulated at frame {record['frames'][len(record['frames']) // 2]}."
     rows = [(context.label(str(name)), round(float(value), 2) if np.isfinite(value) else None) for name, value in zip(record["cameras"], record["residual_px"])]
-    drawing = page.plot(plots.cloud(points, context.images.cameras), caption) if np.isfinite(points).any() else page.paragraph("No points were triangulated at this frame.")
+    drawing = (
+        page.plot(plots.cloud(points, context.images.cameras), caption)
+        if np.isfinite(points).any()
+        else page.paragraph("No points were triangulated at this frame.")
+    )
     return page.strip(stills) + drawing + page.table(("camera", "residual, pixels"), rows)
 
 
@@ -90,7 +96,12 @@ def metrics(context: Context) -> str:
     meaning = [(name.replace("_box", "... box"), text) for name, text in record["definitions"].items()]
     source = {"truth": "the synthetic truth", "matte": "this capture's own mattes"}[record["alpha_source"]]
     parts = [page.table(header, rows), *absent, page.paragraph(f"Alpha comes from {source}."), page.heading("By camera"), page.table(header, cameras)]
-    parts += [page.heading("Worst pictures"), page.table(("split", "camera", "frame", "PSNR box", "SSIM box"), worst), page.heading("What the words mean"), page.table(("word", "meaning"), meaning)]
+    parts += [
+        page.heading("Worst pictures"),
+        page.table(("split", "camera", "frame", "PSNR box", "SSIM box"), worst),
+        page.heading("What the words mean"),
+        page.table(("word", "meaning"), meaning),
+    ]
     return "".join(parts)
 
 
@@ -110,11 +121,8 @@ def _compared(context: Context, name: str, row: dict[str, Any]) -> str:
 def _still(path: Path, context: Context) -> np.ndarray:
     """The shown frame in a video of the fitted frames, or the video's last one where it ends before."""
     frames = context.fit["frames"].tolist()
-    wanted, image = frames.index(context.shown_frame) if context.shown_frame in frames else 0, None
-    for index, image in decode(path):
-        if index == wanted:
-            break
-    return image
+    wanted = frames.index(context.shown_frame) if context.shown_frame in frames else 0
+    return deque(itertools.islice(decode(path), wanted + 1), maxlen=1)[0][1]
 
 
 def _photo(context: Context, image: np.ndarray, caption: str) -> str:

@@ -118,7 +118,9 @@ class Warp:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Image of the raw size to one of the processed size; 0 outside. Raises InputError for an image of another size."""
         if image.shape[:2] != (self._raw.height, self._raw.width):
-            raise InputError(f"truth of camera '{self._raw.name}' has another size than its camera", found=image.shape[1::-1], expected=(self._raw.width, self._raw.height))
+            raise InputError(
+                f"truth of camera '{self._raw.name}' has another size than its camera", found=image.shape[1::-1], expected=(self._raw.width, self._raw.height)
+            )
         fine = cv2.remap(image, self._map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return fine if self._parts == 1 else cv2.resize(fine, self._size, interpolation=cv2.INTER_AREA)
 

@@ -26,7 +26,7 @@ _SKULL_AXIS = -78.0  # z of the upright axis the hairline's angle is measured ab
 class Canvas:
     """Attributes:
     faces [F,3] int32, part [F] int8, points [V,3] float32: millimetres right-handed, x to the person's left, y up, z forward, origin between the eyes.
-    fields [V,4] float32: open sky (0..1), height above the hairline (mm), distance to the eyelid's rim (mm), beard (0..1).
+    fields [V,4] float32: open sky (0..1), height above the hairline (mm), distance to the lid's margin (mm), beard (0..1).
     eyes [2,3]: centres of the left and right eyeball in `points`' coordinates. scale [3]: model metres to `points` units.
     """
 
@@ -61,11 +61,11 @@ def make_canvas(model: ParametricModel) -> Canvas:
     points = bare.place(template)
     eyes = bare.place(np.stack([joints["eye.L"], joints["eye.R"]]))
     fields = np.stack([open_sky(points, faces), _above_hairline(points), _lid_distance(points, faces, regions), _beard(points)], axis=1)
-    fields[regions["ears"], 1] = -30.0
+    fields[regions["ears"], 1] = -12.0  # no hair on ears
     return Canvas(faces, bare.part, points, fields.astype(np.float32), eyes, origin, scale)
 
 
-def open_sky(points: np.ndarray, faces: np.ndarray, views: int = 48, size: int = 256) -> np.ndarray:
+def open_sky(points: np.ndarray, faces: np.ndarray, views: int = 32, size: int = 192) -> np.ndarray:
     """Share of the light from all around that reaches each vertex, [V] in 0..1: ambient occlusion by `views` parallel depth pictures.
 
     Landis, "Production-ready global illumination", SIGGRAPH 2002 course 16, with depth maps in place of rays; weighted by the cosine to the normal.
@@ -108,12 +108,15 @@ def _above_hairline(points: np.ndarray) -> np.ndarray:
 
 
 def _lid_distance(points: np.ndarray, faces: np.ndarray, regions: dict[str, np.ndarray]) -> np.ndarray:
-    """Distance of the skin to the nearest eyelid rim, millimetres."""
-    socket = regions["eye_socket"]
-    mixed = socket[faces].any(axis=1) & ~socket[faces].all(axis=1)
-    rim = np.zeros(len(points), bool)
-    rim[faces[mixed]] = True
-    return cKDTree(points[rim & ~socket]).query(points)[0]
+    """Distance to the nearest lid margin, millimetres: the ring of vertices where lashes grow, the third of the skin from inside the socket."""
+    reached = regions["eye_socket"].copy()
+    ring = reached
+    for _ in range(3):
+        ring = np.zeros(len(points), bool)
+        ring[faces[reached[faces].any(axis=1)]] = True
+        ring &= ~reached
+        reached = reached | ring
+    return cKDTree(points[ring]).query(points)[0]
 
 
 def _beard(points: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def bump(dx, dy, radius):
 
 @numba.njit(cache=True, fastmath=True)
 def skin(look, table, x, y, z, grain, lid, beard):
-    """Skin with blush, blotches, pores, freckles, stubble, and the dark rims of the lids. lid: mm to the rim, beard 0..1."""
+    """Skin with blush, blotches, pores, freckles, stubble, and the dark rims of the lids. lid: mm to the lid's margin, beard 0..1."""
     side = abs(x)
     nx, ny, nz = x + look.shift[0], y + look.shift[1], z + look.shift[2]
     base = look.skin
@@ -73,15 +73,15 @@ def skin(look, table, x, y, z, grain, lid, beard):
 
 @numba.njit(cache=True, fastmath=True, inline="always")
 def _lid_rim(look, table, colour, x, y, z, lid):
-    """Lashes as a dark line on the upper rim, thinner on the lower; the crease above the upper lid; pink inner corners."""
+    """Lashes as a dark line on the upper margin, thinner on the lower; the crease above the upper lid; pink inner corners."""
     if lid > 9 or z < 0:
         return colour
     dark = scaled(look.brow, 0.5)
     strands = 0.85 + 0.15 * value_noise(table, x / 0.8, 5.0, 0.0)
     upper = smoothstep(-3.6, -2.2, y - 0.05 * (abs(x) - 20))  # the line between the corners falls a little towards the nose
-    colour = mix(colour, dark, upper * 0.95 * strands * smoothstep(2.6, 1.2, lid))
-    colour = scaled(colour, 1 - upper * 0.28 * bump(lid - 5.6, 0.0, 1.5))
-    colour = mix(colour, dark, (1 - upper) * 0.5 * strands * smoothstep(1.6, 0.6, lid))
+    colour = mix(colour, dark, upper * 0.95 * strands * smoothstep(1.5, 0.6, lid))
+    colour = scaled(colour, 1 - upper * 0.28 * bump(lid - 4.6, 0.0, 1.2))
+    colour = mix(colour, dark, (1 - upper) * 0.45 * strands * smoothstep(1.1, 0.4, lid))
     inner = bump(abs(x) - 18.5, y + 3.4, 2.6)
     return mix(colour, (0.52, 0.20, 0.18), 0.6 * inner)
 
@@ -179,5 +179,5 @@ def tooth(table, x, y, upper):
     edge = smoothstep(0.0, 0.5 + 0.9 * (2 * place - 1) ** 2, y)
     gum = smoothstep(7.6, 8.4, y + 1.6 * (2 * place - 1) ** 2)
     tone = (0.62 + 0.38 * gap) * (0.5 + 0.5 * edge) * (1 - 0.65 * smoothstep(12, 28, side)) * (1 + 0.05 * value_noise(table, x / 2, y / 2, 3.0))
-    r, g, b = mix((0.66 * tone, 0.60 * tone, 0.48 * tone), (0.45, 0.15, 0.14), gum)
+    r, g, b = mix((0.74 * tone, 0.68 * tone, 0.55 * tone), (0.45, 0.15, 0.14), gum)
     return r, g, b, 0.35, 90.0

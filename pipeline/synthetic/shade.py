@@ -8,9 +8,8 @@ import numba
 import numpy as np
 
 from pipeline.synthetic import dress, paint
-from pipeline.synthetic.parts import EYE_LEFT, EYE_RIGHT, INSIDE, OUTSIDE, TEETH_UPPER, TONGUE
 from pipeline.synthetic.noise import smoothstep, value_noise
-
+from pipeline.synthetic.parts import EYE_LEFT, EYE_RIGHT, INSIDE, OUTSIDE, TEETH_UPPER, TONGUE
 
 Vector = tuple[float, float, float]
 

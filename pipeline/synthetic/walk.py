@@ -26,13 +26,14 @@ def walk_motion(index: int, name: str, frames: int, fps: float, expression_names
 
     for side, sign, phase in (("L", 1.0, cycle), ("R", -1.0, cycle + np.pi)):
         hip = np.radians(7 + 22 * np.sin(phase))
-        knee = np.radians(8 + 22 * (1 + np.cos(phase)) * (np.cos(phase) > -1) ** 2)
+        knee = np.radians(8 + 24 * (1 + np.cos(phase)))  # most bent while the leg swings forward
+        turn(f"upperleg01.{side}", "y", sign * np.radians(4))
         turn(f"upperleg01.{side}", "x", -hip)  # forward is -y: a leg swings forward by a negative turn about x
         turn(f"lowerleg01.{side}", "x", knee)
         turn(f"foot.{side}", "x", np.radians(-8 * np.sin(phase)) + 0.15 * (hip - knee))
         turn(f"upperarm01.{side}", "y", sign * np.radians(32))  # from the A-pose down to the side
-        turn(f"upperarm01.{side}", "x", np.radians(18 * np.sin(phase)))
-        turn(f"lowerarm01.{side}", "x", np.radians(-12 + 8 * np.sin(phase)))
+        turn(f"upperarm01.{side}", "x", np.radians(9 + 17 * np.sin(phase)))  # against the leg of its side
+        turn(f"lowerarm01.{side}", "x", np.radians(8 + 7 * np.sin(phase)))
     turn("spine03", "z", np.radians(5) * np.sin(cycle))
     turn("spine01", "z", np.radians(4) * np.sin(cycle))
     turn("head", "z", np.radians(-6) * np.sin(cycle))

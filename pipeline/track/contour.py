@@ -12,6 +12,7 @@ from pipeline.capture.camera import Camera
 from pipeline.mesh.raster import zbuffer
 
 NORMAL_BLUR_PX = 1.5
+STAIRCASE_BLUR_PX = 1.0
 BORDER_PX = 2
 
 
@@ -83,12 +84,14 @@ def outline(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> tuple[Co
         vertices: [V, 3] world. faces: [F, 3].
 
     Returns:
-        contour (half-way between the last pixel centre inside and the first outside), face_ids [N] and barycentric [N, 3] of its inside pixels.
+        contour (half-way between the last pixel centres inside and the first outside, smoothed), face_ids [N] and barycentric [N, 3] of its inside pixels.
     """
     local = camera.to_camera(vertices)
     pixels = local[:, :2] / local[:, 2:] @ camera.K[:2, :2].T + camera.K[:2, 2]
     buffers = zbuffer(pixels, local[:, 2], faces, camera.width, camera.height)
-    contour = trace(buffers.face_id >= 0)
+    # the staircase of a hard mask would bias a search for the nearest point towards its outer corners
+    contour = trace(cv2.GaussianBlur((buffers.face_id >= 0).astype(np.float32), (0, 0), STAIRCASE_BLUR_PX))
+    contour = contour[buffers.face_id[tuple(contour.inside.T)] >= 0]
     at = tuple(contour.inside.T)
     return contour, buffers.face_id[at], buffers.barycentric[at]
 

@@ -17,6 +17,7 @@ SHADOW_OPEN_BORDER = 0.08  # share of its border over which a shadow fades into 
 
 
 CHANGED = 1.6  # noise units, over a 3x3 window, from which a pixel no longer passes for background
+OUTLIER = 30.0  # noise units: larger distances count as this when the plate's fit is judged
 _SQUARE = np.ones((5, 5), np.uint8)
 
 
@@ -56,16 +57,16 @@ def compare_to_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray |
     slope = _slope(channel_sum(clean) / 3)
     sigma, per_slope = estimate_noise(difference[some][bare], slope[some][bare])
     noise = np.sqrt(sigma**2 + (per_slope * slope) ** 2)
-    distance = _pooled(difference, noise)
-    noise *= plate_errors(distance, seen)
-    distance = _pooled(difference, noise)
-    shadow, light = _find_shadows(picture, clean, noise, distance)
+    cautious = noise * plate_errors(_pooled(difference, noise), seen)
+    distance = _pooled(difference, cautious)
+    shadow, light = _find_shadows(picture, clean, cautious, distance)
     if shadow.any():
         near, clean_in_shadow = _spread_shadow(clean, shadow, light)
         darker = picture - clean_in_shadow
-        shadow = near & (_pooled(darker, noise) < distance)
+        shadow = near & (_pooled(darker, cautious) < distance)
         clean, difference = np.where(shadow[..., None], clean_in_shadow, clean), np.where(shadow[..., None], darker, difference)
-        distance = _pooled(difference, noise)
+    noise *= plate_errors(_pooled(difference, noise), seen)
+    distance = _pooled(difference, noise)
     distance[~seen] = 0
     return Background(clean, distance, _pooled(difference, noise, 1), noise, gain, sigma, shadow)
 
@@ -120,14 +121,15 @@ def plate_errors(distance: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
     It is the root mean square distance of the surroundings (a wide window) without the things that stand out most, which are the subject.
     """
-    step = max(1, max(distance.shape) // 320)
+    step = max(1, max(distance.shape) // 160)
     small, inside = distance[::step, ::step], seen[::step, ::step]
     outstanding = _outstanding(small)
     rest = (inside & ~outstanding).astype(np.float32)
     spread = 2 * (max(small.shape) // 10) + 1
     weight = cv2.GaussianBlur(rest, (spread, spread), 0, borderType=cv2.BORDER_CONSTANT)
-    power = cv2.GaussianBlur(rest * np.minimum(small, 30) ** 2, (spread, spread), 0, borderType=cv2.BORDER_CONSTANT)
-    overall = float((rest * np.minimum(small, 30) ** 2).sum() / max(rest.sum(), 1))
+    excess = rest * np.minimum(small, OUTLIER) ** 2
+    power = cv2.GaussianBlur(excess, (spread, spread), 0, borderType=cv2.BORDER_CONSTANT)
+    overall = float(excess.sum() / max(rest.sum(), 1))
     # deep inside the subject no surroundings are in reach: there the whole picture's value stands in
     local = (power + 1e-3 * overall) / (weight + 1e-3)
     return np.maximum(cv2.resize(np.sqrt(local), distance.shape[::-1], interpolation=cv2.INTER_LINEAR), 1)
@@ -145,9 +147,9 @@ def _outstanding(distance: np.ndarray) -> np.ndarray:
 
 
 def _every_nth(seen: np.ndarray) -> np.ndarray:
-    """Indices [2, N] of about 20000 of the pixels that are `seen`: enough for a median."""
+    """Indices [2, N] of about 10000 of the pixels that are `seen`: enough for a median."""
     pixels = np.flatnonzero(seen)
-    return np.unravel_index(pixels[:: max(1, len(pixels) // 20000)], seen.shape)
+    return np.unravel_index(pixels[:: max(1, len(pixels) // 10000)], seen.shape)
 
 
 def _slope(grey: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ def subject_only(mask: np.ndarray, *, reach: float = 0.12, smallest: float = 0.0
 
     Args:
         mask: [H, W] bool.
-        reach: a part stays if its gap to the largest is less than this share of the largest one's size (the root of its area).
+        reach: a part stays if its gap to the largest is less than this share of the largest one's size (the root of its area);
+            of a line without a body, as a plate's edges leave, less than an eighth of that.
         smallest: a part must have at least this share of the largest one's area.
 
     Returns:
@@ -28,8 +29,11 @@ def subject_only(mask: np.ndarray, *, reach: float = 0.12, smallest: float = 0.0
     areas = stats[1:, cv2.CC_STAT_AREA]
     largest = int(areas.argmax()) + 1
     away = cv2.distanceTransform((labels != largest).astype(np.uint8), cv2.DIST_L2, 3)
-    near = np.bincount(labels[away < reach * np.sqrt(areas.max())], minlength=count) > 0
-    keep = near & (stats[:, cv2.CC_STAT_AREA] >= max(smallest * areas.max(), 4))
+    size = np.sqrt(areas.max())
+    near, at_hand = (np.bincount(labels[away < share * size], minlength=count) > 0 for share in (reach, reach / 8))
+    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    solid = np.bincount(labels[inside > 1 + 0.004 * max(mask.shape)], minlength=count) > 0
+    keep = (at_hand | (near & solid)) & (stats[:, cv2.CC_STAT_AREA] >= max(smallest * areas.max(), 4))
     keep[0], keep[largest] = False, True
     return keep[labels]
 

@@ -9,7 +9,8 @@ import numpy as np
 def guided_filter(guide: np.ndarray, values: np.ndarray, radius: int = 6, epsilon: float = 1e-5) -> np.ndarray:
     """Filter `values` so that within each window it is an affine function of the guide's colour.
 
-    He, Sun and Tang, Guided Image Filtering, PAMI 2013: equations 14 and 15 (colour guide), 16 (mean of the windows' coefficients).
+    He, Sun and Tang, Guided Image Filtering, PAMI 2013: equations 14 and 15 (colour guide), 16 (mean of the windows' coefficients). The coefficients,
+    which are smooth, come from half the resolution: He and Sun, Fast Guided Filter, 2015.
 
     Args:
         guide: [H, W, 3] float32, 0..1. values: [H, W] float32.
@@ -18,15 +19,23 @@ def guided_filter(guide: np.ndarray, values: np.ndarray, radius: int = 6, epsilo
     Returns:
         [H, W] float32.
     """
+    half = (max(guide.shape[1] // 2, 1), max(guide.shape[0] // 2, 1))
+    small = cv2.resize(guide, half, interpolation=cv2.INTER_AREA), cv2.resize(values, half, interpolation=cv2.INTER_AREA)
+    slope, offset = (cv2.resize(x, guide.shape[1::-1], interpolation=cv2.INTER_LINEAR) for x in _coefficients(*small, max(radius // 2, 1), epsilon))
+    return channel_sum(slope * guide) + offset
+
+
+def _coefficients(guide: np.ndarray, values: np.ndarray, radius: int, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    """Slope [H, W, 3] and offset [H, W] of the affine functions, averaged over the windows that hold a pixel."""
     size = (2 * radius + 1, 2 * radius + 1)
     mean_guide, mean_values = cv2.blur(guide, size), cv2.blur(values, size)
     covariance = cv2.blur(guide * values[..., None], size) - mean_guide * mean_values[..., None]
-    products = guide[..., [0, 0, 0, 1, 1, 2]] * guide[..., [0, 1, 2, 1, 2, 2]]
-    variance = cv2.blur(np.ascontiguousarray(products[..., :3]), size), cv2.blur(np.ascontiguousarray(products[..., 3:]), size)
-    variance = np.concatenate(variance, axis=-1) - mean_guide[..., [0, 0, 0, 1, 1, 2]] * mean_guide[..., [0, 1, 2, 1, 2, 2]]
-    slope = _solve_symmetric(variance, covariance, epsilon)
+    spread = cv2.blur(guide * guide, size) - mean_guide * mean_guide  # xx yy zz
+    turned, mean_turned = np.roll(guide, -1, axis=-1), np.roll(mean_guide, -1, axis=-1)
+    cross = cv2.blur(guide * turned, size) - mean_guide * mean_turned  # xy yz zx
+    slope = _solve_symmetric(spread, cross, covariance, epsilon)
     offset = mean_values - channel_sum(slope * mean_guide)
-    return channel_sum(cv2.blur(slope, size) * guide) + cv2.blur(offset, size)
+    return cv2.blur(slope, size), cv2.blur(offset, size)
 
 
 def channel_sum(image: np.ndarray) -> np.ndarray:
@@ -34,12 +43,12 @@ def channel_sum(image: np.ndarray) -> np.ndarray:
     return cv2.transform(image, np.ones((1, 3), np.float32))
 
 
-def _solve_symmetric(upper: np.ndarray, right: np.ndarray, epsilon: float) -> np.ndarray:
-    """Solve (S + epsilon 1) x = right per pixel; `upper` [..., 6] holds S as xx xy xz yy yz zz, `right` is [..., 3]."""
-    xx, xy, xz, yy, yz, zz = np.moveaxis(upper, -1, 0)
-    xx, yy, zz = xx + epsilon, yy + epsilon, zz + epsilon
+def _solve_symmetric(diagonal: np.ndarray, cross: np.ndarray, right: np.ndarray, epsilon: float) -> np.ndarray:
+    """Solve (S + epsilon 1) x = right per pixel; `diagonal` holds xx yy zz of S, `cross` xy yz zx, all [..., 3]."""
+    xx, yy, zz = (diagonal[..., i] + epsilon for i in range(3))
+    xy, yz, xz = (cross[..., i] for i in range(3))
     a, b, c = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
     d, e, f = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
     determinant = xx * a + xy * b + xz * c
-    u, v, w = np.moveaxis(right, -1, 0)
-    return np.stack([a * u + b * v + c * w, b * u + d * v + e * w, c * u + e * v + f * w], axis=-1) / determinant[..., None]
+    u, v, w = (right[..., i] for i in range(3))
+    return cv2.merge([(a * u + b * v + c * w) / determinant, (b * u + d * v + e * w) / determinant, (c * u + e * v + f * w) / determinant])

@@ -59,7 +59,10 @@ def facing(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """
     corners = points[triangles]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    outward = np.einsum("tc,tc->t", normals, corners.mean(1) - points[:468].mean(0) - [0, 0, np.ptp(points[:468, 0])])
+    across, up = points[263] - points[33], points[10] - points[152]  # outer eye corners; forehead over chin
+    ahead = np.cross(across, up)
+    middle = points[:468].mean(0) - 0.6 * np.linalg.norm(up) * ahead / max(float(np.linalg.norm(ahead)), 1e-9)  # of the head
+    outward = np.einsum("tc,tc->t", normals, corners.mean(1) - middle)
     normals *= np.sign(outward)[:, None]
     at_points = np.zeros_like(points)
     np.add.at(at_points, triangles.ravel(), np.repeat(normals, 3, axis=0))

@@ -58,18 +58,23 @@ def foreground_mask(distance: np.ndarray, sharp_distance: np.ndarray, subject: b
 
 
 def _matte_window(image: np.ndarray, background: Background, mask: np.ndarray, band: int, window: tuple[slice, slice]) -> np.ndarray:
-    picture, plate, noise = image.astype(np.float32), background.plate[window], background.noise[window]
+    """RGBA [h, w, 4]; all but the filter works on the unknown pixels alone, which are few."""
+    picture = image.astype(np.float32)
     sure_front, sure_back = _trimap(mask, background.sharp_distance[window], band)
-    front = spread_colour(picture, sure_front)
-    alpha, variance = _project(picture, front, plate, noise, mask)
-    alpha[sure_front], alpha[sure_back] = 1, 0
+    unknown = ~(sure_front | sure_back)
+    seen, plate, noise = picture[unknown], background.plate[window][unknown], background.noise[window][unknown]
+    front = spread_colour(picture, sure_front, unknown)
+    rim = cv2.blur(mask.astype(np.float32), (3, 3))[unknown]
+    projected, variance = project(seen, front, plate, noise, rim)
+    alpha = sure_front.astype(np.float32)
+    alpha[unknown] = projected
     # the filter steadies what noise has spoilt and would blur the hair that the projection resolves
     doubt = variance / (variance + PROJECTION_ERROR**2)
-    alpha += doubt * (guided_filter(picture / 255, alpha) - alpha)
-    alpha[sure_front], alpha[sure_back] = 1, 0
-    alpha = np.clip(alpha, 0, 1)
-    colour = foreground_colour(picture, plate, front, alpha, noise)
-    return np.concatenate([colour.round(), (alpha * 255).round()[..., None]], axis=-1).astype(np.uint8)
+    smooth = guided_filter(picture / 255, alpha)[unknown]
+    alpha[unknown] = np.clip(projected + doubt * (smooth - projected), 0, 1)
+    colour = np.where(sure_front[..., None], image, 0).astype(np.uint8)
+    colour[unknown] = foreground_colour(seen, plate, front, alpha[unknown], noise).round()
+    return np.concatenate([colour, (alpha[..., None] * 255).round().astype(np.uint8)], axis=-1)
 
 
 def _window(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
@@ -90,37 +95,44 @@ def _trimap(mask: np.ndarray, sharp_distance: np.ndarray, band: int) -> tuple[np
     return inner, ~outer
 
 
-def spread_colour(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Colours [H, W, 3]: the picture's own where `known`, elsewhere the mean colour around the nearest known pixel."""
-    weight = cv2.blur(known.astype(np.float32), (3, 3))
-    mean = cv2.blur(picture * known[..., None], (3, 3)) / np.maximum(weight, 1e-6)[..., None]
-    _, labels = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+def spread_colour(picture: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Mean colour [N, 3] around the nearest known pixel, for each wanted pixel.
+
+    Args:
+        picture: [H, W, 3] float32. known, wanted: [H, W] bool; N pixels are wanted.
+    """
+    mask = known.astype(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(1 - mask, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     source = np.zeros(labels.max() + 1, np.int64)
     source[labels[known]] = np.flatnonzero(known)
-    spread = mean.reshape(-1, 3)[source[labels]]
-    spread[known] = picture[known]
-    return spread
+    nearest = source[labels[wanted]]
+    total, weight = cv2.blur(cv2.copyTo(picture, mask), (3, 3)), cv2.blur(mask.astype(np.float32), (3, 3))
+    return total.reshape(-1, 3)[nearest] / weight.reshape(-1, 1)[nearest]
 
 
-def _project(picture: np.ndarray, front: np.ndarray, plate: np.ndarray, noise: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha [H, W] and its variance from noise, as the place of the colour on the line from plate to foreground, a = <C-B, F-B> / |F-B|^2.
+def project(seen: np.ndarray, front: np.ndarray, plate: np.ndarray, noise: np.ndarray, rim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha as the place of the colour on the line from plate to foreground, a = <C-B, F-B> / |F-B|^2.
 
     Where the two are alike the line is short and noise decides: there the mask is believed, as far as the noise demands.
+
+    Args:
+        seen, front, plate: colours C, F, B [N, 3], 0..255. noise: [N] grey levels. rim: [N] the mask, softened.
+
+    Returns:
+        alpha [N], and its variance from noise [N].
     """
     line = front - plate
-    length2 = channel_sum(line**2)
-    alpha = channel_sum((picture - plate) * line) / np.maximum(length2, 1e-3)
+    length2 = np.einsum("nc,nc->n", line, line)
+    alpha = np.einsum("nc,nc->n", seen - plate, line) / np.maximum(length2, 1e-3)
     trust = length2 / (length2 + 25 * noise**2)
-    rim = cv2.blur(mask.astype(np.float32), (3, 3))
     return trust * np.clip(alpha, 0, 1) + (1 - trust) * rim, noise**2 / np.maximum(length2, 1e-3)
 
 
-def foreground_colour(picture: np.ndarray, plate: np.ndarray, front: np.ndarray, alpha: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Foreground F [H, W, 3] of C = a F + (1 - a) B, held to the spread colour where alpha is too small to say.
+def foreground_colour(seen: np.ndarray, plate: np.ndarray, front: np.ndarray, alpha: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Foreground F [N, 3] of C = a F + (1 - a) B, held to the nearby colour F0 where alpha is too small to say.
 
-    The least squares solution with a normal prior around the spread colour: F = F0 + a / (a^2 + s^2 / 20^2) (C - a F0 - (1 - a) B).
+    The least squares solution with a normal prior (20 grey levels) around F0: F = F0 + a / (a^2 + s^2 / 20^2) (C - a F0 - (1 - a) B).
     """
-    a = alpha[..., None]
-    error = picture - a * front - (1 - a) * plate
-    solved = front + a / (a**2 + (noise[..., None] / 20) ** 2) * error
-    return np.clip(np.where(a >= 1, picture, solved), 0, 255)
+    a = alpha[:, None]
+    error = seen - a * front - (1 - a) * plate
+    return np.clip(front + a / (a**2 + (noise[:, None] / 20) ** 2) * error, 0, 255)

@@ -65,12 +65,13 @@ def _refine(image: np.ndarray, likely: np.ndarray) -> np.ndarray:
     front = cv2.erode((likely > 0.8).astype(np.uint8), kernel, borderValue=1) > 0
     back = cv2.dilate((likely > 0.2).astype(np.uint8), kernel) == 0
     if not front.any() or not back.any():
-        alpha = likely
-        return np.concatenate([picture, alpha[..., None] * 255], axis=-1).round().astype(np.uint8)
+        return np.dstack([image, (likely * 255).round().astype(np.uint8)])
     alpha = guided_filter(picture / 255, likely, radius, 1e-4)
     alpha[front], alpha[back] = 1, 0
     # the network's soft rim is doubt rather than transparency: steeper, the fringe of background gets thinner
     alpha = np.clip((alpha - 0.5) * 1.6 + 0.5, 0, 1)
-    colour = foreground_colour(picture, spread_colour(picture, back), spread_colour(picture, front), alpha, np.full(alpha.shape, NOISE, np.float32))
-    colour[alpha == 0] = 0
-    return np.concatenate([colour, alpha[..., None] * 255], axis=-1).round().astype(np.uint8)
+    colour = np.where(alpha[..., None] > 0, image, 0).astype(np.uint8)
+    rim = (alpha > 0) & (alpha < 1)
+    nearby = spread_colour(picture, back, rim), spread_colour(picture, front, rim)
+    colour[rim] = foreground_colour(picture[rim], *nearby, alpha[rim], np.full(rim.sum(), NOISE, np.float32)).round()
+    return np.dstack([colour, (alpha * 255).round().astype(np.uint8)])

@@ -34,7 +34,16 @@ def make(root: Path, *, size: tuple[int, int] = SIZE, truth: bool = True, noise:
     _fit(layout, cameras[:3], frames)
     _train(layout, cameras, frames, noise, truth)
     for i, stage in enumerate(STAGES[:-2]):
-        write_json(layout.manifest(stage), {"stage": stage, "version": 1, "facts": {"things": i}, "outputs": {}, "timing": {"seconds": 1.5 * i, "peak_memory_mb": 100 * i, "python": "3.11.9"}})
+        write_json(
+            layout.manifest(stage),
+            {
+                "stage": stage,
+                "version": 1,
+                "facts": {"things": i},
+                "outputs": {},
+                "timing": {"seconds": 1.5 * i, "peak_memory_mb": 100 * i, "python": "3.11.9"},
+            },
+        )
     return layout
 
 
@@ -81,7 +90,16 @@ def _prepare(layout: Layout, cameras: tuple[Camera, ...], frames: tuple[Frame, .
                 mattes.add(frame.id, np.dstack([np.broadcast_to(FOREGROUND, (*alpha.shape, 3)), alpha]).astype(np.uint8))
     write_image_set(layout.frames_json, layout.frames, cameras, frames, {})
     write_image_set(layout.alpha_json, layout.alpha, cameras, frames, {})
-    write_json(layout.sample, {"seed": 0, "frames": [{"id": f.id, "split": SPLIT[f.sequence]} for f in frames], "cameras": ROLES, "dropped": [], "rules": ["every frame of EMO trains"]})
+    write_json(
+        layout.sample,
+        {
+            "seed": 0,
+            "frames": [{"id": f.id, "split": SPLIT[f.sequence]} for f in frames],
+            "cameras": ROLES,
+            "dropped": [],
+            "rules": ["every frame of EMO trains"],
+        },
+    )
 
 
 def _write_truth(folder: Path, cameras: tuple[Camera, ...], frames: tuple[Frame, ...]) -> None:
@@ -103,8 +121,24 @@ def _fit(layout: Layout, cameras: tuple[Camera, ...], frames: tuple[Frame, ...])
     pose = np.full((len(frames), len(cameras), 33, 3), np.nan, np.float32)
     names = {"cameras": np.array([c.name for c in cameras]), "frames": np.array([f.id for f in frames])}
     save_npz(layout.keypoints, {**names, "face": face, "pose": pose})
-    rig = {"identity": np.zeros(5), "offsets": np.zeros((9, 3)), "scale": np.array(1.0), "pose": np.zeros((len(frames), 2, 3)), "expression": np.zeros((len(frames), 3)), "translation": np.zeros((len(frames), 3))}
-    save_npz(layout.fit, {"model": np.array("anny_head"), **names, **rig, "points3d": np.broadcast_to(points, (len(frames), 478, 3)), "residual_px": np.array([0.9, 1.1, np.nan])})
+    rig = {
+        "identity": np.zeros(5),
+        "offsets": np.zeros((9, 3)),
+        "scale": np.array(1.0),
+        "pose": np.zeros((len(frames), 2, 3)),
+        "expression": np.zeros((len(frames), 3)),
+        "translation": np.zeros((len(frames), 3)),
+    }
+    save_npz(
+        layout.fit,
+        {
+            "model": np.array("anny_head"),
+            **names,
+            **rig,
+            "points3d": np.broadcast_to(points, (len(frames), 478, 3)),
+            "residual_px": np.array([0.9, 1.1, np.nan]),
+        },
+    )
     layout.overlay.mkdir(parents=True, exist_ok=True)
     for camera in cameras:
         write_video(layout.overlay / f"{camera.name}.mp4", [mixed(disc(camera, frame), plate(camera)) for frame in frames], 24)

@@ -88,7 +88,12 @@ def test_renders_of_other_frames_are_refused(tmp_path):
 
 
 def test_means_leave_out_pictures_without_alpha():
-    figures = mean_figures([{"split": "val", "camera": "a", "frame": "f", "psnr": 30.0, "psnr_box": None}, {"split": "val", "camera": "a", "frame": "g", "psnr": 20.0, "psnr_box": 18.0}])
+    figures = mean_figures(
+        [
+            {"split": "val", "camera": "a", "frame": "f", "psnr": 30.0, "psnr_box": None},
+            {"split": "val", "camera": "a", "frame": "g", "psnr": 20.0, "psnr_box": 18.0},
+        ]
+    )
     assert figures == {"psnr": 25.0, "psnr_box": 18.0, "images": 2}
     assert mean_figures([]) is None
 

@@ -48,7 +48,16 @@ def test_against_the_networks_layers_written_one_by_one(tmp_path):
     files = _save(tmp_path, "alex", ALEX, [64, 192, 384, 256, 256])
     state, linear = torch.load(files[0], weights_only=True), torch.load(files[1], weights_only=True)
     nn = torch.nn
-    layers = [nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(64, 192, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(192, 384, 3, 1, 1), nn.ReLU()]
+    layers = [
+        nn.Conv2d(3, 64, 11, 4, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, 1, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, 1, 1),
+        nn.ReLU(),
+    ]
     network = nn.Sequential(*layers, nn.Conv2d(384, 256, 3, 1, 1), nn.ReLU(), nn.Conv2d(256, 256, 3, 1, 1), nn.ReLU())
     network.load_state_dict({name.removeprefix("features."): value for name, value in state.items()})
     a, b = np.random.default_rng(1).random((2, 64, 72, 3)).astype(np.float32)
