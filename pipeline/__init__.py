@@ -1,1 +1,6 @@
 """capture2avatar: multi-view captures of people in, animatable Gaussian-splat avatars out."""
+
+import os
+
+# torch and numba share one OpenMP library whose threads spin while they wait; on a busy machine that slows everything tenfold
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

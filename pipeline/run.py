@@ -195,5 +195,15 @@ def _verdict(code: int, rows: Sequence[CaptureRow], layouts: dict[str, Layout], 
         code = code or 1
         error = next((layout.error(stage) for stage in missing if layout.error(stage).is_file()), None)
         reason = json.loads(error.read_text()) if error else {"stage": missing[0], "message": "did not finish"}
-        print(f"{row.id}: {reason['stage']} failed\n{reason['message']}\n  go on with: ./c2a run {row.id}", file=sys.stderr)
+        print(f"{row.id}: {reason['stage']} failed\n{reason['message']}\n  what there is: {_failure_page(layout, config)}\n  go on with: ./c2a run {row.id}", file=sys.stderr)
     return code
+
+
+def _failure_page(layout: Layout, config: Config) -> Path:
+    """The report of an unfinished capture. It lies under work/: what stands in results/ is complete and current."""
+    from pipeline.io.files import write_text
+    from pipeline.show.report import make_report
+
+    page = layout.work / layout.report.name
+    write_text(page, make_report(layout, config.report)[0])
+    return page

@@ -63,13 +63,18 @@ def write_orbit(path: Path, avatar: Avatar, cameras: Sequence[Camera], frames: S
     """The avatar playing `frames` (forth and back) while a camera swings around it."""
     indices = [avatar.frames.index(frame) for frame in frames]
     there_and_back = indices + indices[-2:0:-1]
-    with torch.no_grad():
-        splats = avatar.splats(indices[0])
-    target = (splats.means * splats.opacities.sigmoid()[:, None]).sum(0) / splats.opacities.sigmoid().sum()
-    path_of_camera = orbit(cameras, target.cpu().numpy().astype(np.float64), count, degrees)
+    path_of_camera = orbit(cameras, _middle(avatar, indices[0]), count, degrees)
     pictures = (render_views(avatar, there_and_back[i % len(there_and_back)], [camera], device)[0][..., :3] for i, camera in enumerate(path_of_camera))
     write_video(path, pictures, fps)
     return path
+
+
+@torch.no_grad()
+def _middle(avatar: Avatar, frame: int) -> np.ndarray:
+    """Mean position [3] of the splats, metres, weighted by opacity."""
+    splats = avatar.splats(frame)
+    weight = splats.opacities.sigmoid()
+    return ((splats.means * weight[:, None]).sum(0) / weight.sum()).cpu().numpy().astype(np.float64)
 
 
 def _spread(items: Sequence[str], count: int) -> list[str]:

@@ -30,4 +30,7 @@ def helper(function: Callable, *, fastmath: bool | set[str] = True) -> Callable:
 
 def use_threads() -> None:
     """As many threads as torch uses, so that there is one place to say it."""
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    count = torch.get_num_threads()
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != count:  # numba's first start sets the number of the OpenMP library that it shares with torch
+        torch.set_num_threads(count)

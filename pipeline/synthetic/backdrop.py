@@ -16,7 +16,7 @@ def make_backdrop(camera: Camera, to_world: tuple[np.ndarray, np.ndarray], rng: 
     """The plate without noise, sRGB float32 [H, W, 3] in 0..1. `rng` decides what all cameras share: colour and pattern of the wall."""
     R, t = to_world
     wall = to_linear(rng.uniform(0.50, 0.66) + rng.uniform(-0.035, 0.035, 3) * [1.0, 0.4, -1.0])
-    table = lattice(int(rng.integers(2**31)))
+    table = lattice(rng)
     rows, columns = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
     rays = np.stack([(columns - camera.K[0, 2]) / camera.K[0, 0], (rows - camera.K[1, 2]) / camera.K[1, 1], np.ones(rows.shape)], axis=-1)
     rays = (rays / np.linalg.norm(rays, axis=-1, keepdims=True)) @ camera.R @ R

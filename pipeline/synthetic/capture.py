@@ -19,6 +19,7 @@ from pipeline.io.packed import packed_writer
 from pipeline.io.parallel import map_processes
 from pipeline.io.video import write_video
 from pipeline.synthetic.backdrop import make_backdrop
+from pipeline.synthetic.chance import capture_rng
 from pipeline.synthetic.look import Look
 from pipeline.synthetic.noise import lattice
 from pipeline.synthetic.picture import compose, expose, render_person, scene_at
@@ -30,10 +31,12 @@ from pipeline.synthetic.shade import Light
 def synthesise(settings: SynthesiseSettings, out: Path, capture_id: str, threads: int) -> dict[str, Any]:
     """Make the capture `capture_id`: `out/raw` (NeRSemble v1 layout) and `out/truth`. Both stand complete afterwards, or neither does.
 
-    Returns facts: counts, cameras, sequences, the person's look. Raises InputError for settings that make no sense.
+    An older capture in `out` is replaced. Returns facts: counts, cameras, sequences, the person's look.
+
+    Raises InputError for settings that make no sense and for a folder that holds anything else.
     """
-    _check(settings, capture_id)
     out = Path(out)
+    _check(settings, out, capture_id)
     folder = out.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{out.name}")
     try:
         facts = _build(settings, folder, capture_id, threads)
@@ -44,8 +47,12 @@ def synthesise(settings: SynthesiseSettings, out: Path, capture_id: str, threads
     return facts
 
 
-def _check(settings: SynthesiseSettings, capture_id: str) -> None:
-    limits = {"width": (32, 4096), "height": (32, 4096), "cameras": (1, 16), "frames": (1, 100000), "fps": (1, 240), "supersample": (1, 4)}
+def _check(settings: SynthesiseSettings, out: Path, capture_id: str) -> None:
+    foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in ("raw", "truth")) if out.is_dir() else []
+    if foreign:
+        raise InputError("holds other files than a made-up capture, which would replace them", file=out, found=", ".join(foreign[:5]), remedy="give the capture a folder of its own")
+    limits = {"width": (32, 4096), "height": (32, 4096), "cameras": (1, 16), "frames": (1, 100000), "fps": (1, 240), "seed": (0, 2**32 - 1)}
+    limits |= {"supersample": (1, 4), "variety": (0, 2), "noise": (0, 20)}
     for name, (low, high) in limits.items():
         if not low <= getattr(settings, name) <= high:
             raise InputError(f"synthesise: {name} is out of range", found=getattr(settings, name), expected=f"{low} to {high}")
@@ -60,13 +67,13 @@ def _check(settings: SynthesiseSettings, capture_id: str) -> None:
 
 
 def _build(settings: SynthesiseSettings, folder: Path, capture_id: str, threads: int) -> dict[str, Any]:
-    from pipeline.synthetic.subject import capture_rng, make_subject, make_take, scenes, sequence_names  # torch, which the workers do not need
+    from pipeline.synthetic.subject import make_subject, make_take, scenes, sequence_names  # torch, which the workers do not need
 
     subject, names = make_subject(settings, capture_id), sequence_names(settings)
     rng = capture_rng(settings, capture_id, "rig")
     to_world = random_world(rng)
     cameras, novel = make_rig(settings, subject.target, to_world, rng)
-    light = make_light(rng, to_world[0])
+    light = make_light(rng, to_world[0], subject.look.skin)
     takes = [make_take(subject, settings, capture_id, index, to_world) for index in range(len(names))]
     scratch = folder / "scratch"
     for take in takes:
@@ -88,9 +95,9 @@ def _build(settings: SynthesiseSettings, folder: Path, capture_id: str, threads:
 
 def film(settings: SynthesiseSettings, folder: Path, capture_id: str, camera: Camera, light: Light, look: Look, names: tuple[str, ...], to_world: tuple, is_novel: bool) -> None:
     """All that one camera records: plate, videos and true alpha; of the novel camera only what it would see of the person."""
-    rng = np.random.default_rng(_key(settings, capture_id, camera.name))
-    plate = make_backdrop(camera, to_world, np.random.default_rng(_key(settings, capture_id, "wall")))
-    table = lattice(_key(settings, capture_id, "paint")[0] % 2**31)
+    rng = capture_rng(settings, capture_id, f"camera {camera.name}")
+    plate = make_backdrop(camera, to_world, capture_rng(settings, capture_id, "wall"))
+    table = lattice(capture_rng(settings, capture_id, "paint"))
     truth = folder / "truth" / ("novel" if is_novel else "alpha") / f"{camera.name}.zip"
     if not is_novel:
         background = folder / "raw" / "sequence_BACKGROUND_part-1" / capture_id / "BACKGROUND" / f"image_{camera.name}.jpg"
@@ -123,12 +130,6 @@ def _recorded(pictures, plate, gain, noise, rng, archive, name):
 
 def _bytes(values: np.ndarray) -> np.ndarray:
     return np.clip(values * 255 + 0.5, 0, 255).astype(np.uint8)
-
-
-def _key(settings: SynthesiseSettings, capture_id: str, topic: str) -> list[int]:
-    import zlib
-
-    return [zlib.crc32(f"{capture_id}/{topic}".encode()), settings.seed]
 
 
 def _write_jpeg(path: Path, image: np.ndarray) -> None:

@@ -9,9 +9,9 @@ PERIOD = 64
 """Cells after which the lattice repeats; a power of two."""
 
 
-def lattice(seed: int) -> np.ndarray:
+def lattice(rng: np.random.Generator) -> np.ndarray:
     """Random values of the lattice, float32 [64, 64, 64] in -1..1."""
-    return np.random.default_rng(seed).uniform(-1, 1, (PERIOD, PERIOD, PERIOD)).astype(np.float32)
+    return rng.uniform(-1, 1, (PERIOD, PERIOD, PERIOD)).astype(np.float32)
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")

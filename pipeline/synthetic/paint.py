@@ -58,8 +58,7 @@ def skin(look, table, x, y, z, grain, lid, beard):
         dots = spots(table, nx / 3.1, ny / 3.1, nz / 3.1, 0.45) + 0.7 * spots(table, nz / 5.3, nx / 5.3, ny / 5.3, 0.25)
         f = min(look.freckles * place * dots, 0.75)
         r, g, b = r * (1 - 0.42 * f), g * (1 - 0.55 * f), b * (1 - 0.62 * f)
-    mole = spots(table, nx / 31, nz / 31, ny / 31, 0.10)
-    if mole > 0 and spots(table, nx / 31, nz / 31, ny / 31, 0.10) > 0.985:
+    if spots(table, nx / 31, nz / 31, ny / 31, 0.10) > 0.985:  # the very middle of a wide spot: a mole
         r, g, b = r * 0.45, g * 0.36, b * 0.33
     if beard > 0.01 and look.stubble > 0.05:
         hairs = value_noise(table, nx / 0.9, ny / 2.0, nz / 0.9) * smoothstep(2.5, 0.6, grain)

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from pipeline.capture.camera import Camera
 from pipeline.synthetic.settings import SynthesiseSettings
-from pipeline.synthetic.shade import Light
+from pipeline.synthetic.shade import Light, Vector
 
 FRONTAL = "222200037"
 SERIALS = ("220700191", "221501007", *(f"2222000{n}" for n in range(36, 50)))
@@ -44,19 +44,20 @@ def random_world(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return Rotation.random(random_state=int(rng.integers(2**31))).as_matrix(), rng.uniform(-0.3, 0.3, 3)
 
 
-def make_light(rng: np.random.Generator, to_world: np.ndarray) -> Light:
-    """Key, fill and rim lamp with the room's own light, turned into the world by a rotation [3,3]."""
+def make_light(rng: np.random.Generator, to_world: np.ndarray, skin: Vector) -> Light:
+    """Key, fill and rim lamp with the room's own light, turned into the world by a rotation [3,3]; a little brighter for darker skin, as a photographer would."""
     side = rng.choice([-1.0, 1.0])
     lamps = np.array([(0.55 * side, -0.75, 0.62), (-0.80 * side, -0.55, 0.20), (-0.45 * side, 0.85, 0.50)]) + rng.uniform(-0.08, 0.08, (3, 3))
     lamps /= np.linalg.norm(lamps, axis=1, keepdims=True)
     warmth = rng.uniform(-0.03, 0.05)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    colours = np.array([0.80 * tint, 0.24 / tint, np.full(3, 0.34)])
+    exposure = (0.5 / max(skin)) ** 0.3
+    colours, sky, ground = (exposure * np.array(a) for a in ([0.80 * tint, 0.24 / tint, np.full(3, 0.34)], (0.40, 0.41, 0.43), (0.20, 0.185, 0.17)))
     up = to_world @ np.array([0.0, 0.0, 1.0])
-    return Light(_numbers(up), tuple(map(_numbers, lamps @ to_world.T)), tuple(map(_numbers, colours)), (0.40, 0.41, 0.43), (0.20, 0.185, 0.17))
+    return Light(_numbers(up), tuple(map(_numbers, lamps @ to_world.T)), tuple(map(_numbers, colours)), _numbers(sky), _numbers(ground))
 
 
-def _numbers(values: np.ndarray) -> tuple[float, float, float]:
+def _numbers(values: np.ndarray) -> Vector:
     x, y, z = (float(value) for value in values)
     return x, y, z
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.mesh.topology import vertex_normals
 from pipeline.synthetic.canvas import Canvas, make_canvas
+from pipeline.synthetic.chance import capture_rng
 from pipeline.synthetic.look import Look, draw_look
 from pipeline.synthetic.motion import DEFAULT_SEQUENCES, Motion, head_motion
 from pipeline.synthetic.settings import SynthesiseSettings
@@ -45,11 +45,6 @@ class Subject:
     identity: np.ndarray
     look: Look
     target: np.ndarray
-
-
-def capture_rng(settings: SynthesiseSettings, capture_id: str, topic: str) -> np.random.Generator:
-    """Random numbers that depend on the seed, the capture's id and the topic, and on nothing else."""
-    return np.random.default_rng([settings.seed, zlib.crc32(capture_id.encode()), zlib.crc32(topic.encode())])
 
 
 def make_subject(settings: SynthesiseSettings, capture_id: str) -> Subject:

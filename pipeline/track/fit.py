@@ -11,7 +11,7 @@ import torch
 from pipeline.io.progress import log
 from pipeline.mesh.topology import vertex_normals
 from pipeline.track.contour import Contour, cut_faces, frame_rims
-from pipeline.track.joints import free_joints, precisions
+from pipeline.track.joints import free_joints, precisions, resting
 from pipeline.track.observe import FACE_POINTS, Observations
 from pipeline.track.offsets import fit_offsets
 from pipeline.track.optimise import optimise
@@ -24,6 +24,8 @@ CORRELATION = 3.0
 """Neighbouring landmarks err together: their variances are taken this much larger than what triangulation shows."""
 BODY_SHIFT_MM = 25.0
 GATES_PX = (20.0, 12.0, 8.0, 6.0)
+SHIFT_REACH_M, SHIFT_COMMON = 0.02, 0.5
+"""A detector is off in the same way over about this distance on the face; share of the variance that is common to neighbours."""
 EXPRESSION_SPREAD, EXPRESSION_CHANGE, SLIDE_M = 0.4, 0.15, 0.01
 
 
@@ -45,11 +47,14 @@ class Fitter:
         self.rig = Rig.of(model, free_joints(model, kind))
         self.landmarks: Landmarks = landmarks_of(model, self.rig, kind)
         self.cut = cut_faces(self.rig.faces, len(self.rig.template))
+        self.rest = resting(self.rig, kind)
+        self.shift_precision = shift_precision(self.landmarks, self.settings.landmark_shift_mm / 1000)
         self.reached: dict = {}
 
     def run(self, remedy: str) -> Fitted:
         """Place every frame, find the person's shape on some frames, the motion on all, then displacements and the motion once more."""
         state, missing = start(self.rig, self.landmarks, self.seen, self.kind, remedy)
+        state.rotations[:, 1:] = self.rest[1:]
         if missing:
             names = [self.seen.frames[f].id for f in missing]
             log(f"fit: {len(missing)} frames show too few points; their place comes from their neighbours: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
@@ -129,11 +134,10 @@ class Fitter:
     def _priors(self, shared: bool, frames: int) -> Priors:
         spread, change = precisions(self.rig.names, self.kind)
         size = self.rig.basis.shape[2] - self.rig.identity_size
-        shift = np.where(self.landmarks.rows < FACE_POINTS, self.settings.landmark_shift_mm, BODY_SHIFT_MM) / 1000
         smooth = self.settings.smoothness
         gap = np.zeros(max(frames - 1, 0)) if shared else self.seen.gap  # the shape is found on scattered frames
         return Priors(
-            np.ones(self.rig.identity_size), np.repeat(shift**-2.0, 3), spread, np.full(size, EXPRESSION_SPREAD**-2.0), 1.0,
+            np.ones(self.rig.identity_size), self.shift_precision, self.rest, spread, np.full(size, EXPRESSION_SPREAD**-2.0), 1.0,
             smooth * change, smooth * SLIDE_M**-2.0, smooth * EXPRESSION_CHANGE**-2.0, gap,
         )  # fmt: skip
 
@@ -147,3 +151,13 @@ class Fitter:
             pixel, _ = project_with_jacobian(self.seen.projections[:, None], world[None])
             error[f] = np.linalg.norm(self.seen.pixels[f][:, self.landmarks.rows] - pixel, axis=-1)
         return np.array([np.median(error[:, c][visible[:, c]]) if visible[:, c].any() else np.nan for c in range(visible.shape[1])])
+
+
+def shift_precision(landmarks: Landmarks, spread: float) -> np.ndarray:
+    """[L, L] inverse covariance of the landmark shifts, 1/m^2: partly each its own, partly shared with neighbours on the face; body points are alone."""
+    points, face = landmarks.points.template, landmarks.rows < FACE_POINTS
+    squared = ((points[:, None] - points[None]) ** 2).sum(-1)
+    common = np.exp(-squared / (2 * SHIFT_REACH_M**2)) * (face[:, None] & face)
+    size = np.where(face, spread, BODY_SHIFT_MM / 1000)
+    covariance = SHIFT_COMMON * common + np.diag(np.where(face, 1 - SHIFT_COMMON, 1.0))
+    return np.linalg.inv(covariance * size[:, None] * size)

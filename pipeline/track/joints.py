@@ -7,6 +7,11 @@ from fnmatch import fnmatch
 
 import numpy as np
 
+from pipeline.track.rotations import exp_so3
+
+
+HANGING = 0.7
+
 
 @dataclass(frozen=True)
 class FreeJoint:
@@ -26,7 +31,7 @@ HEAD = (
     FreeJoint("eye.?", 12, 8),
     FreeJoint("*_eye", 12, 8),
     FreeJoint("clavicle.?", 5, 1),
-    FreeJoint("upperarm01.?", 8, 1),
+    FreeJoint("upperarm01.?", 15, 1),
 )
 BODY = (
     FreeJoint("upperleg01.?", 35, 5),
@@ -60,6 +65,24 @@ def precisions(names: tuple[str, ...], kind: str) -> tuple[np.ndarray, np.ndarra
     spread, change = (np.deg2rad([getattr(joint, key) for joint in found]) ** -2.0 for key in ("spread", "change"))
     spread[0] = 0.0
     return spread, change
+
+
+def resting(rig, kind: str) -> np.ndarray:  # noqa: ANN001
+    """[A, 3, 3] local rotations in which the person is expected: at rest, but for a head capture with the arms hanging (a model's rest pose spreads them).
+
+    An arm is turned by HANGING of the way towards the direction from the head to the root; both directions come from the rig, not from its axes.
+    """
+    rotations = np.tile(np.eye(3), (len(rig.names), 1, 1))
+    if kind != "head" or "head" not in rig.names:
+        return rotations
+    down = rig.joints[0] - rig.joints[rig.names.index("head")]
+    for number, name in enumerate(rig.names):
+        if fnmatch(name, "upperarm01.?"):
+            arm = np.average(rig.template, axis=0, weights=rig.weights[:, number]) - rig.joints[number]
+            axis = np.cross(arm, down)
+            angle = np.arctan2(np.linalg.norm(axis), arm @ down)
+            rotations[number] = exp_so3(HANGING * angle * axis / np.linalg.norm(axis))
+    return rotations
 
 
 def _find(name: str, table: tuple[FreeJoint, ...]) -> FreeJoint | None:

@@ -49,12 +49,12 @@ class Normal:
         self.g -= weight * value
         self.cost += 0.5 * float((weight * value**2).sum())
 
-    def pull_shared(self, weight: np.ndarray, value: np.ndarray) -> None:
-        """As `pull` for the shared unknowns; weight, value [S]."""
-        span = np.arange(len(self.g_shared))
-        self.shared[span, span] += weight
-        self.g_shared -= weight * value
-        self.cost += 0.5 * float((weight * value**2).sum())
+    def pull_shared(self, precision: np.ndarray, value: np.ndarray, first: int) -> None:
+        """Add 1/2 value^T precision value on the shared unknowns from number `first` on; precision [N, N], value [N]."""
+        part = slice(first, first + len(value))
+        self.shared[part, part] += precision
+        self.g_shared[part] -= precision @ value
+        self.cost += 0.5 * float(value @ precision @ value)
 
 
 def solve(normal: Normal, damping: float, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -124,7 +124,7 @@ class Priors:
     """Quadratic pulls towards the mean person at rest and towards the neighbouring frame.
 
     Attributes:
-        identity: [I] precision. shift: [3L] precision, 1/m^2. pose: [A] precision of joint angles, 1/rad^2 (0 for the root). expression: [E] precision.
+        identity: [I] precision. shift: [L, L] precision matrix of each axis, 1/m^2. rest: [A, 3, 3] expected rotations; pose: [A] precision of joint angles, 1/rad^2 (0 for the root). expression: [E] precision.
         sparsity: linear price of an expression (it is never negative), which keeps what is not needed at zero.
         turn, slide, face: precisions of the change from frame to frame: [A] 1/rad^2, 1/m^2, 1. gap: [F-1] 1 where neighbours follow each other, less after a
         jump, 0 between sequences.
@@ -132,6 +132,7 @@ class Priors:
 
     identity: np.ndarray
     shift: np.ndarray
+    rest: np.ndarray
     pose: np.ndarray
     expression: np.ndarray
     sparsity: float
@@ -143,7 +144,7 @@ class Priors:
     def add(self, normal: Normal, state: State, shared: bool) -> None:
         """Add the pulls; the logarithm's derivative is taken as the identity, exact at rest and good to second order near it."""
         frames, count = state.rotations.shape[:2]
-        angles = log_so3(state.rotations).reshape(frames, -1)
+        angles = log_so3(state.rotations @ self.rest.swapaxes(1, 2)).reshape(frames, -1)
         weight = np.concatenate([np.repeat(self.pose, 3), np.zeros(3), self.expression])
         normal.pull(weight, np.concatenate([angles, np.zeros((frames, 3)), state.expression], 1))
         normal.g[:, 3 * count + 3 :] -= self.sparsity
@@ -154,4 +155,5 @@ class Priors:
             tie = np.concatenate([np.repeat(self.turn, 3), np.full(3, self.slide), np.full(state.expression.shape[1], self.face)])
             normal.tie(self.gap[:, None] * tie, change)
         if shared:
-            normal.pull_shared(np.concatenate([self.identity, self.shift]), np.concatenate([state.identity, state.shift.ravel()]))
+            normal.pull_shared(np.diag(self.identity), state.identity, 0)
+            normal.pull_shared(np.kron(self.shift, np.eye(3)), state.shift.ravel(), len(state.identity))

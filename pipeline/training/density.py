@@ -103,10 +103,11 @@ def strongest(pull: Tensor, threshold: float, room: int) -> Tensor:
 def kept_after_pruning(opacity: Tensor, binding: Tensor, faces: int, threshold: float) -> Tensor:
     """Which splats stay: bool [N]. Faint ones go, except the least faint one of a triangle that would be left with none."""
     keep = opacity >= threshold
-    best = torch.full((faces,), -1.0, device=opacity.device).scatter_reduce(0, binding, opacity, "amax")
-    emptied = torch.zeros(faces, dtype=torch.bool, device=opacity.device).scatter(0, binding[~keep], True)
-    emptied &= ~torch.zeros_like(emptied).scatter(0, binding[keep], True)
-    return keep | (emptied[binding] & (opacity == best[binding]))
+    peak = torch.full((faces,), -1.0, device=opacity.device).scatter_reduce(0, binding, torch.where(keep, 2.0, opacity), "amax")
+    rows = torch.arange(len(binding), device=opacity.device)
+    least_faint = torch.where(opacity == peak[binding], rows, len(rows))  # a triangle that keeps a splat has peak 2, which no opacity reaches
+    first = torch.full((faces,), len(rows), device=opacity.device).scatter_reduce(0, binding, least_faint, "amin")
+    return keep | (rows == first[binding])
 
 
 def split_children(local: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

@@ -42,12 +42,14 @@ class Background:
     shadow: np.ndarray
 
 
-def compare_to_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray | None = None) -> Background:
+def compare_to_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray | None = None, *, subject: bool = True) -> Background:
     """Compare a picture with the clean plate of its camera.
 
     Args:
         image, plate: [H, W, 3] uint8. visible: [H, W], 0 where there is no picture (padding).
+        subject: only the largest thing is foreground; smaller ones tell where the plate does not fit.
     """
+    things = 0.25 if subject else 0.02
     picture, clean = image.astype(np.float32), plate.astype(np.float32)
     seen = np.ones(image.shape[:2], bool) if visible is None else visible > 0
     some = _every_nth(seen)
@@ -57,7 +59,7 @@ def compare_to_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray |
     slope = _slope(channel_sum(clean) / 3)
     sigma, per_slope = estimate_noise(difference[some][bare], slope[some][bare])
     noise = np.sqrt(sigma**2 + (per_slope * slope) ** 2)
-    cautious = noise * plate_errors(_pooled(difference, noise), seen)
+    cautious = noise * plate_errors(_pooled(difference, noise), seen, things)
     distance = _pooled(difference, cautious)
     shadow, light = _find_shadows(picture, clean, cautious, distance)
     if shadow.any():
@@ -65,7 +67,7 @@ def compare_to_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray |
         darker = picture - clean_in_shadow
         shadow = near & (_pooled(darker, cautious) < distance)
         clean, difference = np.where(shadow[..., None], clean_in_shadow, clean), np.where(shadow[..., None], darker, difference)
-    noise *= plate_errors(_pooled(difference, noise), seen)
+    noise *= plate_errors(_pooled(difference, noise), seen, things)
     distance = _pooled(difference, noise)
     distance[~seen] = 0
     return Background(clean, distance, _pooled(difference, noise, 1), noise, gain, sigma, shadow)
@@ -116,14 +118,15 @@ def estimate_noise(difference: np.ndarray, slope: np.ndarray) -> tuple[float, fl
     return sigma, min(np.sqrt(excess) / max(float(np.median(slope[steep])), 1e-3), 0.5)
 
 
-def plate_errors(distance: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def plate_errors(distance: np.ndarray, seen: np.ndarray, things: float) -> np.ndarray:
     """[H, W] factor, at least 1, by which the noise is larger where the plate does not fit: patched or refocused, reflections, swaying things.
 
-    It is the root mean square distance of the surroundings (a wide window) without the things that stand out most, which are the subject.
+    It is the root mean square distance of the surroundings (a wide window) without the things that stand out most, which are the subject: those of
+    at least `things` times the largest one's area.
     """
     step = max(1, max(distance.shape) // 160)
     small, inside = distance[::step, ::step], seen[::step, ::step]
-    outstanding = _outstanding(small)
+    outstanding = _outstanding(small, things)
     rest = (inside & ~outstanding).astype(np.float32)
     spread = 2 * (max(small.shape) // 10) + 1
     weight = cv2.GaussianBlur(rest, (spread, spread), 0, borderType=cv2.BORDER_CONSTANT)
@@ -135,12 +138,12 @@ def plate_errors(distance: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.maximum(cv2.resize(np.sqrt(local), distance.shape[::-1], interpolation=cv2.INTER_LINEAR), 1)
 
 
-def _outstanding(distance: np.ndarray) -> np.ndarray:
+def _outstanding(distance: np.ndarray, things: float) -> np.ndarray:
     """[H, W] bool: the largest things that differ from the plate by more than Otsu's threshold of log distance, and a margin."""
     levels = np.clip(np.log(np.maximum(distance, 1)) * 50, 0, 255).astype(np.uint8)
     _, mask = cv2.threshold(levels, 0, 1, cv2.THRESH_OTSU)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
-    large = stats[:, cv2.CC_STAT_AREA] >= 0.25 * stats[1:, cv2.CC_STAT_AREA].max(initial=1)
+    large = stats[:, cv2.CC_STAT_AREA] >= things * stats[1:, cv2.CC_STAT_AREA].max(initial=1)
     large[0] = False
     margin = 2 * (max(distance.shape) // 80) + 1
     return cv2.dilate(large[labels].astype(np.uint8), np.ones((margin, margin), np.uint8)) > 0

@@ -38,27 +38,39 @@ def subject_only(mask: np.ndarray, *, reach: float = 0.12, smallest: float = 0.0
     return keep[labels]
 
 
-def fill_holes(mask: np.ndarray, picture: np.ndarray, plate: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Fill enclosed holes that are no view of the background: places where the subject happens to have the plate's colour.
+def fill_holes(mask: np.ndarray, picture: np.ndarray, plate: np.ndarray, sigma: float) -> np.ndarray:
+    """Fill holes and notches that are no view of the background: places where the subject happens to have the plate's colour.
 
-    A true gap shows the plate's texture. Where the plate has none, the size decides: small holes are filled.
+    A true gap shows the plate's texture. Where the plate has none, the size decides: small ones are filled.
 
     Args:
-        mask: [H, W] bool. picture, plate: [H, W, 3] float32, 0..255. noise: [H, W] standard deviation of a grey level.
+        mask: [H, W] bool. picture, plate: [H, W, 3] float32, 0..255. sigma: sensor noise, grey levels.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    height, width = mask.shape
-    inner = (stats[:, 0] > 0) & (stats[:, 1] > 0) & (stats[:, 0] + stats[:, 2] < width) & (stats[:, 1] + stats[:, 3] < height)
-    inner[0] = False  # the mask itself
-    if not inner.any():
+    candidate = ~mask & ~_outside(mask)
+    if not candidate.any():
         return mask
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(candidate.astype(np.uint8), connectivity=4)
     share = stats[:, cv2.CC_STAT_AREA] / max(int(mask.sum()), 1)
-    likeness, decided = _texture_likeness(labels, count, picture, plate, noise)
-    fill = inner & np.where(decided, (likeness < TRUE_GAP) & (share < LARGEST_HOLE), share < SMALL_HOLE)
+    likeness, decided = _texture_likeness(labels, count, picture, plate, sigma)
+    fill = np.where(decided, (likeness < TRUE_GAP) & (share < LARGEST_HOLE), share < SMALL_HOLE)
+    fill[0] = False  # all that is no candidate
     return mask | fill[labels]
 
 
-def _texture_likeness(labels: np.ndarray, count: int, picture: np.ndarray, plate: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _outside(mask: np.ndarray) -> np.ndarray:
+    """[H, W] bool: what is connected to the picture's border once narrow notches are closed."""
+    size = 2 * max(2, round(0.012 * max(mask.shape))) + 1
+    padded = np.pad(mask.astype(np.uint8), size)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    closed = closed[size:-size, size:-size]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - closed, connectivity=4)
+    left, top, width, height = stats[:, :4].T
+    outer = (left == 0) | (top == 0) | (left + width == mask.shape[1]) | (top + height == mask.shape[0])
+    outer[0] = False
+    return outer[labels]
+
+
+def _texture_likeness(labels: np.ndarray, count: int, picture: np.ndarray, plate: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Correlation of the Laplacians of picture and plate in each component, and whether the plate has texture enough for that to say anything."""
     inside = cv2.erode((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # at the rim the Laplacian would see the subject
     place = labels[inside]
@@ -67,6 +79,7 @@ def _texture_likeness(labels: np.ndarray, count: int, picture: np.ndarray, plate
     def total(values: np.ndarray) -> np.ndarray:
         return np.bincount(place, values, minlength=count)
 
+    pixels = np.bincount(place, minlength=count)
     likeness = total(a * b) / np.sqrt(total(a * a) * total(b * b) + 1e-6)
     # the Laplacian 1 1 -4 1 1 of white noise has 20 times its variance; the mean of three channels a third of that
-    return likeness, (total(b * b) > 2 * total(noise[inside] ** 2) * 20 / 3) & (np.bincount(place, minlength=count) >= 9)
+    return likeness, (total(b * b) > 2 * pixels * sigma**2 * 20 / 3) & (pixels >= 9)

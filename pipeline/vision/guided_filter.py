@@ -44,11 +44,15 @@ def channel_sum(image: np.ndarray) -> np.ndarray:
 
 
 def _solve_symmetric(diagonal: np.ndarray, cross: np.ndarray, right: np.ndarray, epsilon: float) -> np.ndarray:
-    """Solve (S + epsilon 1) x = right per pixel; `diagonal` holds xx yy zz of S, `cross` xy yz zx, all [..., 3]."""
-    xx, yy, zz = (diagonal[..., i] + epsilon for i in range(3))
-    xy, yz, xz = (cross[..., i] for i in range(3))
+    """Solve (S + epsilon 1) x = right per pixel; `diagonal` holds xx yy zz of S, `cross` xy yz zx, all [..., 3] float32.
+
+    In double precision: where the guide's colours lie on a line, the determinant is epsilon squared small.
+    """
+    xx, yy, zz = (diagonal[..., i].astype(np.float64) + epsilon for i in range(3))
+    xy, yz, xz = (cross[..., i].astype(np.float64) for i in range(3))
     a, b, c = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
     d, e, f = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
     determinant = xx * a + xy * b + xz * c
     u, v, w = (right[..., i] for i in range(3))
-    return cv2.merge([(a * u + b * v + c * w) / determinant, (b * u + d * v + e * w) / determinant, (c * u + e * v + f * w) / determinant])
+    solution = a * u + b * v + c * w, b * u + d * v + e * w, c * u + e * v + f * w
+    return cv2.merge([(x / determinant).astype(np.float32) for x in solution])

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.vision.background import Background, compare_to_plate
 from pipeline.vision.components import fill_holes, subject_only
-from pipeline.vision.guided_filter import channel_sum, guided_filter
+from pipeline.vision.guided_filter import guided_filter
 
 SURE, POSSIBLE = 4.0, 2.0  # distance from the plate, in noise units, of certain and of possible foreground
 PROJECTION_ERROR = 0.05  # error of a projected alpha that does not come from noise: the foreground's colour is only known nearby
@@ -31,9 +31,9 @@ def matte_with_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray |
         image, plate: [H, W, 3] uint8. visible: [H, W], 0 where there is no picture.
         subject: keep the largest thing and what touches it, rather than everything that differs from the plate.
     """
-    background = compare_to_plate(image, plate, visible)
+    background = compare_to_plate(image, plate, visible, subject=subject)
     mask = foreground_mask(background.distance, background.sharp_distance, subject)
-    mask = fill_holes(mask, image.astype(np.float32), background.plate, background.noise)
+    mask = fill_holes(mask, image.astype(np.float32), background.plate, background.sigma)
     rgba = np.zeros((*image.shape[:2], 4), np.uint8)
     if mask.any():
         band = band_width(image.shape)

@@ -84,7 +84,7 @@ def fit() -> dict[str, np.ndarray]:
 
 def cameras(count: int = 2) -> tuple[Camera, ...]:
     """Cameras half a metre away, side by side, 48 x 40 pixels."""
-    K = np.array([[90.0, 0, 24], [0, 90.0, 20], [0, 0, 1]])
+    K = np.array([[70.0, 0, 24], [0, 70.0, 20], [0, 0, 1]])
     made = []
     for i in range(count):
         angle = 0.5 * (i - (count - 1) / 2)

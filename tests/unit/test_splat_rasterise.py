@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
+import numba
 import numpy as np
 import pytest
 import torch
 
 from pipeline.capture.camera import Camera
-from pipeline.splat import reference, rules
+from pipeline.splat import cpu_jit, cpu_tiles, reference, rules
 from pipeline.splat.harmonics import SH_C0
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Splats, Views
@@ -209,6 +212,18 @@ def test_runs_are_equal_to_the_bit():
         torch.set_num_threads(threads)
     for other in results[1:]:
         assert all(torch.equal(x, y) for x, y in zip(results[0], other))
+
+
+def test_number_of_threads_is_torchs():
+    """Numba's first start must not change it: a fresh process, since only the first start would."""
+    code = "import torch; torch.set_num_threads(1); from pipeline.splat.cpu_jit import use_threads; use_threads(); import numba; print(torch.get_num_threads(), numba.get_num_threads())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["1", "1"]
+
+
+def test_kernel_cache_depends_on_every_source():
+    """Numba compares this stamp with the one a cached kernel was stored under; were it renamed, kernels could be stale after an update."""
+    assert "_source_stamp" in vars(numba.njit(cache=True)(test_views_and_batches)._cache._cache_file)
+    assert cpu_tiles.draw._cache._cache_file._source_stamp == cpu_jit.SOURCES
 
 
 def test_reference_gradients():

@@ -147,6 +147,13 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, change: dict) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="thesis.txt"):
+        synthesise(TINY, tmp_path, "tiny", 1)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
 def test_a_body_stands_whole_in_every_picture(tmp_path: Path) -> None:
     settings = SynthesiseSettings(subject="body", width=96, height=128, cameras=3, frames=2, sequences=("WALK-1",))
     synthesise(settings, tmp_path / "walker", "walker", 1)

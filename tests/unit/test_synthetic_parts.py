@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from pipeline.synthetic.chance import capture_rng
 from pipeline.synthetic.look import to_linear, to_srgb
 from pipeline.synthetic.motion import GESTURES, THEMES, head_motion
 from pipeline.synthetic.noise import PERIOD, lattice, spots, value_noise
@@ -13,7 +14,7 @@ from pipeline.synthetic.paint import brow_share, lip_share
 from pipeline.synthetic.picture import compose, expose
 from pipeline.synthetic.rig import FRONTAL, SERIALS, make_rig, random_world
 from pipeline.synthetic.settings import SynthesiseSettings
-from pipeline.synthetic.subject import Subject, capture_rng, make_subject
+from pipeline.synthetic.subject import Subject, make_subject
 from pipeline.synthetic.teeth import rigid_motion
 
 
@@ -23,7 +24,7 @@ def someone() -> Subject:
 
 
 def test_noise_is_smooth_bounded_and_periodic() -> None:
-    table = lattice(3)
+    table = lattice(np.random.default_rng(3))
     places = np.random.default_rng(0).uniform(-100, 100, (500, 3))
     values = np.array([value_noise(table, *p) for p in places])
     assert np.abs(values).max() <= 1 and values.std() > 0.2
@@ -34,7 +35,7 @@ def test_noise_is_smooth_bounded_and_periodic() -> None:
 
 
 def test_spots_fill_the_asked_share_of_cells() -> None:
-    table = lattice(5)
+    table = lattice(np.random.default_rng(5))
     cells = np.random.default_rng(1).integers(1, PERIOD, (4000, 3))
     offsets = np.linspace(0.3, 0.7, 3)
     hit = [any(spots(table, *(c + [u, v, w]), 0.3) > 0 for u in offsets for v in offsets for w in offsets) for c in cells[:800]]
@@ -50,7 +51,7 @@ def test_lips_and_brows_are_where_they_belong(someone: Subject) -> None:
     assert lip_share(0.0, -68.0) == lip_share(0.0, -78.0) == 1
     assert lip_share(0.0, -55.0) == lip_share(0.0, -95.0) == lip_share(30.0, -71.0) == 0
     look = someone.look
-    table = lattice(0)
+    table = lattice(np.random.default_rng(0))
     across = np.array([max(brow_share(look, table, x, y, 0.3) for y in np.arange(10, 30, 0.5)) for x in (-60.0, -30.0, 0.0, 30.0, 60.0)])
     assert (across[[1, 3]] > 0.6).all() and (across[[0, 2, 4]] == 0).all()
 

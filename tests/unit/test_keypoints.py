@@ -1,0 +1,223 @@
+"""Keypoints: crops there and back, what cameras make of each other's finds, real detections on a photograph."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import Delaunay
+
+from pipeline.capture.camera import Camera
+from pipeline.capture.processed import Frame, write_image_set
+from pipeline.io.arrays import load_npz
+from pipeline.io.errors import InputError
+from pipeline.io.layout import Layout
+from pipeline.io.packed import packed_writer, read_image
+from pipeline.stages import keypoints
+from pipeline.vision.agreement import drop_contradictions, face_crops, pose_crops
+from pipeline.vision.crops import Crop, box_crop, head_crop
+from pipeline.vision.detect import on_subject
+from pipeline.vision.face_alignment import load_network, locate
+from pipeline.vision.mediapipe_points import facing
+from pipeline.vision.settings import KeypointsSettings
+
+DATA = Path(os.environ.get("C2A_TEST_DATA", Path(__file__).resolve().parents[3] / "shared/data"))
+
+
+def _ring(count: int) -> list[Camera]:
+    """Cameras on an arc of 0.8 m around the origin, looking at it; the middle one along -z from +z, y down."""
+    K = np.array([[900.0, 0, 320], [0, 900, 240], [0, 0, 1]])
+    cameras = []
+    for index, angle in enumerate(np.linspace(-0.7, 0.7, count)):
+        forward = -np.array([np.sin(angle), 0, np.cos(angle)])
+        right = np.cross([0, 1.0, 0], forward)
+        cameras.append(Camera(f"c{index}", 640, 480, K, np.stack([right, np.cross(forward, right), forward]), np.array([0, 0, 0.8])))
+    return cameras
+
+
+def _face(generator: np.random.Generator) -> np.ndarray:
+    """478 points on the front of a head of 10 cm at the origin that looks to +z, with eye corners, forehead and chin in their places."""
+    directions = generator.normal(0, 1, (478, 3))
+    directions[:, 2] = np.abs(directions[:, 2])
+    directions[[33, 263, 10, 152]] = [[0.8, -0.2, 1], [-0.8, -0.2, 1], [0, -1, 0.7], [0, 1, 0.7]]  # seen from +z with y down, the subject's right is at +x
+    return 0.1 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def _seen(points: np.ndarray, cameras: list[Camera]) -> np.ndarray:
+    """[1, C, N, 3] finds of one frame."""
+    pixels = np.stack([camera.project(points) for camera in cameras])[None]
+    return np.concatenate([pixels, np.full((*pixels.shape[:-1], 1), 0.8)], axis=-1).astype(np.float32)
+
+
+def test_crop_goes_there_and_back():
+    crop = Crop((130.0, 90.0), 60.0, 0.6)
+    image = np.zeros((200, 240, 3), np.uint8)
+    cv2.circle(image, (145, 80), 4, (255, 255, 255), -1)
+    view = crop.cut(image, 128)
+    rows, columns = np.nonzero(view[..., 0] > 127)
+    found = crop.to_picture(np.array([[columns.mean() + 0.5, rows.mean() + 0.5]]), 128)
+    np.testing.assert_allclose(found, [[145.5, 80.5]], atol=0.1)
+
+
+def test_head_crop_stands_upright():
+    pose = np.zeros((33, 3), np.float32)
+    pose[:, 2] = 0.9
+    pose[:11, :2] = np.array([200, 100]) + np.random.default_rng(0).uniform(-20, 20, (11, 2))
+    pose[11:13, :2] = [[120, 160], [160, 200]]  # shoulders to the lower left: the head leans to the right
+    crop = head_crop(pose)
+    shoulders = np.linalg.inv(crop.matrix(1)[:, :2]) @ (pose[11:13, :2].mean(0) - crop.centre)
+    assert abs(shoulders[0]) < 0.1 and shoulders[1] > 0.3  # below the head in the crop
+    pose[:11, 2] = 0.1
+    assert head_crop(pose) is None
+
+
+def test_a_contradicted_find_is_dropped_and_the_others_stay():
+    cameras, face = _ring(4), _face(np.random.default_rng(0))
+    points = _seen(face, cameras)
+    points[0, 2, :, 0] += 60
+    kept, points3d = drop_contradictions(points, cameras, 12)
+    assert np.isnan(kept[0, 2]).all() and np.isfinite(kept[0, [0, 1, 3]]).all()
+    np.testing.assert_allclose(points3d[0], face, atol=1e-4)
+
+
+def test_of_two_finds_that_disagree_the_surer_stays():
+    cameras = _ring(2)
+    points = _seen(_face(np.random.default_rng(0)), cameras)
+    points[0, 1, :, 1] += 80
+    points[0, 1, :, 2] = 0.6
+    kept, points3d = drop_contradictions(points, cameras, 12)
+    assert np.isfinite(kept[0, 0]).all() and np.isnan(kept[0, 1]).all() and np.isnan(points3d).all()
+
+
+def test_a_lone_find_is_kept_and_nothing_stays_nothing():
+    cameras = _ring(3)
+    points = _seen(_face(np.random.default_rng(0)), cameras)
+    points[0, 1:] = np.nan
+    kept, _ = drop_contradictions(points, cameras, 12)
+    np.testing.assert_array_equal(kept, points)
+
+
+def test_cameras_are_pointed_to_a_face_they_can_see():
+    cameras, face = _ring(3), _face(np.random.default_rng(0))
+    nowhere = np.full((1, 11, 3), np.nan)
+    (crop,) = face_crops(face[None], nowhere, cameras[1])
+    np.testing.assert_allclose(crop.centre, (320, 240), atol=15)
+    assert 200 < crop.side < 500 and abs(crop.angle) < 0.01
+    assert face_crops((face * [-1, 1, -1])[None], nowhere, cameras[1]) == [None]  # it looks away
+    assert face_crops((face + [3, 0, 0])[None], nowhere, cameras[1]) == [None]  # out of the picture
+    assert face_crops(np.full((1, 478, 3), np.nan), nowhere, cameras[1]) == [None]
+
+
+def test_body_crops_follow_the_trunk():
+    camera = _ring(1)[0]
+    pose = np.zeros((33, 3))
+    pose[11:13], pose[23:25] = camera.centre * 0 + [0.1, -0.1, 0], [-0.1, 0.1, 0]
+    (crop,) = pose_crops(pose[None], camera)
+    top, bottom = camera.project(pose[11]), camera.project(pose[23])
+    back = np.linalg.inv(crop.matrix(1)[:, :2]) @ (top - bottom)
+    assert abs(back[0]) < 1e-6 and back[1] < 0
+
+
+def test_averted_points_score_less():
+    generator = np.random.default_rng(1)
+    face = _face(generator) * [-1, 1, -1]  # as MediaPipe gives it: x right, y down, z away
+    triangles = Delaunay(face[:468, :2]).simplices
+    frontal = facing(face, triangles)
+    c, s = np.cos(1.0), np.sin(1.0)
+    turned = facing(face @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T, triangles)
+    flank = np.abs(face[:468, 0]) > 0.07
+    left, right = flank & (face[:468, 0] < 0), flank & (face[:468, 0] > 0)
+    assert frontal[:468][np.hypot(*face[:468, :2].T) < 0.04].min() > 0.7
+    assert abs(turned[:468][left].mean() - turned[:468][right].mean()) > 0.8
+    assert min(turned[:468][left].mean(), turned[:468][right].mean()) < 0.1
+
+
+def test_finds_beside_the_subject_are_refused():
+    alpha = np.zeros((100, 100), np.uint8)
+    alpha[20:80, 10:40] = 255
+    points = np.column_stack([np.random.default_rng(0).uniform((12, 25), (38, 75), (50, 2)), np.full(50, 0.9)])
+    assert on_subject(points, alpha) is points
+    assert on_subject(points + [50, 0, 0], alpha) is None
+    assert on_subject(points + [500, 0, 0], alpha) is None
+
+
+class _PeaksAtKnownPlaces(torch.nn.Module):
+    """Stands for FAN: heat map i has its peak in cell (10 + i // 8, 5 + i % 8), a little towards the right."""
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        maps = torch.zeros(1, 68, 64, 64)
+        for i in range(68):
+            maps[0, i, 10 + i // 8, 5 + i % 8] = 0.9
+            maps[0, i, 10 + i // 8, 6 + i % 8] = 0.5
+        return [maps]
+
+
+def test_68_points_come_from_heat_map_peaks(tmp_path):
+    torch.jit.script(_PeaksAtKnownPlaces()).save(str(tmp_path / "fan.pt"))
+    points = locate(load_network(str(tmp_path / "fan.pt")), np.zeros((300, 300, 3), np.uint8), Crop((100.0, 120.0), 128.0))
+    np.testing.assert_allclose(points[9], [100 - 64 + 2 * (6.5 + 0.25), 120 - 64 + 2 * 11.5, 0.9], rtol=1e-5)
+    with pytest.raises(InputError, match="weights"):
+        load_network("")
+
+
+@pytest.fixture
+def layout(tmp_path):
+    """The photograph, half a picture to the side in one of two frames, seen by two far-apart cameras; a function of whether it is shown at all."""
+    photo = DATA / "face-photo-nasa/astronaut.png"
+    if not photo.is_file():
+        pytest.skip("no photograph: shared data is absent")
+    image = cv2.resize(read_image(photo), (256, 256), interpolation=cv2.INTER_AREA)
+
+    def make(shown: bool, model: str) -> Layout:
+        layout = Layout(tmp_path / model, tmp_path / "work")
+        frames = tuple(Frame(f"take_{i:06d}", "take", i, i / 10) for i in range(2))
+        camera = Camera("front", 512, 300, np.diag([500.0, 500, 1]) + [[0, 0, 256], [0, 0, 150], [0, 0, 0]], np.eye(3), np.zeros(3))
+        for folder, channels in ((layout.frames, 3), (layout.alpha, 4)):
+            with packed_writer(folder / "front.zip") as writer:
+                for i, frame in enumerate(frames):
+                    canvas = np.zeros((300, 512, channels), np.uint8)
+                    canvas[..., :3] = 90
+                    if shown:
+                        canvas[40:296, 256 * i : 256 * i + 256, :3] = image
+                        canvas[40:296, 256 * i : 256 * i + 256, 3:] = 255
+                    writer.add(frame.id, canvas)
+        write_image_set(layout.frames_json, layout.frames, (camera,), frames, {})
+        write_image_set(layout.alpha_json, layout.alpha, (camera,), frames, {})
+        record = {"id": "x", "kind": "rig", "model": model, "fps": 10, "cameras": [camera.to_json()], "sequences": {}, "plates": {}, "color": {}}
+        layout.capture.write_text(json.dumps(record | {"val_cameras": [], "test_sequences": [], "truth": None, "checks": []}))
+        return layout
+
+    return make
+
+
+def test_stage_finds_the_face_where_it_is(layout, capfd):
+    head = layout(True, "head")
+    facts = keypoints.run(KeypointsSettings(), head, 1)
+    arrays = load_npz(head.keypoints, {"cameras": (1,), "frames": (2,), "face": (2, 1, 478, 3), "pose": (2, 1, 33, 3)})
+    assert facts["cameras"]["front"]["face"] == 1 and arrays["face"].dtype == np.float32
+    for i in range(2):
+        nose = arrays["face"][i, 0, 4]
+        np.testing.assert_allclose(nose[:2], (256 * i + 113, 40 + 58), atol=8)
+        assert 0.3 < nose[2] <= 1
+    np.testing.assert_allclose(arrays["face"][1, 0, :, :2] - arrays["face"][0, 0, :, :2], [[256, 0]] * 478, atol=4)
+    assert "GetPrototype" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("model", "what"), [("head", "face"), ("body", "person")])
+def test_stage_says_when_nobody_is_there(layout, model, what):
+    empty = layout(False, model)
+    with pytest.raises(InputError, match=f"no {what} was found in any view"):
+        keypoints.run(KeypointsSettings(), empty, 1)
+    assert not empty.keypoints.exists()
+
+
+def test_box_crop_holds_its_points():
+    points = np.random.default_rng(0).uniform(30, 80, (20, 2))
+    crop = box_crop(points, 1.2)
+    inside = np.abs(points - crop.centre).max()
+    assert inside <= crop.side / 2 / 1.2 + 1e-9
