@@ -4,3 +4,4 @@ import os
 
 # torch and numba share one OpenMP library whose threads spin while they wait; on a busy machine that slows everything tenfold
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")  # a second OpenMP pool beside torch's fights with it

@@ -31,7 +31,7 @@ class TrainSettings:
     lambda_opacity: float = 0.0  # pulls opacities to 0 or 1; helps where surfaces look translucent
     lambda_anisotropy: float = 0.0  # keeps splats from becoming needles: beyond threshold_anisotropy
     threshold_anisotropy: float = 8.0  # longest to middle axis that is free
-    lambda_laplacian: float = 3000.0  # keeps the change of the shared vertex offsets smooth (per square millimetre, mean over vertices: 1e6 x metres^2)
+    lambda_laplacian: float = 0.3  # keeps the change of the shared vertex offsets smooth (mean square of its Laplacian, square millimetres)
     lambda_pose: float = 0.01  # pulls fine-tuned poses, expressions and translations to the tracked ones
     lambda_camera_color: float = 0.05  # pulls each camera's colour correction to none
 
@@ -41,7 +41,7 @@ class TrainSettings:
     lr_opacities: float = 0.05
     lr_sh_dc: float = 0.008  # base colour
     lr_sh_rest: float = 0.0008  # view-dependent colour
-    lr_offsets: float = 1e-5  # shared vertex offsets, metres; 0 leaves them as tracked
+    lr_offsets: float = 3e-5  # shared vertex offsets, metres; 0 leaves them as tracked
     lr_pose: float = 3e-4  # joint rotations of a frame, radians; 0 leaves them as tracked
     lr_expression: float = 3e-3  # expression weights of a frame
     lr_translation: float = 3e-5  # translation of a frame, metres

@@ -14,8 +14,6 @@ SHADOW_DARKEST = 0.45  # a shadow keeps more than this share of the plate's ligh
 SHADOW_SLOPE = 0.035  # change of that share per pixel that still counts as a soft edge, at 400 pixels of height
 SHADOW_COLOUR = 1.6  # noise units by which the darkened plate may miss the picture
 SHADOW_OPEN_BORDER = 0.08  # share of its border over which a shadow fades into lit background
-
-
 CHANGED = 1.6  # noise units, over a 3x3 window, from which a pixel no longer passes for background
 OUTLIER = 30.0  # noise units: larger distances count as this when the plate's fit is judged
 _SQUARE = np.ones((5, 5), np.uint8)

@@ -144,4 +144,4 @@ def test_holes_that_show_the_plate_stay_open_and_lookalikes_are_filled():
     for region in (lookalike, notch):
         picture[region] = plate[region].mean((0, 1))
     filled = fill_holes(mask, picture, plate, 2.0)
-    assert not filled[gap].any() and filled[lookalike].all() and filled[notch].all()
+    assert not filled[gap].any() and filled[lookalike].all() and filled[8:20, 60:63].all()
