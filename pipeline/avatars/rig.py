@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.io.arrays import load_npz
+from pipeline.io.errors import InputError
 from pipeline.mesh.topology import uniform_laplacian
 
 TABLES = ("pose", "expression", "translation")
@@ -58,10 +60,19 @@ class Rig(nn.Module):
         self._frame = 0
 
     @staticmethod
-    def from_fit(path: str | Path, *, remedy: str = "") -> Rig:
-        """The rig of a fit.npz. Raises InputError where the file is not one."""
+    def from_fit(path: str | Path, frames: Sequence[str] = (), *, remedy: str = "") -> Rig:
+        """The rig of a fit.npz. Raises InputError where the file is not one, does not suit its model or lacks one of `frames`."""
         fit = load_npz(path, FIT_ARRAYS, remedy=remedy)
-        return Rig(load_model(str(fit["model"])), fit)
+        model, count = load_model(str(fit["model"])), len(fit["frames"])
+        joints, components = len(model.parents), len(model.expression_basis)
+        suited = {"identity": (len(model.identity_basis),), "offsets": (model.vertex_count, 3), "pose": (count, joints, 3), "expression": (count, components), "translation": (count, 3)}
+        for name, shape in suited.items():
+            if fit[name].shape != shape:
+                raise InputError(f"'{name}' does not suit the model {fit['model']}", file=path, found=fit[name].shape, expected=shape, remedy=remedy)
+        missing = sorted(set(frames) - set(fit["frames"].tolist()))
+        if missing:
+            raise InputError(f"lacks {len(missing)} of the sampled frames", file=path, found=f"{count} frames", expected=f"also {missing[0]}", remedy=remedy)
+        return Rig(model, fit)
 
     @property
     def faces(self) -> Tensor:
@@ -149,5 +160,7 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 def _sparse(matrix) -> Tensor:  # noqa: ANN001  (a scipy matrix)
     matrix = matrix.tocsr()
-    parts = (torch.from_numpy(np.asarray(x, np.int64)) for x in (matrix.indptr, matrix.indices))
-    return torch.sparse_csr_tensor(*parts, torch.from_numpy(matrix.data.astype(np.float32)), size=matrix.shape)
+    indices = (torch.from_numpy(np.asarray(x, np.int64)) for x in (matrix.indptr, matrix.indices))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(*indices, torch.from_numpy(matrix.data.astype(np.float32)), size=matrix.shape, check_invariants=True)

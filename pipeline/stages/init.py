@@ -21,7 +21,7 @@ def run(settings: InitSettings, layout: Layout, threads: int) -> dict[str, Any]:
 
     torch.set_num_threads(threads)
     sample = read_sample(layout.sample)
-    rig = Rig.from_fit(layout.fit, remedy=f"./c2a run {layout.results.name} --from fit")
+    rig = Rig.from_fit(layout.fit, sample.frames, remedy=f"./c2a run {layout.results.name} --from fit")
     arrays = first_state(rig, read_image_set(layout.alpha_json, layout.alpha), sample.train_cameras, sample.train, settings)
     save_npz(layout.init, arrays)
     counts = np.bincount(arrays["binding"], minlength=len(rig.faces))

@@ -30,7 +30,7 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     device = choose_device(settings.device)
     sample, images = read_sample(layout.sample), read_image_set(layout.alpha_json, layout.alpha)
     remedy = f"./c2a run {layout.results.name} --from init"
-    avatar = RiggedAvatar(Rig.from_fit(layout.fit, remedy=remedy)).to(device)
+    avatar = RiggedAvatar(Rig.from_fit(layout.fit, sample.frames, remedy=f"./c2a run {layout.results.name} --from fit")).to(device)
     avatar.initialise(load_npz(layout.init, {"binding": (None,), "means": (None, 3)}, remedy=remedy), settings.sh_degree)
     pictures = TrainingPictures(
         images, sample.train_cameras, sample.train, index=avatar.frames, margin=settings.crop_margin, memory_mb=settings.memory_mb, device=device

@@ -24,6 +24,7 @@ CORRELATION = 3.0
 """Neighbouring landmarks err together: their variances are taken this much larger than what triangulation shows."""
 BODY_SHIFT_MM = 25.0
 GATES_PX = (20.0, 12.0, 8.0, 6.0)
+TURNED_POWER = 4
 SHIFT_REACH_M, SHIFT_COMMON = 0.02, 0.5
 """A detector is off in the same way over about this distance on the face; share of the variance that is common to neighbours."""
 EXPRESSION_SPREAD, EXPRESSION_CHANGE, SLIDE_M = 0.4, 0.15, 0.01
@@ -115,7 +116,9 @@ class Fitter:
             normals, points = self._normals(state, number)
             view = centres[:, None] - points
             cosine = (view * normals).sum(-1) / np.linalg.norm(view, axis=-1)
-            result[number][:, face] = np.clip((cosine + 0.05) / 0.35, 0, 1)[:, face]
+            forward = normals[face].mean(0)
+            turned = np.clip((view[:, face].mean(1) * forward).sum(-1) / np.linalg.norm(view[:, face].mean(1), axis=-1) / np.linalg.norm(forward), 0, 1)
+            result[number][:, face] = np.clip((cosine + 0.05) / 0.35, 0, 1)[:, face] * (turned**TURNED_POWER)[:, None]
         return result
 
     def _normals(self, state: State, frame: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ class TrainSettings:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    iterations: int = 2400  # training steps, one picture each
+    iterations: int = 2000  # training steps, one picture each
     seed: int = 0  # of the order of pictures and of density control
     device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1 ...
     background: Literal["white", "random"] = "white"  # what stands behind the person during training
@@ -52,11 +52,11 @@ class TrainSettings:
     sh_every: int = 400  # steps between one degree and the next
 
     densify_from: int = 300  # first step that may add or remove splats
-    densify_until: int = 1700  # last such step
-    densify_every: int = 200  # steps in between
+    densify_until: int = 1400  # last such step
+    densify_every: int = 150  # steps in between
     densify_gradient: float = 1e-5  # mean gradient of a splat's place on the screen (per half picture) that makes it worth refining
     densify_scale: float = 0.5  # splats larger than this many triangle sizes are split, smaller ones doubled
-    max_splats: int = 20000  # never more than this; the allowance grows evenly over the density steps
+    max_splats: int = 18000  # never more than this; the allowance grows evenly over the density steps
     prune_opacity: float = 0.01  # fainter splats are removed
     opacity_reset_every: int = 0  # steps between lowering all opacities to reset_opacity; 0 = never
     reset_opacity: float = 0.1

@@ -72,7 +72,7 @@ def test_local_coordinates_lead_back_to_the_surface():
 def test_colors_come_from_the_pictures_that_see_a_point():
     vertices, faces = toy.sphere()
     face, barycentric = np.arange(len(faces)), np.full((len(faces), 3), 1 / 3)
-    front, back = toy.cameras(1)[0], None
+    front = toy.cameras(1)[0]
     turn = np.diag([-1.0, 1.0, -1.0])
     back = Camera("back", front.width, front.height, front.K, turn, front.t)
     red, blue = (np.broadcast_to(np.uint8(color), (40, 48, 4)) for color in ([255, 0, 0, 255], [0, 0, 255, 255]))
@@ -125,6 +125,17 @@ def test_terms_are_zero_for_well_placed_splats_and_only_count_the_visible():
 def test_a_foreign_fit_is_refused(tmp_path):
     save_npz(tmp_path / "fit.npz", {"frames": np.array(["a"])})
     with pytest.raises(InputError, match="lacks the array 'model'"):
+        Rig.from_fit(tmp_path / "fit.npz")
+
+
+def test_a_fit_that_does_not_suit_its_model_or_the_sample_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.avatars.rig.load_model", lambda name: toy.model())
+    save_npz(tmp_path / "fit.npz", toy.fit())
+    assert Rig.from_fit(tmp_path / "fit.npz", toy.FRAMES).frames == toy.FRAMES
+    with pytest.raises(InputError, match="lacks 1 of the sampled frames"):
+        Rig.from_fit(tmp_path / "fit.npz", [*toy.FRAMES, "take_000009"])
+    save_npz(tmp_path / "fit.npz", {**toy.fit(), "expression": np.zeros((3, 5), np.float32)})
+    with pytest.raises(InputError, match="'expression' does not suit the model"):
         Rig.from_fit(tmp_path / "fit.npz")
 
 
