@@ -20,12 +20,16 @@ from pipeline.track.settings import FitSettings
 from pipeline.track.start import Landmarks, landmarks_of, start
 from pipeline.track.terms import ContourTerm, LandmarkTerm, Priors, project_with_jacobian
 
-CORRELATION = 3.0
+CORRELATION = 30.0
 """Neighbouring landmarks err together: their variances are taken this much larger than what triangulation shows."""
-BODY_SHIFT_MM = 25.0
-GATES_PX = (20.0, 12.0, 8.0, 6.0)
+BODY_SHIFT_MM = 40.0
+GATES_PX = (20.0, 12.0, 8.0, 6.0)  # how far an outline may be from the model's, round by round
 TURNED_POWER = 4
-SHIFT_REACH_M, SHIFT_COMMON = 0.02, 0.5
+VISIBLE_COSINE = 0.2
+ALIKE = 3.0
+"""Frames repeat each other's errors (a detector is off in the same way in all of them), so all of them together say about the shared unknowns what one
+would: the priors of these count once per frame, times this."""
+SHIFT_REACH_M, SHIFT_COMMON = 0.06, 0.9
 """A detector is off in the same way over about this distance on the face; share of the variance that is common to neighbours."""
 EXPRESSION_SPREAD, EXPRESSION_CHANGE, SLIDE_M = 0.4, 0.15, 0.01
 
@@ -63,7 +67,7 @@ class Fitter:
         everything = np.arange(state.frames)
         chosen = self._choose(missing)
         some = self._phase("shape from landmarks", state.select(chosen), chosen, None, shared=True)
-        for gate in GATES_PX[:3] if self.settings.contour_points else ():
+        for gate in GATES_PX if self.settings.contour_points else ():
             some = self._phase(f"shape from outlines within {gate:.0f} px", some, chosen, gate, shared=True)
         state = replace(some, expression=state.expression, rotations=state.rotations, translation=state.translation)
         state = self._spread(state, some, chosen)
@@ -104,22 +108,31 @@ class Fitter:
 
     def _landmark_term(self, state: State, frames: np.ndarray) -> LandmarkTerm:
         rows = self.landmarks.rows
-        weight = self.seen.weight[frames][:, :, rows] * self.facing(state, frames) / CORRELATION
+        weight = self.seen.weight[frames][:, :, rows] * self.facing(state, frames)[1] / CORRELATION
         return LandmarkTerm(self.landmarks.points, self.seen.pixels[frames][:, :, rows], weight, self.seen.projections)
 
-    def facing(self, state: State, frames: np.ndarray) -> np.ndarray:
-        """[F', C, L] from 0 (the skin at the landmark is turned away from the camera) to 1; body points count from everywhere."""
-        result = np.ones((len(frames), len(self.seen.cameras), self.landmarks.count))
+    def facing(self, state: State, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How the face looks to the cameras at the given frames (numbers in the whole capture; `state` holds just them).
+
+        Returns:
+            cosine [F', C, L] between the skin at each landmark and the way to the camera, and trust [F', C, L] in a detection, 0 to 1: less for skin seen at
+            a slant and in faces seen from the side, where a detector slides along the skin. Body points count fully from everywhere.
+        """
+        cosine = np.ones((len(frames), len(self.seen.cameras), self.landmarks.count))
+        trust = cosine.copy()
         face = self.landmarks.rows < FACE_POINTS
+        if not face.any():
+            return cosine, trust
         centres = np.stack([camera.centre for camera in self.seen.cameras])
         for number in range(len(frames)):
             normals, points = self._normals(state, number)
-            view = centres[:, None] - points
-            cosine = (view * normals).sum(-1) / np.linalg.norm(view, axis=-1)
+            view = centres[:, None] - points[face]
+            view /= np.linalg.norm(view, axis=-1, keepdims=True)
             forward = normals[face].mean(0)
-            turned = np.clip((view[:, face].mean(1) * forward).sum(-1) / np.linalg.norm(view[:, face].mean(1), axis=-1) / np.linalg.norm(forward), 0, 1)
-            result[number][:, face] = np.clip((cosine + 0.05) / 0.35, 0, 1)[:, face] * (turned**TURNED_POWER)[:, None]
-        return result
+            cosine[number][:, face] = (view * normals[face]).sum(-1)
+            frontal = np.clip(view.mean(1) @ forward / np.linalg.norm(forward), 0, 1) ** TURNED_POWER
+            trust[number][:, face] = np.clip((cosine[number][:, face] + 0.05) / 0.35, 0, 1) * frontal[:, None]
+        return cosine, trust
 
     def _normals(self, state: State, frame: int) -> tuple[np.ndarray, np.ndarray]:
         vertices = torch.from_numpy(self.rig.vertices(state, frame))
@@ -140,14 +153,14 @@ class Fitter:
         smooth = self.settings.smoothness
         gap = np.zeros(max(frames - 1, 0)) if shared else self.seen.gap  # the shape is found on scattered frames
         return Priors(
-            np.ones(self.rig.identity_size), self.shift_precision, self.rest, spread, np.full(size, EXPRESSION_SPREAD**-2.0), 1.0,
+            np.full(self.rig.identity_size, ALIKE * frames), ALIKE * frames * self.shift_precision, self.rest, spread, np.full(size, EXPRESSION_SPREAD**-2.0), 1.0,
             smooth * change, smooth * SLIDE_M**-2.0, smooth * EXPRESSION_CHANGE**-2.0, gap,
         )  # fmt: skip
 
     def residuals(self, state: State) -> np.ndarray:
         """[C] median distance in pixels of the landmarks on the skin (without the learned shifts) from the detections that see them."""
         frames = np.arange(state.frames)
-        visible = (self.facing(state, frames) > 0.7) & (self.seen.weight[:, :, self.landmarks.rows] > 0)
+        visible = (self.facing(state, frames)[0] > VISIBLE_COSINE) & (self.seen.weight[:, :, self.landmarks.rows] > 0)
         error = np.empty(visible.shape)
         for f in frames:
             world = self.rig.place(self.rig.posed(state, f), state, f, self.landmarks.points)

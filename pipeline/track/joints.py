@@ -23,15 +23,15 @@ class FreeJoint:
 
 
 HEAD = (
-    FreeJoint("neck01", 12, 2),
-    FreeJoint("neck02", 8, 2),
+    FreeJoint("neck01", 3, 1),
+    FreeJoint("neck02", 3, 1),
     FreeJoint("neck", 15, 2),
-    FreeJoint("head", 15, 2),
+    FreeJoint("head", 6, 2),
     FreeJoint("jaw", 15, 5),
     FreeJoint("eye.?", 12, 8),
     FreeJoint("*_eye", 12, 8),
-    FreeJoint("clavicle.?", 5, 1),
-    FreeJoint("upperarm01.?", 15, 1),
+    FreeJoint("clavicle.?", 1.5, 0.5),
+    FreeJoint("upperarm01.?", 8, 0.5),
 )
 BODY = (
     FreeJoint("upperleg01.?", 35, 5),

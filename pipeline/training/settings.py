@@ -15,7 +15,7 @@ class TrainSettings:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    iterations: int = 2000  # training steps, one picture each
+    iterations: int = 1600  # training steps, one picture each
     seed: int = 0  # of the order of pictures and of density control
     device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1 ...
     background: Literal["white", "random"] = "white"  # what stands behind the person during training
@@ -49,21 +49,21 @@ class TrainSettings:
     lr_end: float = 0.05  # every rate falls exponentially to this part of itself
 
     sh_degree: int = 2  # view-dependence of colour: 0 (none) to 3
-    sh_every: int = 400  # steps between one degree and the next
+    sh_every: int = 300  # steps between one degree and the next
 
     densify_from: int = 300  # first step that may add or remove splats
-    densify_until: int = 1400  # last such step
+    densify_until: int = 1200  # last such step
     densify_every: int = 150  # steps in between
     densify_gradient: float = 1e-5  # mean gradient of a splat's place on the screen (per half picture) that makes it worth refining
     densify_scale: float = 0.5  # splats larger than this many triangle sizes are split, smaller ones doubled
-    max_splats: int = 18000  # never more than this; the allowance grows evenly over the density steps
+    max_splats: int = 16000  # never more than this; the allowance grows evenly over the density steps
     prune_opacity: float = 0.01  # fainter splats are removed
     opacity_reset_every: int = 0  # steps between lowering all opacities to reset_opacity; 0 = never
     reset_opacity: float = 0.1
 
     log_every: int = 20  # steps between rows of train.csv
     checkpoint_every: int = 0  # steps between checkpoints, in addition to checkpoint_seconds; 0 = by the clock alone
-    checkpoint_seconds: float = 60.0  # seconds between checkpoints
+    checkpoint_seconds: float = 15.0  # seconds between checkpoints
 
     def weights(self) -> dict[str, float]:
         """Weight of each extra term by its name, as `Avatar.regularise` expects them."""

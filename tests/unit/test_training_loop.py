@@ -34,7 +34,7 @@ def images(tmp_path):  # noqa: ANN001, ANN201
 
 
 def new_training(images, settings: TrainSettings = SETTINGS) -> Training:  # noqa: ANN001
-    pictures = TrainingPictures(images, [c.name for c in images.cameras], toy.FRAMES, index=toy.FRAMES, margin=0.1, memory_mb=10)
+    pictures = TrainingPictures(images, [c.name for c in images.cameras], toy.FRAMES, index=toy.FRAMES, margin=0.03, memory_mb=10)
     return Training(toy.avatar(), CameraColor(2), pictures, settings)
 
 
@@ -129,7 +129,7 @@ def test_colors_of_cameras_are_no_change_on_average_and_learn_a_gain():
 
 
 def test_training_brings_the_pictures_closer(images):
-    curve = losses(new_training(images, replace(SETTINGS, iterations=60, opacity_reset_every=0)), 60)
+    curve = losses(new_training(images, replace(SETTINGS, iterations=150, lr_end=1.0, opacity_reset_every=0)), 150)
     log(f"{curve[0]:.4f} -> {curve[-1]:.4f}")
     assert np.mean(curve[-6:]) < 0.6 * np.mean(curve[:6])
 
