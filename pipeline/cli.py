@@ -87,7 +87,8 @@ def render(
     from pipeline.io.layout import Layout
     from pipeline.stages.render_cameras import render_cameras
 
-    render_cameras(Layout(results / id, Path("work") / id, method), cameras, out, frames, alpha)
+    chosen = None if frames == "all" else frames.split(",")
+    render_cameras(Layout(results / id, Path("work") / id, method), cameras, out, frames=chosen, alpha=alpha)
     return 0
 
 
