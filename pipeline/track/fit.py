@@ -24,12 +24,12 @@ CORRELATION = 30.0
 """Neighbouring landmarks err together: their variances are taken this much larger than what triangulation shows."""
 BODY_SHIFT_MM = 40.0
 GATES_PX = (20.0, 12.0, 8.0, 6.0)  # how far an outline may be from the model's, round by round
-TURNED_POWER = 4
+TURNED_POWER = 2
 VISIBLE_COSINE = 0.2
-ALIKE = 3.0
+ALIKE = 2.4
 """Frames repeat each other's errors (a detector is off in the same way in all of them), so all of them together say about the shared unknowns what one
 would: the priors of these count once per frame, times this."""
-SHIFT_REACH_M, SHIFT_COMMON = 0.06, 0.9
+SHIFT_REACH_M, SHIFT_COMMON = 0.02, 0.5
 """A detector is off in the same way over about this distance on the face; share of the variance that is common to neighbours."""
 EXPRESSION_SPREAD, EXPRESSION_CHANGE, SLIDE_M = 0.4, 0.15, 0.01
 
@@ -153,7 +153,7 @@ class Fitter:
         smooth = self.settings.smoothness
         gap = np.zeros(max(frames - 1, 0)) if shared else self.seen.gap  # the shape is found on scattered frames
         return Priors(
-            np.full(self.rig.identity_size, ALIKE * frames), ALIKE * frames * self.shift_precision, self.rest, spread, np.full(size, EXPRESSION_SPREAD**-2.0), 1.0,
+            np.full(self.rig.identity_size, ALIKE * frames), frames * self.shift_precision, self.rest, spread, np.full(size, EXPRESSION_SPREAD**-2.0), 1.0,
             smooth * change, smooth * SLIDE_M**-2.0, smooth * EXPRESSION_CHANGE**-2.0, gap,
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ class FitSettings:
     identity_frames: int = 24  # frames, evenly spread, that decide on the person's shape; 1 to 200
     contour_points: int = 120  # outline points of the matte used per picture; 0 turns outlines off
     contour_sigma_px: float = 2.5  # standard deviation of one outline point, pixels; smaller trusts the matte more; above 0
-    landmark_shift_mm: float = 6.0  # how far a detector's point may lie from its place on the model, constantly over time; above 0
+    landmark_shift_mm: float = 2.0  # how far a detector's point may lie from its place on the model, constantly over time; above 0
     smoothness: float = 1.0  # weight of the change from frame to frame; 0 or more
     offset_rounds: int = 2  # rounds of free vertex displacements against the outlines; 0 turns them off
     offset_stiffness: float = 1.0  # weight of the smoothness of these displacements; above 0
