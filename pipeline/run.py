@@ -54,10 +54,9 @@ def run(request: Request) -> int:
     config = load_config(request)
     rows = _chosen_rows(request, config)
     layouts = {row.id: Layout(Path(config.results) / row.id, Path(config.work) / row.id, config.method) for row in rows}
-    for row in rows:
-        _preflight(row)
+    rows, broken = _preflight(rows)
     forced = {row.id: _forced_stages(request, row, layouts[row.id], config) for row in rows}
-    command = _command(request, config, rows, forced, layouts)
+    command = _command(request, config, "all" if request.every and not broken else ",".join(row.id for row in rows), forced, layouts)
     print("$ " + shlex.join(command), flush=True)
     if request.dry:
         return _call(command)
@@ -67,7 +66,10 @@ def run(request: Request) -> int:
         for row in rows:
             _forget(request, layouts[row.id], forced[row.id])
         code = _call(command)
-    return _verdict(code, rows, layouts, config)
+    code = _verdict(code, rows, layouts, config)
+    for name, error in broken.items():
+        print(f"{name}: was not started\n{error}", file=sys.stderr)
+    return code or int(bool(broken))
 
 
 def load_config(request: Request) -> Config:
@@ -113,12 +115,19 @@ def _chosen_rows(request: Request, config: Config) -> list[CaptureRow]:
     return list(table.values()) if request.every else [table[name] for name in dict.fromkeys(request.ids)]
 
 
-def _preflight(row: CaptureRow) -> None:
-    if row.kind == "synthetic":
-        return
+def _preflight(rows: list[CaptureRow]) -> tuple[list[CaptureRow], dict[str, InputError]]:
+    """Check what can be checked without decoding anything: the captures that may start, and what is wrong with the others. Raises where none may."""
     from pipeline.stages.ingest import preflight
 
-    preflight(row)
+    broken: dict[str, InputError] = {}
+    for row in rows:
+        try:
+            preflight(row)
+        except InputError as error:
+            broken[row.id] = error
+    if len(broken) == len(rows):
+        raise next(iter(broken.values()))
+    return [row for row in rows if row.id not in broken], broken
 
 
 def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Config) -> list[str]:
@@ -140,9 +149,8 @@ def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Co
     return list(dict.fromkeys([*stale, *wanted[wanted.index(request.first) :]]))
 
 
-def _command(request: Request, config: Config, rows: Sequence[CaptureRow], forced: dict[str, list[str]], layouts: dict[str, Layout]) -> list[str]:
+def _command(request: Request, config: Config, ids: str, forced: dict[str, list[str]], layouts: dict[str, Layout]) -> list[str]:
     cores = request.cores or len(os.sched_getaffinity(0))
-    ids = "all" if request.every else ",".join(row.id for row in rows)
     settings = {name: getattr(config, name) for name in ("captures", "results", "work", "method", "until")}
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--profile", "profiles/default"]
     if request.config:

@@ -70,18 +70,21 @@ def precisions(names: tuple[str, ...], kind: str) -> tuple[np.ndarray, np.ndarra
 def resting(rig, kind: str) -> np.ndarray:  # noqa: ANN001
     """[A, 3, 3] local rotations in which the person is expected: at rest, but for a head capture with the arms hanging (a model's rest pose spreads them).
 
-    An arm is turned by HANGING of the way towards the direction from the head to the root; both directions come from the rig, not from its axes.
+    The arms are lowered sideways by HANGING of their angle with the direction from the head to the root; all directions come from the rig, not from its axes.
     """
     rotations = np.tile(np.eye(3), (len(rig.names), 1, 1))
-    if kind != "head" or "head" not in rig.names:
+    arms = [number for number, name in enumerate(rig.names) if fnmatch(name, "upperarm01.?")]
+    if kind != "head" or len(arms) != 2 or "head" not in rig.names:
         return rotations
+    across = rig.joints[arms[0]] - rig.joints[arms[1]]
+    across /= np.linalg.norm(across)
     down = rig.joints[0] - rig.joints[rig.names.index("head")]
-    for number, name in enumerate(rig.names):
-        if fnmatch(name, "upperarm01.?"):
-            arm = np.average(rig.template, axis=0, weights=rig.weights[:, number]) - rig.joints[number]
-            axis = np.cross(arm, down)
-            angle = np.arctan2(np.linalg.norm(axis), arm @ down)
-            rotations[number] = exp_so3(HANGING * angle * axis / np.linalg.norm(axis))
+    down -= (down @ across) * across
+    down /= np.linalg.norm(down)
+    for number, side in zip(arms, (across, -across)):
+        arm = np.average(rig.template, axis=0, weights=rig.weights[:, number]) - rig.joints[number]
+        angle = np.arctan2(arm @ side, arm @ down)
+        rotations[number] = exp_so3(HANGING * angle * np.cross(side, down))
     return rotations
 
 
