@@ -135,7 +135,6 @@ def _add_stage_verb(stage: str) -> None:
         threads: int = 2,
         settings: str = "",
         key: str = "",
-        outputs: tuple[Path, ...] = (),
     ) -> int:
         from pipeline.captures import read_captures
         from pipeline.io.layout import Layout
@@ -149,7 +148,7 @@ def _add_stage_verb(stage: str) -> None:
             raise InputError(f"no capture '{id}' in the table", file=config.captures, remedy="add a row, or correct the id")
         layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
         chosen = json.loads(settings) if settings else config.settings(stage)
-        execute(stage, table[id], layout, list(outputs), chosen, key or stage_key(stage, table[id], config), threads)
+        execute(stage, table[id], layout, chosen, key or stage_key(stage, table[id], config), threads)
         return 0
 
     verb.__doc__ = f"""The stage '{stage}' alone{", of one method" if stage in METHOD_STAGES else ""}; `run` is what calls it.
@@ -163,7 +162,6 @@ def _add_stage_verb(stage: str) -> None:
         threads: Cores to use.
         settings: The stage's settings as JSON (default: those of config.yaml).
         key: What the results depend on, kept in the manifest (default: computed).
-        outputs: Files and folders that the stage must have written.
     """
     app.command(verb, name=stage if stage != "render" else "render-stage")
 

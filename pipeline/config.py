@@ -68,5 +68,9 @@ def _validate(kind: Any, values: Any, file: str | Path) -> Any:
         if first["type"] == "unexpected_keyword_argument":
             section = kind if len(first["loc"]) == 1 else Config.__dataclass_fields__[str(first["loc"][0])].default_factory
             expected = "one of " + ", ".join(section.__dataclass_fields__)
-            raise InputError(f"unknown key '{key}'", file=file, found=f"{key}: {first['input']!r}", expected=expected, remedy="correct the key, then run again") from None
-        raise InputError(f"bad value of '{key}'", file=file, found=repr(first["input"]), expected=first["msg"], remedy="correct the value, then run again") from None
+            raise InputError(
+                f"unknown key '{key}'", file=file, found=f"{key}: {first['input']!r}", expected=expected, remedy="correct the key, then run again"
+            ) from None
+        raise InputError(
+            f"bad value of '{key}'", file=file, found=repr(first["input"]), expected=first["msg"], remedy="correct the value, then run again"
+        ) from None

@@ -111,7 +111,9 @@ def _chosen_rows(request: Request, config: Config) -> list[CaptureRow]:
         raise InputError("say which captures to run", expected="ids of " + config.captures + ", or --all", remedy="./c2a run " + next(iter(table), "ID"))
     unknown = [name for name in request.ids if name not in table]
     if unknown:
-        raise InputError(f"no capture '{unknown[0]}' in the table", file=config.captures, found=", ".join(table) or "an empty table", remedy="add a row, or correct the id")
+        raise InputError(
+            f"no capture '{unknown[0]}' in the table", file=config.captures, found=", ".join(table) or "an empty table", remedy="add a row, or correct the id"
+        )
     return list(table.values()) if request.every else [table[name] for name in dict.fromkeys(request.ids)]
 
 
@@ -145,7 +147,9 @@ def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Co
     before = [stage for stage in wanted[: wanted.index(request.first)] if stage in AFTER[request.first]]
     missing = unfinished_stages(row, layout, config, before)
     if missing:
-        raise InputError(f"--from {request.first} needs the results of {missing[0]}, which are not there or not current", file=layout.results, remedy=f"./c2a run {row.id}")
+        raise InputError(
+            f"--from {request.first} needs the results of {missing[0]}, which are not there or not current", file=layout.results, remedy=f"./c2a run {row.id}"
+        )
     return list(dict.fromkeys([*stale, *wanted[wanted.index(request.first) :]]))
 
 
@@ -203,7 +207,10 @@ def _verdict(code: int, rows: Sequence[CaptureRow], layouts: dict[str, Layout], 
         code = code or 1
         error = next((layout.error(stage) for stage in missing if layout.error(stage).is_file()), None)
         reason = json.loads(error.read_text()) if error else {"stage": missing[0], "message": "did not finish"}
-        print(f"{row.id}: {reason['stage']} failed\n{reason['message']}\n  what there is: {_failure_page(layout, config)}\n  go on with: ./c2a run {row.id}", file=sys.stderr)
+        print(
+            f"{row.id}: {reason['stage']} failed\n{reason['message']}\n  what there is: {_failure_page(layout, config)}\n  go on with: ./c2a run {row.id}",
+            file=sys.stderr,
+        )
     return code
 
 

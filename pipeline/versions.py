@@ -6,7 +6,20 @@ Light to import: the Snakefile loads it.
 from __future__ import annotations
 
 # In the order of the path; `after` names the stages whose outputs a stage reads.
-VERSIONS = {"synthesise": 1, "ingest": 1, "frames": 1, "sample": 1, "matte": 1, "keypoints": 1, "fit": 1, "init": 1, "train": 1, "render": 1, "evaluate": 1, "report": 1}
+VERSIONS = {
+    "synthesise": 1,
+    "ingest": 1,
+    "frames": 1,
+    "sample": 1,
+    "matte": 1,
+    "keypoints": 1,
+    "fit": 1,
+    "init": 1,
+    "train": 1,
+    "render": 1,
+    "evaluate": 1,
+    "report": 1,
+}
 
 AFTER = {
     "synthesise": (),

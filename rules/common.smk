@@ -20,7 +20,7 @@ PYTHON = sys.executable
 COMMAND = (
     "{PYTHON} -m pipeline {params.verb} {wildcards.id} --captures {CONFIG.captures:q} --results {CONFIG.results:q} "
     "--work {CONFIG.work:q} --threads {threads} --settings {params.settings:q} --key {params.key} "
-    "--outputs {params.promised:q} {params.method} 2>&1 | tee {log:q}"
+    "{params.method} 2>&1 | tee {log:q}"
 )
 os.environ["PYTHONPATH"] = workflow.basedir
 
@@ -46,7 +46,6 @@ def params_of(stage):
         method="--method {method}" if stage in METHOD_STAGES else "",
         settings=json.dumps(CONFIG.settings(stage)),
         key=lambda wildcards: stage_key(stage, CAPTURES[wildcards.id], CONFIG),
-        promised=lambda wildcards, output: [path for path in output if "/manifests/" not in str(path)],
     )
 
 
@@ -54,6 +53,7 @@ def every_output(wildcards):
     """Every declared output of every wanted stage of every wanted capture: a report alone would let a failed rerun pass for done."""
     paths = []
     for name in IDS:
+        layout = Layout(Path(CONFIG.results) / name, Path(CONFIG.work) / name, CONFIG.method)
         for stage in stages_of(CAPTURES[name], CONFIG.until):
-            paths += expand(getattr(rules, stage).output, id=name, method=CONFIG.method, allow_missing=True)
+            paths += [*layout.outputs(stage), layout.manifest(stage)]
     return paths

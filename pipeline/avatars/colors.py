@@ -16,7 +16,9 @@ SLACK = 0.004  # metres that a point may lie behind the front-most surface and s
 GREY = 0.5
 
 
-def surface_colors(views: Iterable[tuple[np.ndarray, Camera, np.ndarray]], faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def surface_colors(
+    views: Iterable[tuple[np.ndarray, Camera, np.ndarray]], faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Colours of surface points.
 
     A picture counts where the point is the first thing on its ray, by how squarely it is seen (squared cosine) and how opaque the picture is there.
@@ -44,7 +46,9 @@ def surface_colors(views: Iterable[tuple[np.ndarray, Camera, np.ndarray]], faces
     return colors, seen
 
 
-def _seen_colors(vertices: np.ndarray, camera: Camera, rgba: np.ndarray, faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _seen_colors(
+    vertices: np.ndarray, camera: Camera, rgba: np.ndarray, faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Colours [N, 3] of the points in one picture and how much they count [N]."""
     corners, depth = camera.project(vertices), camera.to_camera(vertices)[:, 2]
     front = zbuffer(corners, depth, faces, camera.width, camera.height).depth

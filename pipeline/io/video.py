@@ -41,7 +41,13 @@ def probe(path: str | Path) -> VideoInfo:
     except (av.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from None
     if not times or announced > len(times):
-        raise InputError("the video breaks off", file=path, found=f"{len(times)} frames decoded", expected=f"{announced or 'some'} frames", remedy="copy or download the file again")
+        raise InputError(
+            "the video breaks off",
+            file=path,
+            found=f"{len(times)} frames decoded",
+            expected=f"{announced or 'some'} frames",
+            remedy="copy or download the file again",
+        )
     return VideoInfo(width, height, len(times), fps, tuple(times))
 
 

@@ -33,9 +33,7 @@ def splat_columns(splats: Splats) -> dict[str, np.ndarray]:
     """The columns [N] of the standard file in order; f_rest holds all coefficients of red, then green, then blue."""
     if splats.sh is None or splats.batched:
         raise ValueError("a PLY holds one set of splats with SH colours")
-    means, quats, scales, opacities, sh = (
-        x.detach().cpu().numpy() for x in (splats.means, splats.quats, splats.log_scales, splats.opacities, splats.sh)
-    )
+    means, quats, scales, opacities, sh = (x.detach().cpu().numpy() for x in (splats.means, splats.quats, splats.log_scales, splats.opacities, splats.sh))
     rest = sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), 3 * (sh.shape[1] - 1))
     columns = {name: means[:, i] for i, name in enumerate("xyz")}
     columns |= {name: np.zeros(len(means), np.float32) for name in ("nx", "ny", "nz")}
@@ -82,5 +80,7 @@ def _read_table(path: Path) -> tuple[list[str], np.ndarray]:
         raise InputError("not a splat PLY", file=path, found=lines[:3], expected="binary_little_endian, one vertex element of float properties")
     count = int(elements[0][2])
     if len(body) != 4 * count * len(properties):
-        raise InputError("PLY is cut short or too long", file=path, found=f"{len(body)} bytes", expected=f"{4 * count * len(properties)} bytes for {count} splats")
+        raise InputError(
+            "PLY is cut short or too long", file=path, found=f"{len(body)} bytes", expected=f"{4 * count * len(properties)} bytes for {count} splats"
+        )
     return [p[-1] for p in properties], np.frombuffer(body, "<f4").reshape(count, len(properties))

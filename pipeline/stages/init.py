@@ -25,4 +25,9 @@ def run(settings: InitSettings, layout: Layout, threads: int) -> dict[str, Any]:
     arrays = first_state(rig, read_image_set(layout.alpha_json, layout.alpha), sample.train_cameras, sample.train, settings)
     save_npz(layout.init, arrays)
     counts = np.bincount(arrays["binding"], minlength=len(rig.faces))
-    return {"splats": len(arrays["binding"]), "triangles": len(rig.faces), "most_per_triangle": int(counts.max()), "seen": round(float(arrays["seen"].mean()), 4)}
+    return {
+        "splats": len(arrays["binding"]),
+        "triangles": len(rig.faces),
+        "most_per_triangle": int(counts.max()),
+        "seen": round(float(arrays["seen"].mean()), 4),
+    }

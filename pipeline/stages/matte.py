@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from pipeline.io.layout import Layout
 from pipeline.vision.settings import MatteSettings
 
+if TYPE_CHECKING:
+    from pipeline.captures import CaptureRow
 
-def run(settings: MatteSettings, layout: Layout, threads: int) -> dict:
+
+def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow) -> dict:
     """Write alpha/<camera>.zip and alpha.json; finished cameras wait under `work/` and survive a failure.
 
     Raises:
@@ -24,12 +28,16 @@ def run(settings: MatteSettings, layout: Layout, threads: int) -> dict:
 
     images, sample = read_image_set(layout.frames_json, layout.frames), read_sample(layout.sample)
     images.verify()
+    if settings.person == "auto":
+        settings = replace(settings, person="on" if row.model == "body" else "off")
     waiting = layout.work / f"matte-{digest([asdict(settings), images.archives, sample.frames])}"
     jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip") for camera in images.cameras]
     facts = dict(zip((camera.name for camera in images.cameras), map_processes(matte_camera, jobs, threads, "mattes")))
     if all(fact["mean_alpha"] == 0 for fact in facts.values()):
         found = f"{len(sample.frames)} frames of {len(facts)} cameras, all background"
-        raise InputError("matting found no subject in any view", file=layout.frames, found=found, remedy="look at the plates and at matte.backend in config.yaml")
+        raise InputError(
+            "matting found no subject in any view", file=layout.frames, found=found, remedy="look at the plates and at matte.backend in config.yaml"
+        )
     publish_folder([job[-1] for job in jobs], layout.alpha)
     frames = {frame.id: frame for frame in images.frames}
     write_image_set(layout.alpha_json, layout.alpha, images.cameras, tuple(frames[name] for name in sample.frames), {"cameras": facts})

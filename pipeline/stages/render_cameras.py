@@ -36,7 +36,12 @@ def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequen
     wanted = list(avatar.frames if frames is None else frames)
     unknown = [frame for frame in wanted if frame not in avatar.frames]
     if unknown:
-        raise InputError(f"no such frame: {', '.join(unknown)}", file=layout.avatar, expected=f"one of {avatar.frames[0]} ... {avatar.frames[-1]}, or all", remedy="correct --frames")
+        raise InputError(
+            f"no such frame: {', '.join(unknown)}",
+            file=layout.avatar,
+            expected=f"one of {avatar.frames[0]} ... {avatar.frames[-1]}, or all",
+            remedy="correct --frames",
+        )
     for frame in progress(wanted, "render"):
         pictures = render_views(avatar, avatar.frames.index(frame), [camera.without_distortion() for camera in cameras], device)
         for camera, picture in zip(cameras, pictures):

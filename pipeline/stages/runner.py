@@ -13,7 +13,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,10 @@ from pipeline.io.progress import log
 from pipeline.versions import VERSIONS
 
 
-def execute(stage: str, row: CaptureRow, layout: Layout, outputs: list[Path], settings: dict[str, Any], key: str, threads: int) -> None:
+def execute(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], key: str, threads: int) -> None:
     """Run a stage and write its manifest.
 
     Args:
-        outputs: what the stage promises to write (files and folders, the manifest excluded).
         settings: its subtree of config.yaml. key: what `plan.stage_key` says of it, kept in the manifest.
 
     Raises:
@@ -38,7 +36,7 @@ def execute(stage: str, row: CaptureRow, layout: Layout, outputs: list[Path], se
     """
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    start = time.perf_counter()
+    start, outputs = time.perf_counter(), layout.outputs(stage)
     with _only_one(layout.scratch(stage)):
         for path in outputs:
             _remove(path)
@@ -73,7 +71,12 @@ def _write_manifest(stage: str, layout: Layout, outputs: list[Path], settings: d
         "sources": facts.pop("sources", {}),
         "facts": facts,
         "outputs": {str(file.relative_to(layout.results)): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files},
-        "timing": {"seconds": round(seconds, 3), "peak_memory_mb": _peak_memory_mb(), "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "python": sys.version.split()[0]},
+        "timing": {
+            "seconds": round(seconds, 3),
+            "peak_memory_mb": _peak_memory_mb(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "python": sys.version.split()[0],
+        },
     }
     write_json(layout.manifest(stage), manifest)
 
@@ -93,7 +96,9 @@ def _only_one(scratch: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{scratch.name} is already running for this capture", file=scratch.parent, remedy="wait for it, or end that process, then run again") from None
+            raise InputError(
+                f"{scratch.name} is already running for this capture", file=scratch.parent, remedy="wait for it, or end that process, then run again"
+            ) from None
         yield
 
 
@@ -106,8 +111,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def row_to_json(row: CaptureRow) -> dict[str, Any]:
-    """A table row as plain JSON values, for a rule's params."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(row).items()}

@@ -18,7 +18,26 @@ EYE_SIDE, MOUTH_DOWN = 30.58, 71.0
 """Where paint expects the left eye (x) and the middle of the mouth (y = -MOUTH_DOWN), millimetres from the middle between the eyes."""
 
 # Hairline: angle about the skull from the face (0) to the nape (180 degrees) -> height above the eyes where hair begins, millimetres.
-_HAIRLINE = np.array([(0, 72), (20, 71), (38, 62), (52, 38), (62, 12), (70, -12), (78, -26), (83, -24), (86, 6), (96, 12), (106, 4), (112, -22), (125, -50), (150, -66), (180, -70)], float)
+_HAIRLINE = np.array(
+    [
+        (0, 72),
+        (20, 71),
+        (38, 62),
+        (52, 38),
+        (62, 12),
+        (70, -12),
+        (78, -26),
+        (83, -24),
+        (86, 6),
+        (96, 12),
+        (106, 4),
+        (112, -22),
+        (125, -50),
+        (150, -66),
+        (180, -70),
+    ],
+    float,
+)
 _SKULL_AXIS = -78.0  # z of the upright axis the hairline's angle is measured about, millimetres
 
 

@@ -50,7 +50,12 @@ def synthesise(settings: SynthesiseSettings, out: Path, capture_id: str, threads
 def _check(settings: SynthesiseSettings, out: Path, capture_id: str) -> None:
     foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in ("raw", "truth")) if out.is_dir() else []
     if foreign:
-        raise InputError("holds other files than a made-up capture, which would replace them", file=out, found=", ".join(foreign[:5]), remedy="give the capture a folder of its own")
+        raise InputError(
+            "holds other files than a made-up capture, which would replace them",
+            file=out,
+            found=", ".join(foreign[:5]),
+            remedy="give the capture a folder of its own",
+        )
     limits = {"width": (32, 4096), "height": (32, 4096), "cameras": (1, 16), "frames": (1, 100000), "fps": (1, 240), "seed": (0, 2**32 - 1)}
     limits |= {"supersample": (1, 4), "variety": (0, 2), "noise": (0, 20)}
     for name, (low, high) in limits.items():
@@ -93,7 +98,17 @@ def _build(settings: SynthesiseSettings, folder: Path, capture_id: str, threads:
     }
 
 
-def film(settings: SynthesiseSettings, folder: Path, capture_id: str, camera: Camera, light: Light, look: Look, names: tuple[str, ...], to_world: tuple, is_novel: bool) -> None:
+def film(
+    settings: SynthesiseSettings,
+    folder: Path,
+    capture_id: str,
+    camera: Camera,
+    light: Light,
+    look: Look,
+    names: tuple[str, ...],
+    to_world: tuple,
+    is_novel: bool,
+) -> None:
     """All that one camera records: plate, videos and true alpha; of the novel camera only what it would see of the person."""
     rng = capture_rng(settings, capture_id, f"camera {camera.name}")
     plate = make_backdrop(camera, to_world, capture_rng(settings, capture_id, "wall"))

@@ -56,7 +56,9 @@ class Motion:
     shift: np.ndarray
 
 
-def head_motion(index: int, name: str, frames: int, fps: float, expression_names: tuple[str, ...], joint_names: tuple[str, ...], rng: np.random.Generator) -> Motion:
+def head_motion(
+    index: int, name: str, frames: int, fps: float, expression_names: tuple[str, ...], joint_names: tuple[str, ...], rng: np.random.Generator
+) -> Motion:
     """The motion of a sequence; names that are no theme take the themes in turn."""
     theme = THEMES.get(name) or list(THEMES.values())[index % len(THEMES)]
     time = np.arange(frames) / fps

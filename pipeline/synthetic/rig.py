@@ -14,7 +14,9 @@ SERIALS = ("220700191", "221501007", *(f"2222000{n}" for n in range(36, 50)))
 """Serial numbers of NeRSemble's 16 cameras; 222200037 looks at the face from the front."""
 
 
-def make_rig(settings: SynthesiseSettings, target: np.ndarray, to_world: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> tuple[list[Camera], Camera]:
+def make_rig(
+    settings: SynthesiseSettings, target: np.ndarray, to_world: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
+) -> tuple[list[Camera], Camera]:
     """The cameras and the novel one, in the world.
 
     target [3]: what they look at, in the person's space (metres, z up, looking along -y); to_world: rotation and shift of that space into the world.

@@ -102,7 +102,9 @@ def scenes(subject: Subject, take: Take) -> dict[str, np.ndarray]:
     return {"faces": drawn_faces(subject), "part": part, "vertices": vertices, "eyes": canvas.eyes}
 
 
-def _in_world(model: ParametricModel, identity: torch.Tensor, expression: torch.Tensor, motion: Motion, to_world: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _in_world(
+    model: ParametricModel, identity: torch.Tensor, expression: torch.Tensor, motion: Motion, to_world: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """Pose and translation of a motion with the person's space rotated and shifted into the world: the root joint takes the rotation about its own place."""
     R, t = to_world
     root = model.shape_joints(identity, expression)[:, 0].numpy().astype(np.float64)

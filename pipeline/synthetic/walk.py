@@ -10,7 +10,9 @@ from pipeline.synthetic.motion import Motion
 WALK_SEQUENCES = ("WALK-1", "WALK-2", "WALK-3")
 
 
-def walk_motion(index: int, name: str, frames: int, fps: float, expression_names: tuple[str, ...], joint_names: tuple[str, ...], rng: np.random.Generator) -> Motion:
+def walk_motion(
+    index: int, name: str, frames: int, fps: float, expression_names: tuple[str, ...], joint_names: tuple[str, ...], rng: np.random.Generator
+) -> Motion:
     """A walk cycle of sinusoids: hips against shoulders, knees bent while the foot swings, the body lowest at double support; a turn on the way.
 
     The amplitudes are those of comfortable walking (Winter, "Biomechanics and motor control of human movement", 2009, chapter 3): hip +30/-15, knee up

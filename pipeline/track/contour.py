@@ -65,7 +65,7 @@ def trace(alpha: np.ndarray, valid: np.ndarray | None = None) -> Contour:
     found = []
     for axis in (1, 0):
         first, second = (alpha[:, :-1], alpha[:, 1:]) if axis else (alpha[:-1], alpha[1:])
-        rows, columns = np.nonzero(((first >= 0.5) != (second >= 0.5)))
+        rows, columns = np.nonzero((first >= 0.5) != (second >= 0.5))
         a, b = first[rows, columns], second[rows, columns]
         step = np.array([1 - axis, axis])
         inside = np.stack([rows, columns], 1) + np.where(full[rows, columns], 0, 1)[:, None] * step

@@ -20,13 +20,15 @@ from pipeline.track.settings import FitSettings
 from pipeline.track.start import Landmarks, landmarks_of, start
 from pipeline.track.terms import ContourTerm, LandmarkTerm, Priors, project_with_jacobian
 
-CORRELATION = 30.0
-"""Neighbouring landmarks err together: their variances are taken this much larger than what triangulation shows."""
+CORRELATION, BODY_CORRELATION = 100.0, 2.0
+"""Neighbouring landmarks err together, the more the denser they are: variances are taken this much larger than what triangulation shows."""
+FIRST_WIDTH, WIDTH = 30.0, 5.0
+"""Standard deviations at which a landmark loses half its pull: before the pose is known, and after."""
 BODY_SHIFT_MM = 40.0
 GATES_PX = (20.0, 12.0, 8.0, 6.0)  # how far an outline may be from the model's, round by round
 TURNED_POWER = 2
 VISIBLE_COSINE = 0.2
-ALIKE = 2.4
+ALIKE = 5.0
 """Frames repeat each other's errors (a detector is off in the same way in all of them), so all of them together say about the shared unknowns what one
 would: the priors of these count once per frame, times this."""
 SHIFT_REACH_M, SHIFT_COMMON = 0.02, 0.5
@@ -80,7 +82,11 @@ class Fitter:
     def _displace(self, state: State, chosen: np.ndarray) -> State:
         for _ in range(self.settings.offset_rounds):
             some = state.select(chosen)
-            state = replace(state, offsets=fit_offsets(self.rig, some, self._outlines(some, chosen, GATES_PX[-1]), self.settings.offset_stiffness).offsets)
+            term = self._landmark_term(some, chosen, WIDTH)
+            moved = fit_offsets(self.rig, some, self._outlines(some, chosen, GATES_PX[-1]), term, self.landmarks, self.settings.landmark_trust_mm / 1000, self.settings.offset_stiffness)
+            self.landmarks = replace(self.landmarks, points=self.rig.points(self.landmarks.vertices, self.landmarks.weights, moved.offsets))
+            carried = np.einsum("lm,lmx->lx", self.landmarks.weights, (moved.offsets - state.offsets)[self.landmarks.vertices])
+            state = replace(state, offsets=moved.offsets, shift=state.shift - carried)  # what the skin now does, the shift need not
         return state
 
     def _choose(self, missing: list[int]) -> np.ndarray:
@@ -98,7 +104,7 @@ class Fitter:
         return moved
 
     def _phase(self, name: str, state: State, frames: np.ndarray, gate: float | None, shared: bool) -> State:
-        terms: list = [self._landmark_term(state, frames)]
+        terms: list = [self._landmark_term(state, frames, FIRST_WIDTH if gate is None else WIDTH)]
         if gate is not None:
             terms.append(self._outlines(state, frames, gate))
         state, costs = optimise(self.rig, state, terms, self._priors(shared, len(frames)), self.settings.iterations if gate is None else max(self.settings.iterations // 8, 1), shared=shared)
@@ -106,10 +112,10 @@ class Fitter:
         log(f"fit: {name}: {len(frames)} frames, {len(costs) - 1} steps, cost {costs[0]:.0f} -> {costs[-1]:.0f}")
         return state
 
-    def _landmark_term(self, state: State, frames: np.ndarray) -> LandmarkTerm:
+    def _landmark_term(self, state: State, frames: np.ndarray, width: float) -> LandmarkTerm:
         rows = self.landmarks.rows
-        weight = self.seen.weight[frames][:, :, rows] * self.facing(state, frames)[1] / CORRELATION
-        return LandmarkTerm(self.landmarks.points, self.seen.pixels[frames][:, :, rows], weight, self.seen.projections)
+        weight = self.seen.weight[frames][:, :, rows] * self.facing(state, frames)[1] / np.where(rows < FACE_POINTS, CORRELATION, BODY_CORRELATION)
+        return LandmarkTerm(self.landmarks.points, self.seen.pixels[frames][:, :, rows], weight, self.seen.projections, width)
 
     def facing(self, state: State, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How the face looks to the cameras at the given frames (numbers in the whole capture; `state` holds just them).

@@ -9,7 +9,6 @@ import numpy as np
 
 from pipeline.track.rotations import exp_so3
 
-
 HANGING = 0.7
 
 
@@ -23,20 +22,20 @@ class FreeJoint:
 
 
 HEAD = (
-    FreeJoint("neck01", 3, 1),
-    FreeJoint("neck02", 3, 1),
+    FreeJoint("neck01", 2, 1),
+    FreeJoint("neck02", 2, 1),
     FreeJoint("neck", 15, 2),
-    FreeJoint("head", 6, 2),
+    FreeJoint("head", 5, 2),
     FreeJoint("jaw", 15, 5),
     FreeJoint("eye.?", 12, 8),
     FreeJoint("*_eye", 12, 8),
-    FreeJoint("clavicle.?", 1.5, 0.5),
-    FreeJoint("upperarm01.?", 8, 0.5),
+    FreeJoint("clavicle.?", 1, 0.5),
+    FreeJoint("upperarm01.?", 4, 0.5),
 )
 BODY = (
     FreeJoint("upperleg01.?", 35, 5),
     FreeJoint("lowerleg01.?", 40, 6),
-    FreeJoint("foot.?", 15, 5),
+    FreeJoint("foot.?", 25, 6),
     FreeJoint("spine0[1-5]", 7, 2),
     FreeJoint("clavicle.?", 8, 3),
     FreeJoint("upperarm01.?", 40, 6),

@@ -19,5 +19,6 @@ class FitSettings:
     landmark_shift_mm: float = 2.0  # how far a detector's point may lie from its place on the model, constantly over time; above 0
     smoothness: float = 1.0  # weight of the change from frame to frame; 0 or more
     offset_rounds: int = 2  # rounds of free vertex displacements against the outlines; 0 turns them off
+    landmark_trust_mm: float = 2.5  # standard deviation with which these displacements follow the detector's points; larger follows them less; above 0
     offset_stiffness: float = 1.0  # weight of the smoothness of these displacements; above 0
     mask_below_neck: bool = False  # head captures: leave out outlines below the neck

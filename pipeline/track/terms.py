@@ -39,7 +39,7 @@ class LandmarkTerm:
     observed: np.ndarray
     weight: np.ndarray
     projections: np.ndarray
-    width: float = 3.0
+    width: float
 
     def add(self, normal: Normal, rig: Rig, state: State, frame: int, shared: bool) -> None:
         """Add frame `frame`. All views of a landmark act on one 3D point: their sum is a 3x3 weight, so the cost does not grow with the cameras."""

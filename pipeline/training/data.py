@@ -42,7 +42,17 @@ class Cut:
 class TrainingPictures:
     """All pictures of some cameras at some frames. Read when first asked for; kept while they fit into memory."""
 
-    def __init__(self, images: ImageSet, cameras: Sequence[str], frames: Sequence[str], *, index: Sequence[str], margin: float, memory_mb: int, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        images: ImageSet,
+        cameras: Sequence[str],
+        frames: Sequence[str],
+        *,
+        index: Sequence[str],
+        margin: float,
+        memory_mb: int,
+        device: torch.device | str = "cpu",
+    ):
         """Args:
         images: RGBA pictures. index: all frame ids of the avatar, which give a frame its number.
         margin: border around the alpha box, as a part of the longer side.

@@ -14,4 +14,9 @@ def choose_device(wanted: str) -> torch.device:
     try:
         return torch.empty(0, device=wanted).device
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise InputError("this device cannot be used", found=f"train.device: {wanted}", expected="auto, cpu or a GPU that is there, such as cuda", remedy="set train.device: auto in config.yaml") from error
+        raise InputError(
+            "this device cannot be used",
+            found=f"train.device: {wanted}",
+            expected="auto, cpu or a GPU that is there, such as cuda",
+            remedy="set train.device: auto in config.yaml",
+        ) from error

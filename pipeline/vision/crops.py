@@ -25,12 +25,21 @@ class Crop:
 
     def cut(self, image: np.ndarray, pixels: int) -> np.ndarray:
         """The crop [pixels, pixels, 3] uint8, black outside of the picture."""
-        matrix = self.matrix(pixels)
-        matrix[:, 2] += matrix[:, :2] @ np.full(2, 0.5) - 0.5  # cv2 counts pixel centres at whole numbers
+        matrix = self._matrix_of_cv2(pixels)
         shrink = self.side / pixels
         if shrink > 1.5:  # a bilinear look-up alone would skip pixels
             image = cv2.blur(image, (int(shrink), int(shrink)))
         return cv2.warpAffine(image, matrix, (pixels, pixels), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+    def paste(self, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Values [P, P] float32 of the crop at their places in a picture of this shape; 0 outside of the crop."""
+        return cv2.warpAffine(values, self._matrix_of_cv2(len(values)), shape[::-1], flags=cv2.INTER_LINEAR)
+
+    def _matrix_of_cv2(self, pixels: int) -> np.ndarray:
+        """`matrix` for cv2, which counts pixel centres at whole numbers."""
+        matrix = self.matrix(pixels)
+        matrix[:, 2] += matrix[:, :2] @ np.full(2, 0.5) - 0.5
+        return matrix
 
     def to_picture(self, points: np.ndarray, pixels: int) -> np.ndarray:
         """Points [N, 2] of the crop in pixels of the picture."""

@@ -46,7 +46,7 @@ class PlateMatting:
 
 
 def choose_matting(settings: MatteSettings, plate: np.ndarray | None, camera: str) -> Matting:
-    """The matting that the settings and the camera call for.
+    """The matting that the settings and the camera call for; with `person: on` a person segmentation corrects those that use a plate.
 
     Raises:
         InputError: the backend needs a plate and the camera has none, or its checkpoint is missing or unreadable.
@@ -59,19 +59,31 @@ def choose_matting(settings: MatteSettings, plate: np.ndarray | None, camera: st
     if settings.backend == "bgm2":
         from pipeline.vision.bgm2_matting import BackgroundMatting
 
-        return BackgroundMatting(settings)
+        return _corrected(BackgroundMatting(settings), settings)
     if settings.backend == "selfie" or plate is None:
         from pipeline.vision.selfie_matting import SelfieMatting
 
         return SelfieMatting(settings.subject_only)
-    return PlateMatting(settings.subject_only)
+    return _corrected(PlateMatting(settings.subject_only), settings)
+
+
+def _corrected(matting: Matting, settings: MatteSettings) -> Matting:
+    if settings.person != "on":
+        return matting
+    from pipeline.vision.person import PersonMatting
+
+    return PersonMatting(matting)
 
 
 def matte_camera(settings: MatteSettings, frames: Path, names: Sequence[str], output: Path) -> dict[str, Any]:
     """Matte one camera's packed frames into a packed zip of RGBA pictures, unless that was done before an interruption.
 
+    Args:
+        settings: its `person` counts as off unless it is on: what auto means is the stage's to say, which knows the capture.
+
     Returns:
-        facts: backend, mean_alpha, empty (frames in which nothing was found), and with a plate gain [3] and noise (medians over the frames).
+        facts: backend, mean_alpha, empty (frames in which nothing was found), with a plate gain [3] and noise (medians over the frames),
+            and with a person segmentation the number of frames that it corrected.
     """
     cv2.setNumThreads(1)  # cameras are the parallelism
     facts_file = output.with_suffix(".json")
@@ -81,7 +93,7 @@ def matte_camera(settings: MatteSettings, frames: Path, names: Sequence[str], ou
     plate = images.read("plate") if "plate" in images else None
     visible = images.read("visible") if "visible" in images else None
     matting = choose_matting(settings, plate, frames.stem)
-    coverage, gains, noise = [], [], []
+    coverage, gains, noise, corrected = [], [], [], []
     with packed_writer(output) as writer:
         for name in names:
             matte = matting.matte(images.read(name), plate, visible)
@@ -90,8 +102,12 @@ def matte_camera(settings: MatteSettings, frames: Path, names: Sequence[str], ou
             if matte.gain is not None:
                 gains.append(matte.gain)
                 noise.append(matte.sigma)
+            if matte.corrected is not None:
+                corrected.append(matte.corrected)
     facts: dict[str, Any] = {"backend": matting.name, "mean_alpha": round(float(np.mean(coverage)), 5), "empty": coverage.count(0.0)}
     if gains:
         facts |= {"gain": [round(float(g), 4) for g in np.median(gains, axis=0)], "noise": round(float(np.median(noise)), 2)}
+    if corrected:
+        facts["corrected"] = sum(corrected)
     write_json(facts_file, facts)
     return facts

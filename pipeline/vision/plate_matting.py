@@ -17,11 +17,15 @@ PROJECTION_ERROR = 0.05  # error of a projected alpha that does not come from no
 
 @dataclass(frozen=True)
 class Matte:
-    """rgba [H, W, 4] uint8: foreground colour (not premultiplied) and alpha; gain [3] and sigma as in `background.Background`, where there was a plate."""
+    """rgba [H, W, 4] uint8: foreground colour (not premultiplied) and alpha; gain [3] and sigma as in `background.Background`, where there was a plate.
+
+    corrected: whether a person segmentation was found fit to correct it (see `person`); None where none was asked for.
+    """
 
     rgba: np.ndarray
     gain: np.ndarray | None = None
     sigma: float | None = None
+    corrected: bool | None = None
 
 
 def matte_with_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray | None = None, *, subject: bool = True) -> Matte:

@@ -91,7 +91,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     arguments = parser.parse_args()
     cases, repetitions = (CASES[:2], 10) if arguments.quick else (CASES, 30)
-    print(f"{'splats, picture':27} {'threads':>7}  {'forward':>8} {'median':>8}  {'backward':>8} {'median':>8}  {'loss':>8} {'median':>8} {'bwd/fwd':>8} {'x 1 thr':>8}")
+    print(
+        f"{'splats, picture':27} {'threads':>7}  {'forward':>8} {'median':>8}  {'backward':>8} {'median':>8}  {'loss':>8} {'median':>8} {'bwd/fwd':>8} {'x 1 thr':>8}"
+    )
     rows = []
     for case in cases:
         single = None

@@ -25,7 +25,15 @@ def read_trc(path):
 def balance(tmp_path_factory):
     folder = real_capture("body-pose2sim-balance")
     place = Place(tmp_path_factory.mktemp("balance"))
-    row = {"id": "balance", "kind": "rig", "path": folder, "model": "body", "calibration": folder / "cameras_qca_upstream.json", "plates": folder / "background", "frames": "0:99:11"}
+    row = {
+        "id": "balance",
+        "kind": "rig",
+        "path": folder,
+        "model": "body",
+        "calibration": folder / "cameras_qca_upstream.json",
+        "plates": folder / "background",
+        "frames": "0:99:11",
+    }
     run_until(place, "keypoints", row, "{}")
     return folder, Layout(place.results / "balance", place.work / "balance")
 

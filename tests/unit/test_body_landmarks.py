@@ -87,7 +87,9 @@ def test_regions_do_not_contradict_each_other(model):
     assert not (r["face"] & r["scalp"]).any()
     x = model.template[:, 0].numpy()
     assert x[r["eye_left"]].min() > 0 > x[r["eye_right"]].max()
-    covered = np.any([r[name] for name in ("face", "scalp", "ears", "neck", "torso", "arms", "lips", "eyelids") + (("legs", "hands", "feet") if "feet" in r else ())], axis=0)
+    covered = np.any(
+        [r[name] for name in ("face", "scalp", "ears", "neck", "torso", "arms", "lips", "eyelids") + (("legs", "hands", "feet") if "feet" in r else ())], axis=0
+    )
     assert covered[r["skin"]].all()
 
 

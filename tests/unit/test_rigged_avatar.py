@@ -65,7 +65,14 @@ def test_local_coordinates_lead_back_to_the_surface():
     from pipeline.avatars.binding import bind
 
     count = len(face)
-    means = bind(torch.from_numpy(vertices), avatar.rig.faces, torch.from_numpy(face), torch.from_numpy(local), torch.ones(count, 4).double(), torch.zeros(count, 3).double())[0]
+    means = bind(
+        torch.from_numpy(vertices),
+        avatar.rig.faces,
+        torch.from_numpy(face),
+        torch.from_numpy(local),
+        torch.ones(count, 4).double(),
+        torch.zeros(count, 3).double(),
+    )[0]
     np.testing.assert_allclose(means.numpy(), np.einsum("nk,nkc->nc", barycentric, vertices[faces[face]]), atol=1e-12)
 
 

@@ -122,5 +122,8 @@ def test_gestures_name_actions_that_exist(someone: Subject) -> None:
 
 
 def test_random_numbers_depend_on_seed_id_and_topic() -> None:
-    draw = [capture_rng(SynthesiseSettings(seed=seed), name, topic).random() for seed, name, topic in ((0, "a", "x"), (0, "a", "x"), (1, "a", "x"), (0, "b", "x"), (0, "a", "y"))]
+    draw = [
+        capture_rng(SynthesiseSettings(seed=seed), name, topic).random()
+        for seed, name, topic in ((0, "a", "x"), (0, "a", "x"), (1, "a", "x"), (0, "b", "x"), (0, "a", "y"))
+    ]
     assert draw[0] == draw[1] and len(set(draw)) == 4

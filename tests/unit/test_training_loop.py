@@ -24,7 +24,17 @@ from pipeline.training.settings import TrainSettings
 from tests.unit import rigged_toy as toy
 
 SETTINGS = TrainSettings(
-    iterations=24, sh_degree=1, sh_every=6, densify_from=8, densify_until=16, densify_every=4, densify_gradient=0.0, max_splats=420, opacity_reset_every=14, log_every=4, checkpoint_seconds=1e9
+    iterations=24,
+    sh_degree=1,
+    sh_every=6,
+    densify_from=8,
+    densify_until=16,
+    densify_every=4,
+    densify_gradient=0.0,
+    max_splats=420,
+    opacity_reset_every=14,
+    log_every=4,
+    checkpoint_seconds=1e9,
 )
 
 

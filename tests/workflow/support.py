@@ -41,7 +41,9 @@ class Place:
 
     def start(self, *words: str, config: Path = TINY) -> subprocess.Popen:
         """Begin a run in a process group of its own."""
-        return subprocess.Popen(self.arguments(*words, config=config), env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        return subprocess.Popen(
+            self.arguments(*words, config=config), env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
 
     def run(self, *words: str, config: Path = TINY) -> subprocess.CompletedProcess:
         """A whole run; its output as text."""
