@@ -13,7 +13,7 @@ from pipeline.vision.mediapipe_quiet import quiet_mediapipe
 from pipeline.vision.plate_matting import Matte
 
 SURE, POSSIBLE = 0.8, 0.2  # probabilities from which a pixel is certainly, and up to which it is certainly not, the person's
-INSIDE, BEYOND, NOTCH = 0.008, 0.04, 0.08  # of the person's size: how far the rim is left alone inwards, outwards, and the half width of what may be filled
+INSIDE, BEYOND, NOTCH = 0.008, 0.025, 0.08  # of the person's size: how far the rim is left alone inwards, outwards, and the half width of what may be filled
 AGREEMENT = 0.5  # share (intersection over union) from which segmentation and matte speak of the same person; below, the matte stays as it is
 GROW, LARGEST_VIEW = 1.25, 768  # the network looks at the subject's box, grown by this factor, in no more pixels than this
 
@@ -71,11 +71,20 @@ def correct(rgba: np.ndarray, image: np.ndarray, person: np.ndarray) -> np.ndarr
     size = max(np.ptp(np.flatnonzero(possible.any(axis))) + 1 for axis in (0, 1))
     away = cv2.distanceTransform((~possible).astype(np.uint8), cv2.DIST_L2, 5)
     depth = cv2.distanceTransform((person > SURE).astype(np.uint8), cv2.DIST_L2, 5)
-    fill = (depth > max(2, INSIDE * size)) & _closed(rgba[..., 3] > 127, NOTCH * size)
+    solid = rgba[..., 3] > 127
+    fill = _touching((depth > max(2, INSIDE * size)) & _closed(solid, NOTCH * size), solid)
     alpha = np.where(fill, np.maximum(rgba[..., 3], (person * 255).round().astype(np.uint8)), rgba[..., 3])
     alpha = np.where(away > max(2, BEYOND * size), 0, alpha)
     colour = np.where(fill[..., None], image, rgba[..., :3])
     return np.dstack([np.where(alpha[..., None] > 0, colour, 0), alpha]).astype(np.uint8)
+
+
+def _touching(mask: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The components of a mask [H, W] bool that overlap another."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    overlaps = np.bincount(labels[other], minlength=count) > 0
+    overlaps[0] = False
+    return overlaps[labels]
 
 
 def _closed(mask: np.ndarray, radius: float) -> np.ndarray:

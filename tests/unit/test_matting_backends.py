@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from pipeline.vision.settings import MatteSettings
 
 DATA = Path(os.environ.get("C2A_TEST_DATA", Path(__file__).resolve().parents[3] / "shared/data"))
 HEIGHT, WIDTH = 60, 50
+HEAD = SimpleNamespace(model="head")  # of a captures.tsv row the stage reads no more
 FRAMES = tuple(Frame(frame_id("take", i), "take", i, i / 10) for i in range(3))
 
 
@@ -51,7 +53,7 @@ def layout(tmp_path) -> Layout:
 
 
 def test_stage_mattes_the_sampled_frames_of_every_camera(layout):
-    facts = matte.run(MatteSettings(), layout, 1)
+    facts = matte.run(MatteSettings(), layout, 1, HEAD)
     mattes = read_image_set(layout.alpha_json, layout.alpha)
     mattes.verify()
     assert [frame.id for frame in mattes.frames] == [FRAMES[0].id, FRAMES[2].id]
@@ -65,10 +67,24 @@ def test_stage_mattes_the_sampled_frames_of_every_camera(layout):
     assert not list(layout.work.iterdir())
 
 
+@pytest.mark.parametrize(("person", "model", "expected"), [("auto", "head", "off"), ("auto", "body", "on"), ("on", "head", "on"), ("off", "body", "off")])
+def test_only_body_captures_get_a_person_segmentation_by_default(layout, monkeypatch, person, model, expected):
+    class Stop(Exception):
+        pass
+
+    def look(function, jobs, threads, title):
+        assert {job[0].person for job in jobs} == {expected}
+        raise Stop
+
+    monkeypatch.setattr("pipeline.io.parallel.map_processes", look)
+    with pytest.raises(Stop):
+        matte.run(MatteSettings(person=person), layout, 1, SimpleNamespace(model=model))
+
+
 def test_same_input_gives_the_same_bytes(layout):
-    matte.run(MatteSettings(), layout, 1)
+    matte.run(MatteSettings(), layout, 1, HEAD)
     first = layout.alpha_json.read_bytes()
-    matte.run(MatteSettings(), layout, 1)
+    matte.run(MatteSettings(), layout, 1, HEAD)
     assert layout.alpha_json.read_bytes() == first
 
 
@@ -84,9 +100,9 @@ def test_a_finished_camera_survives_a_failure(layout, monkeypatch):
 
     monkeypatch.setattr(PlateMatting, "matte", failing)
     with pytest.raises(KeyboardInterrupt):
-        matte.run(MatteSettings(), layout, 1)
+        matte.run(MatteSettings(), layout, 1, HEAD)
     assert not layout.alpha.exists()
-    matte.run(MatteSettings(), layout, 1)
+    matte.run(MatteSettings(), layout, 1, HEAD)
     assert len(calls) == 6  # camera a twice, b's first, the interruption, and b again
 
 
@@ -99,14 +115,14 @@ def test_nothing_but_background_is_an_error(layout):
     images = read_image_set(layout.frames_json, layout.frames)
     write_image_set(layout.frames_json, layout.frames, images.cameras, images.frames, {})
     with pytest.raises(InputError, match="found no subject"):
-        matte.run(MatteSettings(), layout, 1)
+        matte.run(MatteSettings(), layout, 1, HEAD)
     assert not layout.alpha_json.exists()
 
 
 def test_a_changed_input_is_named(layout):
     (layout.frames / "b.zip").write_bytes((layout.frames / "a.zip").read_bytes()[:-1])
     with pytest.raises(InputError, match="b.zip"):
-        matte.run(MatteSettings(), layout, 1)
+        matte.run(MatteSettings(), layout, 1, HEAD)
 
 
 def test_backends_that_need_a_plate_say_so():
