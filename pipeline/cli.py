@@ -137,12 +137,16 @@ def _add_stage_verb(stage: str) -> None:
         key: str = "",
     ) -> int:
         from pipeline.captures import read_captures
+        from pipeline.config import Config
         from pipeline.io.layout import Layout
         from pipeline.plan import stage_key
         from pipeline.run import Request, load_config
         from pipeline.stages.runner import execute
 
-        config = load_config(Request((id,), False, method, captures, results, work))
+        if captures and results and work and settings and key:  # a job of a run: what config.yaml says by now is not its business
+            config = Config(captures=str(captures), results=str(results), work=str(work), method=method)
+        else:
+            config = load_config(Request((id,), False, method, captures, results, work))
         table = read_captures(Path(config.captures))
         if id not in table:
             raise InputError(f"no capture '{id}' in the table", file=config.captures, remedy="add a row, or correct the id")

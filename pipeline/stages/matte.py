@@ -29,7 +29,7 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow) 
     images, sample = read_image_set(layout.frames_json, layout.frames), read_sample(layout.sample)
     images.verify()
     if settings.person == "auto":
-        settings = replace(settings, person="on" if row.model == "body" else "off")
+        settings = replace(settings, person="always" if row.model == "body" else "never")
     waiting = layout.work / f"matte-{digest([asdict(settings), images.archives, sample.frames])}"
     jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip") for camera in images.cameras]
     facts = dict(zip((camera.name for camera in images.cameras), map_processes(matte_camera, jobs, threads, "mattes")))

@@ -19,9 +19,10 @@ def run(settings: RenderSettings, layout: Layout, threads: int) -> dict[str, Any
     from pipeline.capture.record import read_capture
     from pipeline.capture.sample import read_sample
     from pipeline.io.files import publish_folder
+    from pipeline.training.device import choose_device
 
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     capture, sample, images = read_capture(layout.capture), read_sample(layout.sample), read_image_set(layout.alpha_json, layout.alpha)
     avatar = load_avatar(layout.avatar, device, remedy=f"./c2a run {layout.results.name} --from train")
     novel_file = capture.truth / "novel.json" if capture.truth else None

@@ -25,9 +25,10 @@ def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequen
     from pipeline.io.files import write_bytes
     from pipeline.io.packed import encode_png
     from pipeline.io.progress import log, progress
+    from pipeline.training.device import choose_device
 
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     cameras = read_calibration(cameras_file)
     distorted = [camera.name for camera in cameras if any(camera.dist)]
     if distorted:

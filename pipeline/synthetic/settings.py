@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,7 @@ class SynthesiseSettings:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    subject: str = "head"  # head (head and shoulders, moving expressions) or body (a whole person walking and turning)
+    subject: Literal["head", "body"] = "head"  # head and shoulders with moving expressions, or a whole person walking and turning; in a run the model column of captures.tsv decides
     width: int = 256  # pixels of a picture, even, at least 32
     height: int = 374  # pixels of a picture, even, at least 32
     cameras: int = 8  # cameras of the rig, 1 to 16; the truth has one more that the pipeline never sees

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.track.rotations import exp_so3
 
-HANGING = 0.7
+HANGING = 0.75
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def precisions(names: tuple[str, ...], kind: str) -> tuple[np.ndarray, np.ndarra
 def resting(rig, kind: str) -> np.ndarray:  # noqa: ANN001
     """[A, 3, 3] local rotations in which the person is expected: at rest, but for a head capture with the arms hanging (a model's rest pose spreads them).
 
-    The arms are lowered sideways by HANGING of their angle with the direction from the head to the root; all directions come from the rig, not from its axes.
+    The arms are lowered sideways by HANGING of their angle with the direction from the head to between the shoulders: no axis of the model is assumed.
     """
     rotations = np.tile(np.eye(3), (len(rig.names), 1, 1))
     arms = [number for number, name in enumerate(rig.names) if fnmatch(name, "upperarm01.?")]
@@ -77,7 +77,7 @@ def resting(rig, kind: str) -> np.ndarray:  # noqa: ANN001
         return rotations
     across = rig.joints[arms[0]] - rig.joints[arms[1]]
     across /= np.linalg.norm(across)
-    down = rig.joints[0] - rig.joints[rig.names.index("head")]
+    down = rig.joints[arms].mean(0) - rig.joints[rig.names.index("head")]
     down -= (down @ across) * across
     down /= np.linalg.norm(down)
     for number, side in zip(arms, (across, -across)):

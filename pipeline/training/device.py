@@ -8,9 +8,9 @@ from pipeline.io.errors import InputError
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device called `wanted`, or for "auto" a GPU where there is one. Raises InputError for a device this machine does not have."""
+    """The device called `wanted`; "auto" is the CPU as long as the splat kernels are its own (the torch reference on a GPU is far slower). Raises InputError for a device this machine does not have."""
     if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         return torch.empty(0, device=wanted).device
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts

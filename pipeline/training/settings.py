@@ -17,7 +17,7 @@ class TrainSettings:
 
     iterations: int = 1600  # training steps, one picture each
     seed: int = 0  # of the order of pictures and of density control
-    device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1 ...
+    device: str = "auto"  # auto (the CPU, until there are splat kernels for a GPU), cpu, cuda, cuda:1 ...
     background: Literal["white", "random"] = "white"  # what stands behind the person during training
     crop_margin: float = 0.06  # border around the matte's bounding box that is rendered too, as a part of the picture's longer side; 1 = whole picture
     memory_mb: int = 1500  # pictures kept decoded in memory; the rest is read again when needed

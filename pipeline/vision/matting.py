@@ -68,7 +68,7 @@ def choose_matting(settings: MatteSettings, plate: np.ndarray | None, camera: st
 
 
 def _corrected(matting: Matting, settings: MatteSettings) -> Matting:
-    if settings.person != "on":
+    if settings.person != "always":
         return matting
     from pipeline.vision.person import PersonMatting
 
