@@ -101,9 +101,9 @@ def unzip(folder: tyro.conf.Positional[Path], out: Path | None = None, jobs: int
         out: Where the contents go (default: beside the archives).
         jobs: Archives at once.
     """
-    from pipeline.stages.unzip import unzip_folder
+    from pipeline.stages import unzip as stage
 
-    unzip_folder(folder, out or folder, jobs)
+    stage.run(folder, out or folder, jobs)
     return 0
 
 
