@@ -16,7 +16,7 @@ VERSIONS = {
     "fit": 1,
     "init": 1,
     "train": 1,
-    "render": 1,
+    "render": 2,
     "evaluate": 1,
     "report": 1,
 }

@@ -28,13 +28,15 @@ def wanted_views(sample: Sample, novel: Sequence[str], train_frames: int) -> dic
     return views | dict.fromkeys(sample.test, everyone)
 
 
-def render_pictures(avatar: Avatar, cameras: Mapping[str, Camera], views: Mapping[str, Sequence[str]], folder: Path, device: torch.device) -> list[Path]:
-    """Write <camera>.zip of RGBA pictures (RGB over white, alpha) for the wanted views; returns the zips."""
+def render_pictures(
+    avatar: Avatar, cameras: Mapping[str, Camera], views: Mapping[str, Sequence[str]], folder: Path, device: torch.device, colors: Mapping[str, np.ndarray]
+) -> list[Path]:
+    """Write <camera>.zip of RGBA pictures (RGB over white, alpha) for the wanted views; returns the zips. `colors`: see `render_views`."""
     used = sorted({name for names in views.values() for name in names})
     with ExitStack() as stack:
         writers = {name: stack.enter_context(packed_writer(folder / f"{name}.zip")) for name in used}
         for frame, names in progress(list(views.items()), "render"):
-            pictures = render_views(avatar, avatar.frames.index(frame), [cameras[name] for name in names], device)
+            pictures = render_views(avatar, avatar.frames.index(frame), [cameras[name] for name in names], device, colors)
             for name, picture in zip(names, pictures):
                 writers[name].add(frame, picture)
     return [folder / f"{name}.zip" for name in used]

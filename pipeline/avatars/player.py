@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,28 @@ def render(avatar: Avatar, frame: int, camera: Camera, device: torch.device | st
 
 
 @torch.no_grad()
-def render_views(avatar: Avatar, frame: int, cameras: list[Camera], device: torch.device | str = "cpu") -> list[np.ndarray]:
-    """As `render`, from several cameras of any sizes; the avatar is posed once."""
+def render_views(
+    avatar: Avatar, frame: int, cameras: list[Camera], device: torch.device | str = "cpu", colors: Mapping[str, np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """As `render`, from several cameras of any sizes; the avatar is posed once.
+
+    Args:
+        colors: [3, 4] maps by camera name (see `camera_colors`): the picture as that camera would have taken it. Cameras without one show the avatar as it is.
+    """
     splats = avatar.splats(frame)
     pictures = []
     for camera in cameras:
-        drawn = rasterise(splats, Views.from_cameras([camera], device), torch.ones(3, device=device))
-        values = torch.cat([drawn.image[0], drawn.alpha[0, ..., None]], dim=-1)
+        drawn = rasterise(splats, Views.from_cameras([camera], device), torch.zeros(3, device=device))
+        image, alpha = drawn.image[0], drawn.alpha[0, ..., None]
+        if colors and camera.name in colors:
+            change = torch.as_tensor(colors[camera.name], dtype=image.dtype, device=image.device)
+            image = image @ change[:, :3].T + alpha * change[:, 3]
+        values = torch.cat([image + 1 - alpha, alpha], dim=-1)
         pictures.append(values.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy())
     return pictures
+
+
+def camera_colors(path: str | Path) -> dict[str, np.ndarray]:
+    """Colour maps [3, 4] of the cameras that an avatar was trained with, by name: c' = A c + b."""
+    arrays = load_npz(path, {"cameras": (None,), "camera_color": (None, 3, 4)})
+    return dict(zip(map(str, arrays["cameras"]), arrays["camera_color"]))

@@ -15,7 +15,7 @@ class IngestSettings:
 class FramesSettings:
     __pydantic_config__ = {"extra": "forbid"}
     max_rate: float = 30.0  # frames per second: faster videos are thinned to at most this, unless captures.tsv gives a stride; above 0
-    longest_side: int = 1280  # pixels: bigger pictures are shrunk until their longer side has this, unless captures.tsv gives a size; at least 16
+    longest_side: int = 960  # pixels: bigger pictures are shrunk until their longer side has this, unless captures.tsv gives a size; at least 16
     crop: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # camera (or "all"): left, top, width, height in the undistorted picture
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ def run(settings: RenderSettings, layout: Layout, threads: int) -> dict[str, Any
     import torch
 
     from pipeline.avatars.gallery import render_pictures, wanted_views, write_comparisons, write_orbit
-    from pipeline.avatars.player import load_avatar
+    from pipeline.avatars.player import camera_colors, load_avatar
     from pipeline.capture.calibration import read_calibration
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.record import read_capture
@@ -29,7 +29,7 @@ def run(settings: RenderSettings, layout: Layout, threads: int) -> dict[str, Any
     novel = {camera.name: camera.without_distortion() for camera in read_calibration(novel_file)} if novel_file and novel_file.is_file() else {}
     views = wanted_views(sample, list(novel), settings.train_frames)
     building = layout.scratch("render")
-    files = render_pictures(avatar, images.by_name | novel, views, building, device)
+    files = render_pictures(avatar, images.by_name | novel, views, building, device, camera_colors(layout.avatar))
     files += write_comparisons(building, images, sample, capture.fps)
     cameras = [images.by_name[name] for name in sample.train_cameras]
     frames = sample.test or sample.train
