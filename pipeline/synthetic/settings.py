@@ -12,7 +12,9 @@ class SynthesiseSettings:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    subject: Literal["head", "body"] = "head"  # head and shoulders with moving expressions, or a whole person walking and turning; in a run the model column of captures.tsv decides
+    subject: Literal["head", "body"] = (
+        "head"  # head and shoulders with moving expressions, or a whole person walking and turning; in a run the model column of captures.tsv decides
+    )
     width: int = 256  # pixels of a picture, even, at least 32
     height: int = 374  # pixels of a picture, even, at least 32
     cameras: int = 8  # cameras of the rig, 1 to 16; the truth has one more that the pipeline never sees

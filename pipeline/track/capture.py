@@ -15,7 +15,9 @@ from pipeline.track.observe import Observations, observe
 SHAPES = {"cameras": (None,), "frames": (None,), "face": (None, None, 478, 3), "pose": (None, None, 33, 3)}
 
 
-def observe_capture(arrays: dict[str, np.ndarray], images: ImageSet, frame_ids: tuple[str, ...], train_cameras: tuple[str, ...], gate: float, remedy: str) -> Observations:
+def observe_capture(
+    arrays: dict[str, np.ndarray], images: ImageSet, frame_ids: tuple[str, ...], train_cameras: tuple[str, ...], gate: float, remedy: str
+) -> Observations:
     """Detections (arrays of keypoints.npz) of the cameras that take part, at the sampled frames, gated.
 
     Raises:
@@ -24,7 +26,12 @@ def observe_capture(arrays: dict[str, np.ndarray], images: ImageSet, frame_ids: 
     by_id = {frame.id: frame for frame in images.frames}
     frames = tuple(by_id[name] for name in frame_ids)
     if len(train_cameras) < 2:
-        raise InputError("a fit needs at least two cameras", found=", ".join(train_cameras) or "none", expected="two or more training cameras", remedy="take cameras off val_cameras in captures.tsv")
+        raise InputError(
+            "a fit needs at least two cameras",
+            found=", ".join(train_cameras) or "none",
+            expected="two or more training cameras",
+            remedy="take cameras off val_cameras in captures.tsv",
+        )
     rows, columns = (_index(arrays[key], names, key, remedy) for key, names in (("frames", frame_ids), ("cameras", train_cameras)))
     face, pose = (arrays[key][rows][:, columns] for key in ("face", "pose"))
     return observe(tuple(images.by_name[name] for name in train_cameras), frames, face, pose, gate)

@@ -64,7 +64,9 @@ class Fitter:
         state.rotations[:, 1:] = self.rest[1:]
         if missing:
             names = [self.seen.frames[f].id for f in missing]
-            log(f"fit: {len(missing)} frames show too few points; their place comes from their neighbours: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
+            log(
+                f"fit: {len(missing)} frames show too few points; their place comes from their neighbours: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+            )
         self.reached["interpolated"] = [self.seen.frames[f].id for f in missing]
         everything = np.arange(state.frames)
         chosen = self._choose(missing)
@@ -83,7 +85,15 @@ class Fitter:
         for _ in range(self.settings.offset_rounds):
             some = state.select(chosen)
             term = self._landmark_term(some, chosen, WIDTH)
-            moved = fit_offsets(self.rig, some, self._outlines(some, chosen, GATES_PX[-1]), term, self.landmarks, self.settings.landmark_trust_mm / 1000, self.settings.offset_stiffness)
+            moved = fit_offsets(
+                self.rig,
+                some,
+                self._outlines(some, chosen, GATES_PX[-1]),
+                term,
+                self.landmarks,
+                self.settings.landmark_trust_mm / 1000,
+                self.settings.offset_stiffness,
+            )
             self.landmarks = replace(self.landmarks, points=self.rig.points(self.landmarks.vertices, self.landmarks.weights, moved.offsets))
             carried = np.einsum("lm,lmx->lx", self.landmarks.weights, (moved.offsets - state.offsets)[self.landmarks.vertices])
             state = replace(state, offsets=moved.offsets, shift=state.shift - carried)  # what the skin now does, the shift need not
@@ -107,8 +117,17 @@ class Fitter:
         terms: list = [self._landmark_term(state, frames, FIRST_WIDTH if gate is None else WIDTH)]
         if gate is not None:
             terms.append(self._outlines(state, frames, gate))
-        state, costs = optimise(self.rig, state, terms, self._priors(shared, len(frames)), self.settings.iterations if gate is None else max(self.settings.iterations // 8, 1), shared=shared)
-        self.reached.setdefault("phases", []).append({"name": name, "frames": len(frames), "steps": len(costs) - 1, "cost": [round(costs[0], 1), round(costs[-1], 1)]})
+        state, costs = optimise(
+            self.rig,
+            state,
+            terms,
+            self._priors(shared, len(frames)),
+            self.settings.iterations if gate is None else max(self.settings.iterations // 8, 1),
+            shared=shared,
+        )
+        self.reached.setdefault("phases", []).append(
+            {"name": name, "frames": len(frames), "steps": len(costs) - 1, "cost": [round(costs[0], 1), round(costs[-1], 1)]}
+        )
         log(f"fit: {name}: {len(frames)} frames, {len(costs) - 1} steps, cost {costs[0]:.0f} -> {costs[-1]:.0f}")
         return state
 

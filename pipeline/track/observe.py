@@ -72,7 +72,9 @@ def observe(cameras: tuple[Camera, ...], frames: tuple[Frame, ...], face: np.nda
         precision = np.nan_to_num(sigma[:, number] ** -2.0)
         weight[..., kind] = (inside * swapped[1]).swapaxes(0, 1) * precision[:, None]
     kept = weight > 0
-    return Observations(cameras, frames, np.where(kept[..., None], pixels, 0.0), weight, points3d, sigma, _gaps(frames), (score > 0).sum((0, 2)), kept.sum((0, 2)))
+    return Observations(
+        cameras, frames, np.where(kept[..., None], pixels, 0.0), weight, points3d, sigma, _gaps(frames), (score > 0).sum((0, 2)), kept.sum((0, 2))
+    )
 
 
 def _extent(pixels: np.ndarray) -> float:

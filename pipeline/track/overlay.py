@@ -24,7 +24,9 @@ MESH, SHORT, LONG = np.array([150.0, 190.0, 255.0]), (90, 255, 90), (255, 60, 60
 LONG_PX = 4.0
 
 
-def write_overlay(path: Path, archive: Path, names: list[str], camera: Camera, vertices: np.ndarray, faces: np.ndarray, landmarks: np.ndarray, seen: np.ndarray, fps: float) -> str:
+def write_overlay(
+    path: Path, archive: Path, names: list[str], camera: Camera, vertices: np.ndarray, faces: np.ndarray, landmarks: np.ndarray, seen: np.ndarray, fps: float
+) -> str:
     """Write one camera's video; returns the camera's name.
 
     Args:

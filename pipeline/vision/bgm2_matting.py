@@ -46,7 +46,9 @@ class BackgroundMatting:
 def _load(path: str) -> torch.nn.Module:
     remedy = "set matte.checkpoint in config.yaml to a TorchScript file of BackgroundMattingV2 (torchscript_*_fp32.pth of its release), or matte.backend: auto"
     if not path or not Path(path).is_file():
-        raise InputError("no BackgroundMattingV2 checkpoint", file=path or None, found=f"matte.checkpoint: {path!r}", expected="a TorchScript file", remedy=remedy)
+        raise InputError(
+            "no BackgroundMattingV2 checkpoint", file=path or None, found=f"matte.checkpoint: {path!r}", expected="a TorchScript file", remedy=remedy
+        )
     try:
         return torch.jit.load(path, map_location="cpu").eval().float()
     except (RuntimeError, ValueError) as error:

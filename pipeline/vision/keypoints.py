@@ -38,7 +38,13 @@ def find_keypoints(images: ImageSet, mattes: ImageSet, settings: KeypointsSettin
     names = [frame.id for frame in mattes.frames]
     chunks = max(1, round(threads / len(images.cameras)))
     jobs = [
-        (images.open(camera.name).path, mattes.open(camera.name).path, names[k * len(names) // chunks : (k + 1) * len(names) // chunks], pose_stride, settings.minimum_score)
+        (
+            images.open(camera.name).path,
+            mattes.open(camera.name).path,
+            names[k * len(names) // chunks : (k + 1) * len(names) // chunks],
+            pose_stride,
+            settings.minimum_score,
+        )
         for camera in images.cameras
         for k in range(chunks)
     ]
@@ -68,7 +74,15 @@ def _found(points: np.ndarray) -> np.ndarray:
 
 
 def _look_again(
-    images: ImageSet, mattes: ImageSet, names: list[str], face: np.ndarray, pose: np.ndarray, face3d: np.ndarray, pose3d: np.ndarray, settings: KeypointsSettings, threads: int
+    images: ImageSet,
+    mattes: ImageSet,
+    names: list[str],
+    face: np.ndarray,
+    pose: np.ndarray,
+    face3d: np.ndarray,
+    pose3d: np.ndarray,
+    settings: KeypointsSettings,
+    threads: int,
 ) -> np.ndarray:
     """Fill in, in place, what cameras find where others point them to; how many finds that makes per camera [C]."""
     jobs, looking = [], []

@@ -9,9 +9,13 @@ from typing import Literal
 @dataclass(frozen=True)
 class MatteSettings:
     __pydantic_config__ = {"extra": "forbid"}
-    backend: Literal["auto", "plate", "selfie", "bgm2"] = "auto"  # auto: plate where the camera has a clean plate, else selfie; bgm2: BackgroundMattingV2 with your checkpoint
+    backend: Literal["auto", "plate", "selfie", "bgm2"] = (
+        "auto"  # auto: plate where the camera has a clean plate, else selfie; bgm2: BackgroundMattingV2 with your checkpoint
+    )
     subject_only: bool = True  # keep the largest thing that stands out and its surroundings; false keeps bystanders too
-    person: Literal["auto", "always", "never"] = "auto"  # auto: in body captures a person segmentation fills what looks like the plate and removes what is not the person
+    person: Literal["auto", "always", "never"] = (
+        "auto"  # auto: in body captures a person segmentation fills what looks like the plate and removes what is not the person
+    )
     checkpoint: str = ""  # bgm2: path of a BackgroundMattingV2 TorchScript file
     backbone_scale: float = 0.25  # bgm2: share of the picture's size at which the coarse pass works; 0.25 for 1 to 2 megapixels, 0.125 for 4K
     refine_pixels: int = 80000  # bgm2: pixels refined at full size; 80000 for 1 to 2 megapixels, 320000 for 4K or much hair

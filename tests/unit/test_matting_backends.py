@@ -67,7 +67,9 @@ def test_stage_mattes_the_sampled_frames_of_every_camera(layout):
     assert not list(layout.work.iterdir())
 
 
-@pytest.mark.parametrize(("person", "model", "expected"), [("auto", "head", "never"), ("auto", "body", "always"), ("always", "head", "always"), ("never", "body", "never")])
+@pytest.mark.parametrize(
+    ("person", "model", "expected"), [("auto", "head", "never"), ("auto", "body", "always"), ("always", "head", "always"), ("never", "body", "never")]
+)
 def test_only_body_captures_get_a_person_segmentation_by_default(layout, monkeypatch, person, model, expected):
     class Stop(Exception):
         pass
