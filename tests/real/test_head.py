@@ -15,7 +15,7 @@ def webcams(tmp_path_factory):
     folder = real_capture("head-caliscope-4cam") / "take1"
     place = Place(tmp_path_factory.mktemp("webcams"))
     row = {"id": "webcams", "kind": "rig", "path": folder, "plates": "none", "timestamps": folder / "timestamps.csv", "frames": "0:65:8"}
-    run_until(place, "fit", row, "{fit: {identity_frames: 8}}")
+    run_until(place, "keypoints", row, "{}")
     return Layout(place.results / "webcams", place.work / "webcams")
 
 
@@ -25,11 +25,6 @@ def test_the_face_is_found_in_nearly_every_view(webcams):
     assert (rates > 0.9).sum() >= 3 and rates.min() > 0.5
 
 
-def test_face_points_reproject(webcams):
-    with np.load(webcams.fit) as fit:
-        assert np.nanmedian(fit["residual_px"]) < 3
-
-
-def test_colour_differences_between_cameras_are_reported(webcams):
+def test_the_loose_synchronisation_is_reported(webcams):
     checks = json.loads(webcams.capture.read_text())["checks"]
-    assert any("sync" in check["what"] or "time" in check["what"] for check in checks)
+    assert any(check["what"] == "time stamps" and "ms" in check["detail"] for check in checks)
