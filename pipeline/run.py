@@ -20,7 +20,7 @@ from pipeline.captures import CaptureRow, read_captures
 from pipeline.config import Config, parse_config
 from pipeline.io.errors import InputError
 from pipeline.io.layout import Layout
-from pipeline.io.progress import log
+from pipeline.io.progress import ON_TERMINAL, log
 from pipeline.plan import stages_of, stale_stages, unfinished_stages
 from pipeline.versions import AFTER, METHODS, STAGES
 
@@ -169,7 +169,8 @@ def _command(request: Request, config: Config, ids: str, forced: dict[str, list[
 
 def _call(command: list[str]) -> int:
     """Run Snakemake; Ctrl-C reaches it through the terminal, and we wait until it has ended its jobs."""
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    watched = {ON_TERMINAL: "1"} if sys.stderr.isatty() else {}
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **watched, "PYTHONPATH": str(ROOT)})
     while True:
         try:
             return process.wait()

@@ -89,6 +89,11 @@ class Layout:
     def report(self) -> Path:
         return self.avatar_folder / "report.html"
 
+    @property
+    def boards(self) -> Path:
+        """TensorBoard's folder: beside the work, so that it outlives the stage, and never declared, since its bytes hold the time of day."""
+        return self.scratch("train").parent / "tensorboard"
+
     def outputs(self, stage: str) -> list[Path]:
         """Every file and folder that a stage promises to write, its manifest excluded; `synthesise` writes into the capture's own folder."""
         table = {

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 LOG_EVERY_SECONDS = 10.0
+ON_TERMINAL = "C2A_PROGRESS"  # set by `run` at a terminal: its stages write to a log file, and may draw their bars on the terminal itself
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` while showing how far along they are."""
     total = total if total is not None else len(items)  # type: ignore[arg-type]
-    if sys.stderr.isatty():
-        try:
-            from rich.progress import track
-        except ImportError:  # a machine with the numeric packages alone
-            pass
-        else:
-            yield from track(items, description=label, total=total)
-            return
+    console = terminal()
+    if console:
+        from rich.progress import track
+
+        start = time.monotonic()
+        yield from track(items, description=label, total=total, console=console, transient=True)
+        log(f"{label}: {total} in {time.monotonic() - start:.1f} s")
+        return
     start = last = time.monotonic()
     for count, item in enumerate(items, 1):
         yield item
@@ -35,3 +38,15 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
 def log(message: str) -> None:
     """One line on standard error, at once."""
     print(message, file=sys.stderr, flush=True)
+
+
+def terminal() -> Any:
+    """A rich console on the terminal that somebody watches; None where there is none, or no rich (a machine with the numeric packages alone)."""
+    with contextlib.suppress(ImportError, OSError):
+        from rich.console import Console
+
+        if sys.stderr.isatty():
+            return Console(stderr=True)
+        if os.environ.get(ON_TERMINAL):
+            return Console(file=open("/dev/tty", "w"))
+    return None

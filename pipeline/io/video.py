@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, c
         for image in frames:
             image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
             if stream is None:
-                stream = container.add_stream("libx264", rate=round(fps * 1000) / 1000 if fps % 1 else int(fps))
+                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                 stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
                 stream.options = {"crf": str(crf), "preset": "veryfast"}
                 stream.codec_context.thread_count = 1  # the same bytes whatever the number of cores

@@ -37,5 +37,5 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     )
     training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
     folder = layout.scratch("train")
-    facts = train(training, folder, folder / "tensorboard", training_key(settings, layout))
+    facts = train(training, folder, layout.boards, training_key(settings, layout))
     return facts | {"device": str(device)} | save_avatar(training, sample.train_cameras, folder, layout)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import sys
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from pipeline.io.files import write_text
-from pipeline.io.progress import log
+from pipeline.io.progress import LOG_EVERY_SECONDS, log, terminal
 
 COLUMNS = ("step", "seconds", "loss", "photometric", "psnr", "splats", "rate")
-LOG_EVERY_SECONDS = 10.0
 
 
 class Monitor:
@@ -56,7 +55,7 @@ class Monitor:
         now = time.monotonic()
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=step, description=f"train  {text}")
-        elif now - self._logged > LOG_EVERY_SECONDS or step == self._total:
+        if step == self._total or not self._bar and now - self._logged > LOG_EVERY_SECONDS:
             self._logged = now
             log(f"train: {step}/{self._total}  {text}  {rate:.1f} steps/s  {(self._total - step) / max(rate, 1e-9):.0f} s left")
 
@@ -69,6 +68,8 @@ def _truncate(table: Path, step: int) -> None:
 
 
 def _tensorboard(folder: Path, step: int) -> Any:
+    if step == 0:
+        shutil.rmtree(folder, ignore_errors=True)  # the curves of an earlier training
     with contextlib.suppress(ImportError):
         from torch.utils.tensorboard import SummaryWriter
 
@@ -77,15 +78,12 @@ def _tensorboard(folder: Path, step: int) -> Any:
 
 
 def _bar(step: int, total: int) -> Any:
-    if not sys.stderr.isatty():
+    console = terminal()
+    if console is None:
         return None
-    try:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    except ImportError:
-        return None
-    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True)
     bar.add_task("train", total=total, completed=step)
     bar.start()
     return bar
