@@ -65,6 +65,46 @@ def _quaternion_gradient(w, x, y, z, inverse, r0, r1, r2, r3, r4, r5, r6, r7, r8
 
 
 @triton.jit
+def _compensation_gradient(d_factor, p0, p1, p2, q0, q1, q2):
+    """Anti-aliasing's factor sqrt(sharp / determinant), sharp = |p x q|^2, and from its gradient those of both variances, of p and of q."""
+    c0, c1, c2 = cross(p0, p1, p2, q0, q1, q2)
+    sharp = c0 * c0 + c1 * c1 + c2 * c2
+    determinant = sharp + (p0 * p0 + p1 * p1 + p2 * p2 + q0 * q0 + q1 * q1 + q2 * q2) * _LOW_PASS + _LOW_PASS * _LOW_PASS
+    root = tl.sqrt(sharp / determinant)
+    factor = tl.maximum(root, _MIN_COMPENSATION)
+    d_ratio = tl.where(root > _MIN_COMPENSATION, 0.5 * d_factor / factor, 0.0) / determinant
+    d_sharp = 2 * d_ratio * (1 - root * root)
+    e0, e1, e2 = cross(q0, q1, q2, c0, c1, c2)
+    f0, f1, f2 = cross(c0, c1, c2, p0, p1, p2)
+    return factor, -d_ratio * root * root * _LOW_PASS, d_sharp * e0, d_sharp * e1, d_sharp * e2, d_sharp * f0, d_sharp * f1, d_sharp * f2
+
+
+@triton.jit
+def _direction_gradient(weight, dx, dy, dz, inverse, drawn, index, ACTIVE: tl.constexpr):
+    """Gradient of the camera centre from the basis functions' gradients, weight [S, 16]; that of the mean is its opposite."""
+    x, y, z = dx[:, None], dy[:, None], dz[:, None]
+    tx = tl.sum(weight * sh_slope_x(x, y, z, index, ACTIVE), 1)
+    ty = tl.sum(weight * sh_slope_y(x, y, z, index, ACTIVE), 1)
+    tz = tl.sum(weight * sh_slope_z(x, y, z, index, ACTIVE), 1)
+    along = tx * dx + ty * dy + tz * dz
+    scale = tl.where(drawn, inverse, 0.0)
+    return (along * dx - tx) * scale, (along * dy - ty) * scale, (along * dz - tz) * scale
+
+
+@triton.jit
+def _store_sums(out, a, b, c):
+    tl.store(out, tl.sum(a, 0))
+    tl.store(out + 1, tl.sum(b, 0))
+    tl.store(out + 2, tl.sum(c, 0))
+
+
+@triton.jit
+def _store_pose_row(out, v0, v1, v2, d, x, y, z, drawn):
+    """A row of the gradient of R: through the Jacobian, v, and through the point in camera axes, d times the point x, y, z."""
+    _store_sums(out, tl.where(drawn, v0 + d * x, 0.0), tl.where(drawn, v1 + d * y, 0.0), tl.where(drawn, v2 + d * z, 0.0))
+
+
+@triton.jit
 def _store_block(out, at, mask, WIDTH: tl.constexpr, v0, v1, v2):
     tl.store(out + at * WIDTH, v0, mask)
     tl.store(out + at * WIDTH + 1, v1, mask)
@@ -132,20 +172,9 @@ def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slo
         dq0, dq1, dq2 = dp0, dp1, dp2
         compensation = 1.0
         if ANTIALIAS:
-            # opacity = logistic * sqrt(sharp / determinant), sharp = |p x q|^2
-            c0, c1, c2 = cross(p0, p1, p2, q0, q1, q2)
-            sharp = c0 * c0 + c1 * c1 + c2 * c2
-            determinant = sharp + (p0 * p0 + p1 * p1 + p2 * p2 + q0 * q0 + q1 * q1 + q2 * q2) * _LOW_PASS + _LOW_PASS * _LOW_PASS
-            root = tl.sqrt(sharp / determinant)
-            compensation = tl.maximum(root, _MIN_COMPENSATION)
-            d_ratio = tl.where(root > _MIN_COMPENSATION, 0.5 * d_opacity * logistic / compensation, 0.0) / determinant
-            d_sharp, d_trace = d_ratio * (1 - root * root), -d_ratio * root * root * _LOW_PASS
+            compensation, d_trace, dp0, dp1, dp2, dq0, dq1, dq2 = _compensation_gradient(d_opacity * logistic, p0, p1, p2, q0, q1, q2)
             d_xx += d_trace
             d_yy += d_trace
-            e0, e1, e2 = cross(q0, q1, q2, c0, c1, c2)
-            dp0, dp1, dp2 = 2 * d_sharp * e0, 2 * d_sharp * e1, 2 * d_sharp * e2
-            e0, e1, e2 = cross(c0, c1, c2, p0, p1, p2)
-            dq0, dq1, dq2 = 2 * d_sharp * e0, 2 * d_sharp * e1, 2 * d_sharp * e2
         dp0, dp1, dp2 = dp0 + 2 * d_xx * p0 + d_xy * q0, dp1 + 2 * d_xx * p1 + d_xy * q1, dp2 + 2 * d_xx * p2 + d_xy * q2
         dq0, dq1, dq2 = dq0 + 2 * d_yy * q0 + d_xy * p0, dq1 + 2 * d_yy * q1 + d_xy * p1, dq2 + 2 * d_yy * q2 + d_xy * p2
         du0, du1, du2 = times(dp0, dp1, dp2, m0, m3, m6, m1, m4, m7, m2, m5, m8)
@@ -201,34 +230,18 @@ def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slo
                 used = drawn[:, None] & (index < ACTIVE)
                 weight = d_red[:, None] * tl.load(sh_at, used, 0.0) + d_green[:, None] * tl.load(sh_at + 1, used, 0.0)
                 weight += d_blue[:, None] * tl.load(sh_at + 2, used, 0.0)
-                tx = tl.sum(weight * sh_slope_x(ex, ey, ez, index, ACTIVE), 1)
-                ty = tl.sum(weight * sh_slope_y(ex, ey, ez, index, ACTIVE), 1)
-                tz = tl.sum(weight * sh_slope_z(ex, ey, ez, index, ACTIVE), 1)
-                along = tx * dx + ty * dy + tz * dz
-                d_centre_x = tl.where(drawn, (along * dx - tx) * inverse, 0.0)
-                d_centre_y = tl.where(drawn, (along * dy - ty) * inverse, 0.0)
-                d_centre_z = tl.where(drawn, (along * dz - tz) * inverse, 0.0)
+                d_centre_x, d_centre_y, d_centre_z = _direction_gradient(weight, dx, dy, dz, inverse, drawn, index, ACTIVE)
                 gx -= d_centre_x
                 gy -= d_centre_y
                 gz -= d_centre_z
         if WITH_POSE:
             a0, a2, b1, b2 = fx * iz, -fx * bound_x * iz, fy * iz, -fy * bound_y * iz
             pose = d_pose + (view * tl.num_programs(0) + block) * POSE
-            tl.store(pose, tl.sum(tl.where(drawn, a0 * du0 + d_px * x, 0.0), 0))
-            tl.store(pose + 1, tl.sum(tl.where(drawn, a0 * du1 + d_px * y, 0.0), 0))
-            tl.store(pose + 2, tl.sum(tl.where(drawn, a0 * du2 + d_px * z, 0.0), 0))
-            tl.store(pose + 3, tl.sum(tl.where(drawn, b1 * dv0 + d_py * x, 0.0), 0))
-            tl.store(pose + 4, tl.sum(tl.where(drawn, b1 * dv1 + d_py * y, 0.0), 0))
-            tl.store(pose + 5, tl.sum(tl.where(drawn, b1 * dv2 + d_py * z, 0.0), 0))
-            tl.store(pose + 6, tl.sum(tl.where(drawn, a2 * du0 + b2 * dv0 + d_pz * x, 0.0), 0))
-            tl.store(pose + 7, tl.sum(tl.where(drawn, a2 * du1 + b2 * dv1 + d_pz * y, 0.0), 0))
-            tl.store(pose + 8, tl.sum(tl.where(drawn, a2 * du2 + b2 * dv2 + d_pz * z, 0.0), 0))
-            tl.store(pose + 9, tl.sum(d_px, 0))
-            tl.store(pose + 10, tl.sum(d_py, 0))
-            tl.store(pose + 11, tl.sum(d_pz, 0))
-            tl.store(pose + 12, tl.sum(d_centre_x, 0))
-            tl.store(pose + 13, tl.sum(d_centre_y, 0))
-            tl.store(pose + 14, tl.sum(d_centre_z, 0))
+            _store_pose_row(pose, a0 * du0, a0 * du1, a0 * du2, d_px, x, y, z, drawn)
+            _store_pose_row(pose + 3, b1 * dv0, b1 * dv1, b1 * dv2, d_py, x, y, z, drawn)
+            _store_pose_row(pose + 6, a2 * du0 + b2 * dv0, a2 * du1 + b2 * dv1, a2 * du2 + b2 * dv2, d_pz, x, y, z, drawn)
+            _store_sums(pose + 9, d_px, d_py, d_pz)
+            _store_sums(pose + 12, d_centre_x, d_centre_y, d_centre_z)
     _store_block(d_means, source, mask, 3, gx, gy, gz)
     _store_block(d_log_scales, source, mask, 3, g0 * m0 + g3 * m3 + g6 * m6, g1 * m1 + g4 * m4 + g7 * m7, g2 * m2 + g5 * m5 + g8 * m8)
     sx, sy, sz = tl.load(log_scales + 3 * source, mask, 0.0), tl.load(log_scales + 3 * source + 1, mask, 0.0), tl.load(log_scales + 3 * source + 2, mask, 0.0)

@@ -43,9 +43,7 @@ class L1DSSIM(torch.autograd.Function):
             return None, None, None
         gradient, count, step = torch.empty_like(image), image.numel(), image.shape[-1]
         scales, size = ((1 - ctx.weight) / count, -ctx.weight / count), (image.shape[-3], image.shape[-2] * step)
-        _gradient[_grid(image)](
-            image, target, maps, d_loss, gradient, *size, count, *scales, STEP=step, TAPS=_TAPS, ROWS=_ROWS, BLOCK=_BLOCK, num_warps=_WARPS
-        )
+        _gradient[_grid(image)](image, target, maps, d_loss, gradient, *size, count, *scales, STEP=step, TAPS=_TAPS, ROWS=_ROWS, BLOCK=_BLOCK, num_warps=_WARPS)
         return gradient, None, None
 
 

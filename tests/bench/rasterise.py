@@ -17,6 +17,7 @@ import torch
 
 from pipeline.splat.losses import l1_dssim
 from pipeline.splat.rasterise import rasterise
+from tests.bench import sketch
 from tests.bench.scene import head
 
 
@@ -55,16 +56,17 @@ def measure(case: Case, repetitions: int) -> dict[str, list[float]]:
     return {name: sorted(values[3:]) for name, values in times.items()}
 
 
-def report(case: Case, threads: int, times: dict[str, list[float]], single: dict | None) -> dict:
-    """One row of the table; `faster` compares forward + backward with the same case on one thread."""
+def report(case: Case, threads: int, times: dict[str, list[float]], single: dict | None, sketch_ms: float | None) -> dict:
+    """One row of the table: forward + backward against the same case on one thread, and against the sketch (without SH and alpha) on as many."""
     row = {**case._asdict(), "threads": threads}
     row |= {f"{name}_{kind}_ms": round(values[at], 3) for name, values in times.items() for kind, at in (("best", 0), ("median", len(values) // 2))}
     row["step_best_ms"] = round(row["forward_best_ms"] + row["backward_best_ms"], 3)
     row["backward_to_forward"] = round(row["backward_best_ms"] / row["forward_best_ms"], 2)
     row["faster_than_one_thread"] = round(single["step_best_ms"] / row["step_best_ms"], 2) if single else 1.0
+    row |= {"sketch_best_ms": round(sketch_ms, 3), "to_sketch": round(row["step_best_ms"] / sketch_ms, 2)} if sketch_ms else {}
     cells = [f"{case.splats:>6} {case.width}x{case.height} SH {case.degree}{' alpha' if case.alpha else '':6} {threads:>7}"]
     cells += [f"{row[f'{name}_best_ms']:8.2f} {row[f'{name}_median_ms']:8.2f}" for name in ("forward", "backward", "loss")]
-    print("  ".join(cells), f"{row['backward_to_forward']:8.2f} {row['faster_than_one_thread']:8.2f}", flush=True)
+    print("  ".join(cells), f"{row['backward_to_forward']:8.2f} {row['faster_than_one_thread']:8.2f} {row.get('to_sketch', float('nan')):8.2f}", flush=True)
     return row
 
 
@@ -86,14 +88,14 @@ def main() -> None:
         return
     cases, repetitions = (CASES[:2], 10) if arguments.quick else (CASES, 30)
     print(
-        f"{'splats, picture':27} {'threads':>7}  {'forward':>8} {'median':>8}  {'backward':>8} {'median':>8}  {'loss':>8} {'median':>8} {'bwd/fwd':>8} {'x 1 thr':>8}"
+        f"{'splats, picture':27} {'threads':>7}  {'forward':>8} {'median':>8}  {'backward':>8} {'median':>8}  {'loss':>8} {'median':>8} {'bwd/fwd':>8} {'x 1 thr':>8} {'/ sketch':>8}"
     )
     rows = []
     for case in cases:
         single = None
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            rows.append(report(case, threads, measure(case, repetitions), single))
+            rows.append(report(case, threads, measure(case, repetitions), single, sketch.best_ms(*case[:3], threads, repetitions)))
             single = rows[-1] if single is None else single
     write(arguments.json, rows)
 

@@ -129,18 +129,18 @@ def test_only_the_picture_has_a_gradient():
 
 
 def test_runs_are_equal_to_the_bit():
-    tensors = tensors_of(random_splats(60), view(24, 20))
-    tensors["means"][30:] = tensors["means"][:30]  # equal depths
-    results = [run(tensors, view(24, 20), "gpu", torch.float32) for _ in range(3)]
+    tensors = tensors_of(random_splats(30), view(16, 12))
+    tensors["means"][15:] = tensors["means"][:15]  # equal depths
+    results = [run(tensors, view(16, 12), "gpu", torch.float32) for _ in range(2)]
     for values, gradients in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(values, results[0][0]))
         assert all(torch.equal(gradients[name], results[0][1][name]) for name in gradients)
 
 
 def test_plain_calls_find_their_capacity():
-    tensors, workspace = tensors_of(random_splats(40), view(24, 20)), Workspace(DEVICE, capacity=8)
-    values, gradients = run(tensors, view(24, 20), "gpu", torch.float32, workspace=workspace)
-    wanted, wanted_gradients = run(tensors, view(24, 20), "gpu", torch.float32)
+    tensors, workspace = tensors_of(random_splats(25), view(16, 12)), Workspace(DEVICE, capacity=8)
+    values, gradients = run(tensors, view(16, 12), "gpu", torch.float32, workspace=workspace)
+    wanted, wanted_gradients = run(tensors, view(16, 12), "gpu", torch.float32)
     assert workspace.capacity > 8 and workspace.overflowed.item() == 0
     assert all(torch.equal(a, b) for a, b in zip(values, wanted))
     assert all(torch.equal(gradients[name], wanted_gradients[name]) for name in gradients)
@@ -148,25 +148,25 @@ def test_plain_calls_find_their_capacity():
 
 def test_overflow_is_flagged_until_grown(monkeypatch):
     """With the host's check off, as inside a CUDA graph: pairs are left out, nothing is written out of bounds, the flag stays."""
-    tensors, workspace = tensors_of(random_splats(40), view(24, 20)), Workspace(DEVICE, capacity=8)
+    tensors, workspace = tensors_of(random_splats(25), view(16, 12)), Workspace(DEVICE, capacity=8)
     with monkeypatch.context() as patch:
         patch.setattr(Workspace, "enough", lambda self: True)
-        values, gradients = run(tensors, view(24, 20), "gpu", torch.float32, workspace=workspace)
+        values, gradients = run(tensors, view(16, 12), "gpu", torch.float32, workspace=workspace)
         assert workspace.capacity == 8 and workspace.overflowed.item() == 1
         assert all(x.isfinite().all() for x in values)
-        run(tensors_of(first(random_splats(40), 1), view(1, 1)), view(1, 1), "gpu", torch.float32, workspace=workspace)
+        run(tensors_of(first(random_splats(25), 1), view(1, 1)), view(1, 1), "gpu", torch.float32, workspace=workspace)
         assert workspace.overflowed.item() == 1
     workspace.grow()
     assert workspace.overflowed.item() == 0 and workspace.capacity > 8
-    grown, _ = run(tensors, view(24, 20), "gpu", torch.float32, workspace=workspace)
-    assert all(torch.equal(a, b) for a, b in zip(grown, run(tensors, view(24, 20), "gpu", torch.float32)[0]))
+    grown, _ = run(tensors, view(16, 12), "gpu", torch.float32, workspace=workspace)
+    assert all(torch.equal(a, b) for a, b in zip(grown, run(tensors, view(16, 12), "gpu", torch.float32)[0]))
 
 
 def test_two_calls_alive_at_once():
     """The second forward pass does not disturb what the first one keeps for its backward pass."""
-    tensors = tensors_of(random_splats(30), view(20, 16))
+    tensors = tensors_of(random_splats(15), view(12, 10))
     leaves = {name: x.detach().to(DEVICE).requires_grad_() for name, x in tensors.items()}
-    views = Views(*(getattr(view(20, 16), k).to(DEVICE) for k in ("K", "R", "t")), 20, 16)
+    views = Views(*(getattr(view(12, 10), k).to(DEVICE) for k in ("K", "R", "t")), 12, 10)
 
     def draw(shift: float) -> torch.Tensor:
         splats = Splats(leaves["means"] + shift, *(leaves[name] for name in NAMES[1:]))
