@@ -1,0 +1,135 @@
+"""How long training takes to a quality: `python -m tests.bench.train --device cuda [--quick] [--json FILE] [--folder DIR]`.
+
+The made-up head of `tests.bench.head`: 16 cameras at 550x802, 100 instants, the rig the truth with noise. The same schedule is run with steps captured
+and, with --peers, in plain torch operations launched one by one. PSNR over white on held-out cameras; the time that measuring it takes is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.avatars.first_state import first_state
+from pipeline.avatars.player import render_views
+from pipeline.avatars.rig import Rig
+from pipeline.avatars.rigged import RiggedAvatar
+from pipeline.avatars.settings import InitSettings
+from pipeline.io.packed import encode_png
+from pipeline.training.camera_color import CameraColor
+from pipeline.training.loop import Training
+from pipeline.training.settings import TrainSettings
+from pipeline.training.stack import open_pictures
+from tests.bench.head import bench_settings, make_head
+from tests.bench.machine import machine
+from tests.bench.step import plain_torch
+
+LEVELS = (30.0, 32.0, 34.0)
+
+
+def schedule(quick: bool) -> TrainSettings:
+    """12,000 steps to 100,000 splats."""
+    whole = TrainSettings(
+        iterations=12000, sh_degree=3, sh_every=1000, densify_from=500, densify_until=7000, densify_every=500, max_splats=100_000, log_every=100, lr_end=0.02,
+        densify_gradient=2e-6,
+    )  # fmt: skip
+    return replace(whole, iterations=60, densify_from=20, densify_every=20, densify_until=40, log_every=10) if quick else whole
+
+
+def prepare(images, fit: Path, cameras: list[str], settings: TrainSettings, device: torch.device, splats: int) -> Training:  # noqa: ANN001
+    """A training from the first state on."""
+    rig = Rig.from_fit(fit)
+    state = first_state(rig, images, cameras, rig.frames, InitSettings(splats=splats))
+    avatar = RiggedAvatar(rig).to(device)
+    avatar.initialise(state, settings.sh_degree)
+    pictures = open_pictures(images, cameras, list(rig.frames), rig.frames, settings, device)
+    return Training(avatar, CameraColor(len(cameras)).to(device), pictures, settings)
+
+
+def held_out_psnr(run: Training, truth: dict, cameras: list) -> float:
+    """Mean PSNR in dB over white; truth: uint8 [H, W, 3] by camera name and frame number."""
+    values = []
+    for frame in sorted({frame for _, frame in truth}):
+        for camera, picture in zip(cameras, render_views(run.avatar, frame, cameras, run.pictures.device)):
+            error = np.square((picture[..., :3].astype(np.float32) - truth[camera.name, frame]) / 255).mean()
+            values.append(-10 * np.log10(max(error, 1e-10)))
+    return float(np.mean(values))
+
+
+def true_pictures(images, cameras: list[str], count: int = 10) -> dict:  # noqa: ANN001
+    """Pictures over white of some frames, evenly spread."""
+    chosen = np.unique(np.linspace(0, len(images.frames) - 1, count).round().astype(int))
+    over = {}
+    for name in cameras:
+        archive = images.open(name)
+        for i in chosen:
+            rgba = archive.read(images.frames[i].id).astype(np.float32)
+            alpha = rgba[..., 3:] / 255
+            over[name, int(i)] = rgba[..., :3] * alpha + 255 * (1 - alpha)
+    return over
+
+
+def run(training: Training, truth: dict, cameras: list, every: int) -> dict:
+    """Train to the end; wall seconds to each level, of all, and the PSNR on the way."""
+    seconds, curve, device = 0.0, [], training.pictures.device
+    while training.step < training.settings.iterations:
+        start, goal = time.perf_counter(), min(training.step + every, training.settings.iterations)
+        while training.step < goal:
+            training.advance()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds += time.perf_counter() - start
+        curve.append((training.step, round(seconds, 2), round(held_out_psnr(training, truth, cameras), 2), training.avatar.splat_count))
+    reached = {f"{level:.0f} dB": next((at for _, at, psnr, _ in curve if psnr >= level), None) for level in LEVELS}
+    return {"seconds": round(seconds, 2), "psnr": curve[-1][2], "splats": curve[-1][3], "seconds_to": reached, "curve": curve}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--quick", action="store_true", help="a small head, few steps")
+    parser.add_argument("--peers", action="store_true", help="also the plain torch step, for the first twelfth of the schedule")
+    parser.add_argument("--folder", type=Path, default=Path("work/bench"), help="where the made-up head is kept")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    device, settings = torch.device(arguments.device), schedule(arguments.quick)
+    start = time.perf_counter()
+    images, fit, cameras, held_out = make_head(arguments.folder, bench_settings(arguments.quick), arguments.threads)
+    print(f"head made in {time.perf_counter() - start:.0f} s", flush=True)
+    viewers, truth = [images.by_name[name] for name in held_out], true_pictures(images, held_out)
+    splats, every = (6000, 20) if arguments.quick else (30_000, 250)
+    result = {"machine": machine(device), "settings": asdict(settings)}
+    variants = {"captured": (settings, contextlib.nullcontext)}
+    if arguments.peers:
+        short = replace(settings, iterations=settings.iterations // 12)
+        variants |= {"captured, short": (short, contextlib.nullcontext), "plain torch, short": (replace(short, graph=False), plain_torch)}
+    for name, (chosen, patched) in variants.items():
+        with patched():
+            training = prepare(images, fit, cameras, chosen, device, splats)
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            result[name] = run(training, truth, viewers, every)
+        if device.type == "cuda":
+            result[name]["peak_gpu_mb"] = torch.cuda.max_memory_allocated() // 2**20
+        print(name, json.dumps({key: value for key, value in result[name].items() if key != "curve"}), flush=True)
+        print(
+            "  "
+            + "  ".join(f"{step}: {psnr} dB, {at} s, {count}" for step, at, psnr, count in result[name]["curve"][:: max(len(result[name]["curve"]) // 12, 1)]),
+            flush=True,
+        )
+        if name == "captured" and arguments.json:
+            picture = np.concatenate([render_views(training.avatar, 0, [camera], device)[0][..., :3] for camera in viewers], axis=1)
+            arguments.json.with_suffix(".png").write_bytes(encode_png(picture))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
