@@ -67,6 +67,7 @@ def plain_torch() -> Iterator[None]:
     def compare(image, alpha, truth_alpha, background, color, camera):  # noqa: ANN001, ANN202
         return color.apply_to(image, alpha, camera) + (1 - alpha)[..., None] * background, (alpha - truth_alpha).abs().mean()
 
+    tf32, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False  # SSIM's variances cancel: TF32 would cost quality
     with (
         mock.patch.object(rigged, "bind", binding.bind_reference),
         mock.patch.object(objective, "l1_dssim", loss),
@@ -76,6 +77,7 @@ def plain_torch() -> Iterator[None]:
         mock.patch("pipeline.training.adam_gpu.Adam", lambda groups, betas, epsilon, *_: torch.optim.Adam(groups, betas=betas, eps=epsilon, fused=True)),
     ):
         yield
+    torch.backends.cudnn.allow_tf32 = tf32
 
 
 def milliseconds(run: Training, steps: int, rounds: int) -> float:

@@ -1,7 +1,7 @@
 """How long training takes to a quality: `python -m tests.bench.train --device cuda [--quick] [--json FILE] [--folder DIR]`.
 
 The made-up head of `tests.bench.head`: 16 cameras at 550x802, 100 instants, the rig the truth with noise. The same schedule is run with steps captured
-and, with --peers, in plain torch operations launched one by one. PSNR over white on held-out cameras; the time that measuring it takes is not counted.
+and, with --peers, launched one by one. PSNR over white on held-out cameras; the time that measuring it takes is not counted.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from pipeline.avatars.player import render_views
 from pipeline.avatars.rig import Rig
 from pipeline.avatars.rigged import RiggedAvatar
 from pipeline.avatars.settings import InitSettings
+from pipeline.capture.camera import Camera
 from pipeline.io.packed import encode_png
+from pipeline.splat.rasterise import rasterise
+from pipeline.splat.splats import Views
 from pipeline.training.camera_color import CameraColor
 from pipeline.training.loop import Training
 from pipeline.training.settings import TrainSettings
 from pipeline.training.stack import open_pictures
+from tests.bench import gsplat_peer
 from tests.bench.head import bench_settings, make_head
 from tests.bench.machine import machine
 from tests.bench.step import plain_torch
@@ -90,11 +94,31 @@ def run(training: Training, truth: dict, cameras: list, every: int) -> dict:
     return {"seconds": round(seconds, 2), "psnr": curve[-1][2], "splats": curve[-1][3], "seconds_to": reached, "curve": curve}
 
 
+def drawing_memory(avatar: RiggedAvatar, camera: Camera) -> dict[str, float]:
+    """Most GPU memory, in MB, that one view and its gradient take beside the splats: of this project's rasteriser, and of gsplat where it is installed."""
+    with torch.no_grad():
+        splats = avatar.splats(0)
+    leaves = replace(splats, **{name: getattr(splats, name).detach().requires_grad_() for name in ("means", "quats", "log_scales", "opacities", "sh")})
+    views, white = Views.from_cameras([camera], "cuda"), torch.ones(3, device="cuda")
+    drawers = {"ours": lambda: rasterise(leaves, views, white).image}
+    if gsplat_peer.available():
+        drawers["gsplat"] = gsplat_peer.drawer(splats, views, white)[0]
+    used = {}
+    for name, draw in drawers.items():
+        for _ in range(3):  # the first calls find out how much they need
+            torch.cuda.synchronize()
+            before = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            draw().square().mean().backward()
+            used[name] = round((torch.cuda.max_memory_allocated() - before) / 2**20, 1)
+    return used
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="a small head, few steps")
-    parser.add_argument("--peers", action="store_true", help="also the plain torch step, for the first twelfth of the schedule")
+    parser.add_argument("--peers", action="store_true", help="also a schedule of a quarter: captured, eager, and in plain torch operations")
     parser.add_argument("--folder", type=Path, default=Path("work/bench"), help="where the made-up head is kept")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
@@ -106,10 +130,14 @@ def main() -> None:
     viewers, truth = [images.by_name[name] for name in held_out], true_pictures(images, held_out)
     splats, every = (6000, 20) if arguments.quick else (30_000, 250)
     result = {"machine": machine(device), "settings": asdict(settings)}
-    variants = {"captured": (settings, contextlib.nullcontext)}
+    variants = {"first run, kernels compiled in it": (settings, contextlib.nullcontext), "again": (settings, contextlib.nullcontext)}
     if arguments.peers:
-        short = replace(settings, iterations=settings.iterations // 12)
-        variants |= {"captured, short": (short, contextlib.nullcontext), "plain torch, short": (replace(short, graph=False), plain_torch)}
+        short = replace(
+            settings, **{name: getattr(settings, name) // 4 for name in ("iterations", "sh_every", "densify_from", "densify_until", "densify_every")}
+        )
+        eager = replace(short, graph=False)
+        variants |= {"a quarter, captured": (short, contextlib.nullcontext), "a quarter, eager": (eager, contextlib.nullcontext)}
+        variants |= {"a quarter, plain torch": (eager, plain_torch)}
     for name, (chosen, patched) in variants.items():
         with patched():
             training = prepare(images, fit, cameras, chosen, device, splats)
@@ -124,9 +152,13 @@ def main() -> None:
             + "  ".join(f"{step}: {psnr} dB, {at} s, {count}" for step, at, psnr, count in result[name]["curve"][:: max(len(result[name]["curve"]) // 12, 1)]),
             flush=True,
         )
-        if name == "captured" and arguments.json:
-            picture = np.concatenate([render_views(training.avatar, 0, [camera], device)[0][..., :3] for camera in viewers], axis=1)
-            arguments.json.with_suffix(".png").write_bytes(encode_png(picture))
+        if name == "again":
+            if arguments.json:
+                picture = np.concatenate([render_views(training.avatar, 0, [camera], device)[0][..., :3] for camera in viewers], axis=1)
+                arguments.json.with_suffix(".png").write_bytes(encode_png(picture))
+            if device.type == "cuda":
+                result["memory of a view, forward + backward, MB"] = drawing_memory(training.avatar, viewers[0])
+                print(result["memory of a view, forward + backward, MB"], flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))
 
