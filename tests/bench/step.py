@@ -55,6 +55,19 @@ def training(folder: Path, splats: int, width: int, height: int, device: torch.d
     return Training(flame_size.avatar(splats).to(device), CameraColor(len(cameras)).to(device), shown, settings(graph))
 
 
+class TorchAdam(torch.optim.Adam):
+    """Torch's own fused Adam under the interface of `training.adam_gpu.Adam`; it never skips."""
+
+    def __init__(self, groups, betas, epsilon, factor, _):  # noqa: ANN001
+        super().__init__(groups, betas=betas, eps=epsilon, fused=True)
+        self._factor, self._rates = factor, [group["lr"] for group in self.param_groups]
+
+    def step(self) -> None:  # type: ignore[override]
+        for group, rate in zip(self.param_groups, self._rates):
+            group["lr"] = rate * self._factor
+        super().step()
+
+
 @contextlib.contextmanager
 def plain_torch() -> Iterator[None]:
     """Torch's own operations in place of our kernels around the rasteriser."""
@@ -74,7 +87,7 @@ def plain_torch() -> Iterator[None]:
         mock.patch.object(objective, "compare", compare),
         mock.patch.object(rigged.RiggedAvatar, "splat_terms_on_gpu", rigged.RiggedAvatar.splat_terms),
         mock.patch.object(rig.PosingTables, "of", lambda model: None),
-        mock.patch("pipeline.training.adam_gpu.Adam", lambda groups, betas, epsilon, *_: torch.optim.Adam(groups, betas=betas, eps=epsilon, fused=True)),
+        mock.patch("pipeline.training.adam_gpu.Adam", TorchAdam),
     ):
         yield
     torch.backends.cudnn.allow_tf32 = tf32
