@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import statistics
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Views
 from pipeline.training.camera_color import CameraColor
 from pipeline.training.loop import Training
+from pipeline.training.schedules import is_density_step
 from pipeline.training.settings import TrainSettings
 from pipeline.training.stack import open_pictures
 from tests.bench import gsplat_peer
@@ -81,7 +83,7 @@ def true_pictures(images, cameras: list[str], count: int = 10) -> dict:  # noqa:
 
 def run(training: Training, truth: dict, cameras: list, every: int) -> dict:
     """Train to the end; wall seconds to each level, of all, and the PSNR on the way."""
-    seconds, curve, device = 0.0, [], training.pictures.device
+    seconds, curve, device, events = 0.0, [], training.pictures.device, timed_density(training)
     while training.step < training.settings.iterations:
         start, goal = time.perf_counter(), min(training.step + every, training.settings.iterations)
         while training.step < goal:
@@ -91,7 +93,25 @@ def run(training: Training, truth: dict, cameras: list, every: int) -> dict:
         seconds += time.perf_counter() - start
         curve.append((training.step, round(seconds, 2), round(held_out_psnr(training, truth, cameras), 2), training.avatar.splat_count))
     reached = {f"{level:.0f} dB": next((at for _, at, psnr, _ in curve if psnr >= level), None) for level in LEVELS}
-    return {"seconds": round(seconds, 2), "psnr": curve[-1][2], "splats": curve[-1][3], "seconds_to": reached, "curve": curve}
+    density = {"events": len(events), "median_ms": round(statistics.median(events), 1) if events else None}
+    return {"seconds": round(seconds, 2), "psnr": curve[-1][2], "splats": curve[-1][3], "seconds_to": reached, "density": density, "curve": curve}
+
+
+def timed_density(training: Training) -> list[float]:
+    """A list that fills with the milliseconds of each change of the splats: choosing, making the new tensors, carrying the optimiser along."""
+    times, change = [], training.density.after_step
+
+    def timed(step: int, *given: object) -> None:
+        if not is_density_step(step, training.settings):
+            return change(step, *given)
+        start = time.perf_counter()
+        change(step, *given)
+        if training.pictures.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(1000 * (time.perf_counter() - start))
+
+    training.density.after_step = timed
+    return times
 
 
 def drawing_memory(avatar: RiggedAvatar, camera: Camera) -> dict[str, float]:
