@@ -61,6 +61,7 @@ class Rig(nn.Module):
         sizes = [getattr(self, name)[0].numel() for name in TABLES]
         self.register_buffer("_units", torch.cat([torch.full((n,), units[name] / n**0.5) for name, n in zip(TABLES, sizes)]))
         self.posing: PosingTables | None = None
+        self._posed: Tensor | None = None
         self._sizes, self._leaf, self._frame = sizes, torch.zeros(sum(sizes)), 0
 
     @staticmethod
@@ -92,7 +93,10 @@ class Rig(nn.Module):
     def vertices(self, frame: int | Tensor) -> Tensor:
         """World vertices [V, 3], metres, at an instant; differentiable in the offsets and in the rows of that frame (see `row_gradients`)."""
         self._frame = frame
-        self._leaf = torch.cat([_row(getattr(self, name), frame).flatten() for name in TABLES]).requires_grad_(torch.is_grad_enabled())
+        self._leaf = torch.cat([_row(getattr(self, name), frame).flatten() for name in TABLES])
+        if self._posed is not None:
+            return _row(self._posed, frame)
+        self._leaf.requires_grad_(torch.is_grad_enabled())
         rows = {name: row.view(1, *getattr(self, name).shape[1:]) for name, row in zip(TABLES, self._leaf.split(self._sizes))}
         if self.posing:
             from pipeline.body.posing_gpu import pose_vertices  # Triton is there where CUDA is
@@ -108,6 +112,13 @@ class Rig(nn.Module):
         self.person = self.person.to(device)
         self.posing = PosingTables.of(self.person) if torch.device(device).type == "cuda" else None
         return super().to(device)
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """From now on nothing of the rig is trained: every frame is posed once, here, and kept."""
+        self._posed = None
+        self._posed = torch.stack([self.vertices(frame) for frame in range(len(self.frames))])
+        self.offsets.requires_grad_(False)
 
     def row_gradients(self) -> dict[str, Tensor]:
         """Gradients of the rows of the frame posed last, by table."""

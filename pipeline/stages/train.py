@@ -32,6 +32,8 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     remedy = f"./c2a run {layout.results.name} --from init"
     avatar = RiggedAvatar(Rig.from_fit(layout.fit, sample.frames, remedy=f"./c2a run {layout.results.name} --from fit")).to(device)
     avatar.initialise(load_npz(layout.init, {"binding": (None,), "means": (None, 3)}, remedy=remedy), settings.sh_degree)
+    if not settings.trains_rig():
+        avatar.rig.freeze()
     pictures = open_pictures(images, sample.train_cameras, sample.train, avatar.frames, settings, device)
     training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
     folder = layout.scratch("train")

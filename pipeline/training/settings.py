@@ -76,6 +76,10 @@ class TrainSettings:
         """What each term leaves free, by name."""
         return {name: getattr(self, f"threshold_{name}") for name in ("position", "scale", "anisotropy")}
 
+    def trains_rig(self) -> bool:
+        """Whether anything but the splats and the cameras' colours is trained."""
+        return any(getattr(self, f"lr_{name}") > 0 for name in ("offsets", "pose", "expression", "translation"))
+
     def learning_rates(self) -> dict[str, float]:
         """First learning rate of each parameter by its name."""
         names = ("means", "quats", "log_scales", "opacities", "sh_dc", "sh_rest", "offsets", "pose", "expression", "translation", "camera_color")

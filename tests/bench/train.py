@@ -48,6 +48,11 @@ def schedule(quick: bool) -> TrainSettings:
     return replace(whole, iterations=60, densify_from=20, densify_every=20, densify_until=40, log_every=10) if quick else whole
 
 
+def quarter(settings: TrainSettings) -> TrainSettings:
+    """The same with a quarter of the steps."""
+    return replace(settings, **{name: getattr(settings, name) // 4 for name in ("iterations", "sh_every", "densify_from", "densify_until", "densify_every")})
+
+
 def prepare(images, fit: Path, cameras: list[str], settings: TrainSettings, device: torch.device, splats: int) -> Training:  # noqa: ANN001
     """A training from the first state on."""
     rig = Rig.from_fit(fit)
@@ -152,9 +157,7 @@ def main() -> None:
     result = {"machine": machine(device), "settings": asdict(settings)}
     variants = {"first run, kernels compiled in it": (settings, contextlib.nullcontext), "again": (settings, contextlib.nullcontext)}
     if arguments.peers:
-        short = replace(
-            settings, **{name: getattr(settings, name) // 4 for name in ("iterations", "sh_every", "densify_from", "densify_until", "densify_every")}
-        )
+        short = quarter(settings)
         eager = replace(short, graph=False)
         variants |= {"a quarter, captured": (short, contextlib.nullcontext), "a quarter, eager": (eager, contextlib.nullcontext)}
         variants |= {"a quarter, plain torch": (eager, plain_torch)}

@@ -34,6 +34,14 @@ def test_only_the_posed_frame_has_gradients():
     assert rig.offsets.grad.abs().sum() > 0
 
 
+def test_frozen_rig_shows_the_same_frames_and_learns_nothing():
+    free, frozen = Rig(toy.model(), toy.fit()), Rig(toy.model(), toy.fit())
+    frozen.freeze()
+    for frame in (2, 0, 1):
+        assert torch.equal(frozen.vertices(frame), free.vertices(frame).detach()) and not frozen.vertices(frame).requires_grad
+    assert frozen.row_gradients() == {} and frozen.deviation() == 0 and not frozen.offsets.requires_grad
+
+
 def test_untouched_rig_has_no_penalty_and_a_bent_one_has():
     rig = Rig(toy.model(), toy.fit())
     rig.vertices(0)
