@@ -6,13 +6,11 @@ rule synthesise:
         LAYOUT.manifest("synthesise"),
     log:
         log_of("synthesise"),
-    benchmark:
-        benchmark_of("synthesise")
-    threads: THREADS
+    threads: threads_of("synthesise")
     params:
         **params_of("synthesise"),
     shell:
-        COMMAND
+        command_of("synthesise")
 
 
 rule ingest:
@@ -23,13 +21,11 @@ rule ingest:
         LAYOUT.manifest("ingest"),
     log:
         log_of("ingest"),
-    benchmark:
-        benchmark_of("ingest")
-    threads: THREADS
+    threads: threads_of("ingest")
     params:
         **params_of("ingest"),
     shell:
-        COMMAND
+        command_of("ingest")
 
 
 rule frames:
@@ -41,13 +37,11 @@ rule frames:
         LAYOUT.manifest("frames"),
     log:
         log_of("frames"),
-    benchmark:
-        benchmark_of("frames")
-    threads: THREADS
+    threads: threads_of("frames")
     params:
         **params_of("frames"),
     shell:
-        COMMAND
+        command_of("frames")
 
 
 rule sample:
@@ -59,13 +53,11 @@ rule sample:
         LAYOUT.manifest("sample"),
     log:
         log_of("sample"),
-    benchmark:
-        benchmark_of("sample")
-    threads: THREADS
+    threads: threads_of("sample")
     params:
         **params_of("sample"),
     shell:
-        COMMAND
+        command_of("sample")
 
 
 rule matte:
@@ -78,13 +70,11 @@ rule matte:
         LAYOUT.manifest("matte"),
     log:
         log_of("matte"),
-    benchmark:
-        benchmark_of("matte")
-    threads: THREADS
+    threads: threads_of("matte")
     params:
         **params_of("matte"),
     shell:
-        COMMAND
+        command_of("matte")
 
 
 rule keypoints:
@@ -97,10 +87,8 @@ rule keypoints:
         LAYOUT.manifest("keypoints"),
     log:
         log_of("keypoints"),
-    benchmark:
-        benchmark_of("keypoints")
-    threads: THREADS
+    threads: threads_of("keypoints")
     params:
         **params_of("keypoints"),
     shell:
-        COMMAND
+        command_of("keypoints")

@@ -18,10 +18,8 @@ rule report:
         LAYOUT.manifest("report"),
     log:
         log_of("report"),
-    benchmark:
-        benchmark_of("report")
-    threads: THREADS
+    threads: threads_of("report")
     params:
         **params_of("report"),
     shell:
-        COMMAND
+        command_of("report")

@@ -30,7 +30,7 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow) 
     images.verify()
     if settings.person == "auto":
         settings = replace(settings, person="always" if row.model == "body" else "never")
-    waiting = layout.work / f"matte-{digest([asdict(settings), images.archives, sample.frames])}"
+    waiting = layout.scratch("matte") / digest([asdict(settings), images.archives, sample.frames])
     jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip") for camera in images.cameras]
     facts = dict(zip((camera.name for camera in images.cameras), map_processes(matte_camera, jobs, threads, "mattes")))
     if all(fact["mean_alpha"] == 0 for fact in facts.values()):
