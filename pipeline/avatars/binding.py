@@ -24,6 +24,10 @@ def bind(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats:
         from pipeline.avatars.binding_cpu import BindOnCpu  # compiles when first used
 
         return BindOnCpu.apply(vertices, faces, binding, means, quats, log_scales)
+    if vertices.device.type == "cuda" and vertices.dtype == torch.float32:
+        from pipeline.avatars.binding_gpu import BindOnGpu  # Triton is there where CUDA is
+
+        return BindOnGpu.apply(vertices, faces, binding, means, quats, log_scales)
     return bind_reference(vertices, faces, binding, means, quats, log_scales)
 
 

@@ -24,8 +24,8 @@ class Avatar(Protocol):
     def initialise(self, arrays: Mapping[str, np.ndarray], sh_degree: int | None = None) -> None:
         """Take over what the `init` stage prepared (init.npz), with room for colours of this degree (None: as prepared)."""
 
-    def splats(self, frame: int) -> Splats:
-        """World-space splats at an instant (index into `frames`); differentiable in all parameters and in the rows of that frame."""
+    def splats(self, frame: int | Tensor) -> Splats:
+        """World-space splats at an instant (index into `frames`, or int64 [] on the avatar's device); differentiable in all parameters and in the rows of that frame."""
 
     def parameters_by_name(self) -> dict[str, nn.Parameter]:
         """What every training step may move."""
@@ -33,8 +33,8 @@ class Avatar(Protocol):
     def tables_by_name(self) -> dict[str, Tensor]:
         """Per-frame values [F, ...], of which a step moves the row of its own frame."""
 
-    def rows_by_name(self) -> dict[str, Tensor]:
-        """Leaves that stood for the table rows when `splats` was last called; they hold the gradients of those rows."""
+    def row_gradients(self) -> dict[str, Tensor]:
+        """Gradients of the table rows that the frame posed last was made of, by table, after a backward pass; empty where nothing reached them."""
 
     def regularise(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
         """Weighted extra loss terms of the splats last posed, by name; terms of weight 0 are left out.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.body.model import ParametricModel, load_model
+from pipeline.body.posing_tables import PosingTables
 from pipeline.io.arrays import load_npz
 from pipeline.io.errors import InputError
 from pipeline.mesh.topology import uniform_laplacian
@@ -56,8 +57,11 @@ class Rig(nn.Module):
         laplacian = uniform_laplacian(model.faces.cpu().numpy(), model.vertex_count)
         self.register_buffer("stiffness", _sparse(laplacian.T @ laplacian))
         self.register_buffer("joint_regressor", model.joint_regressor.to_dense())
-        self._rows: dict[str, Tensor] = {}
-        self._frame = 0
+        units = {"pose": 10.0, "expression": 1.0, "translation": 100.0}
+        sizes = [getattr(self, name)[0].numel() for name in TABLES]
+        self.register_buffer("_units", torch.cat([torch.full((n,), units[name] / n**0.5) for name, n in zip(TABLES, sizes)]))
+        self.posing: PosingTables | None = None
+        self._sizes, self._leaf, self._frame = sizes, torch.zeros(sum(sizes)), 0
 
     @staticmethod
     def from_fit(path: str | Path, frames: Sequence[str] = (), *, remedy: str = "") -> Rig:
@@ -85,24 +89,31 @@ class Rig(nn.Module):
         """int64 [F, 3]."""
         return self.person.faces
 
-    def vertices(self, frame: int) -> Tensor:
-        """World vertices [V, 3], metres, at an instant; differentiable in the offsets and in the rows of that frame (see `rows`)."""
+    def vertices(self, frame: int | Tensor) -> Tensor:
+        """World vertices [V, 3], metres, at an instant; differentiable in the offsets and in the rows of that frame (see `row_gradients`)."""
         self._frame = frame
-        self._rows = {name: getattr(self, name)[frame].clone().requires_grad_(torch.is_grad_enabled()) for name in TABLES}
-        rows = {name: row[None] for name, row in self._rows.items()}
+        self._leaf = torch.cat([_row(getattr(self, name), frame).flatten() for name in TABLES]).requires_grad_(torch.is_grad_enabled())
+        rows = {name: row.view(1, *getattr(self, name).shape[1:]) for name, row in zip(TABLES, self._leaf.split(self._sizes))}
+        if self.posing:
+            from pipeline.body.posing_gpu import pose_vertices  # Triton is there where CUDA is
+
+            return pose_vertices(self.posing, self.offsets, rows["expression"], rows["pose"], rows["translation"], self.scale)[0]
         # the same as giving `offsets` to pose_vertices, but the few joints are regressed with a dense matrix: derivatives of sparse products are slow
         joints = self.person.rest_joints + self.joint_regressor @ self.offsets
         person = replace(self.person, template=self.person.template + self.offsets, rest_joints=joints)
         return person.pose_vertices(self.identity[:0], scale=self.scale, **rows).vertices[0]
 
     def to(self, device: torch.device | str) -> Rig:  # type: ignore[override]  (only ever moved, never cast)
-        """Move everything to a device."""
+        """Move everything to a device; a GPU also gets the tables of its own kernels."""
         self.person = self.person.to(device)
+        self.posing = PosingTables.of(self.person) if torch.device(device).type == "cuda" else None
         return super().to(device)
 
-    def rows(self) -> dict[str, Tensor]:
-        """The leaves of the frame posed last."""
-        return self._rows
+    def row_gradients(self) -> dict[str, Tensor]:
+        """Gradients of the rows of the frame posed last, by table."""
+        if self._leaf.grad is None:
+            return {}
+        return {name: part.view(getattr(self, name).shape[1:]) for name, part in zip(TABLES, self._leaf.grad.split(self._sizes))}
 
     def tables(self) -> dict[str, Tensor]:
         """Per-frame tables by name."""
@@ -114,8 +125,8 @@ class Rig(nn.Module):
 
     def deviation(self) -> Tensor:
         """How far the rows of the frame posed last are from the tracked ones: mean squares of radians x 10, expression weights and centimetres, summed, []."""
-        units = {"pose": 10.0, "expression": 1.0, "translation": 100.0}
-        return sum((units[name] * (row - getattr(self, f"tracked_{name}")[self._frame])).square().mean() for name, row in self._rows.items())
+        tracked = torch.cat([_row(getattr(self, f"tracked_{name}"), self._frame).flatten() for name in TABLES])
+        return ((self._leaf - tracked) * self._units).square().sum()
 
     def state(self) -> dict[str, Any]:
         """What training changes."""
@@ -163,6 +174,11 @@ def _with_shape(model: ParametricModel, identity: Tensor) -> ParametricModel:
     rest = model.zeros(1)["expression"]
     shape, joints = model.shape_vertices(identity, rest)[0], model.shape_joints(identity, rest)[0]
     return replace(model, template=shape, rest_joints=joints, identity_basis=model.identity_basis[:0], identity_joints=model.identity_joints[:0])
+
+
+def _row(table: Tensor, frame: int | Tensor) -> Tensor:
+    """Row `frame` of a table; plain indexing by a tensor on a GPU would wait for its value."""
+    return table[frame] if isinstance(frame, int) else table.index_select(0, frame.view(1))[0]
 
 
 def _tensor(array: np.ndarray) -> Tensor:

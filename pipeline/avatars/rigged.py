@@ -53,7 +53,7 @@ class RiggedAvatar(nn.Module):
         self.binding = binding.to(device)
         self.local = nn.ParameterDict({name: nn.Parameter(local[name].detach().to(device).contiguous()) for name in LOCAL})
 
-    def splats(self, frame: int) -> Splats:
+    def splats(self, frame: int | Tensor) -> Splats:
         """World-space splats at an instant; see `Avatar.splats`."""
         local = self.local
         world = bind(self.rig.vertices(frame), self.rig.faces, self.binding, local["means"], local["quats"], local["log_scales"])
@@ -75,20 +75,34 @@ class RiggedAvatar(nn.Module):
     def tables_by_name(self) -> dict[str, Tensor]:
         return self.rig.tables()
 
-    def rows_by_name(self) -> dict[str, Tensor]:
-        return self.rig.rows()
+    def row_gradients(self) -> dict[str, Tensor]:
+        return self.rig.row_gradients()
 
     def regularise(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
         """Terms position and scale (arXiv 2312.02069, eqs. 8 and 9), opacity, anisotropy, laplacian, pose; see `Avatar.regularise`."""
+        on_gpu = self.binding.is_cuda
+        terms = (self.splat_terms_on_gpu if on_gpu else self.splat_terms)(weights, thresholds, visible)
+        for name, term in (("laplacian", self.rig.roughness), ("pose", self.rig.deviation)):
+            if weights.get(name, 0) > 0:
+                terms[name] = weights[name] * term()
+        return terms
+
+    def splat_terms(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
+        """The terms that concern splats alone."""
+        local = self.local
         terms = {
-            "position": lambda: _mean_over((self.local["means"].norm(dim=1) - thresholds["position"]).relu(), visible),
-            "scale": lambda: _mean_over((self.local["log_scales"].exp() - thresholds["scale"]).relu().square().sum(1).add(1e-12).sqrt(), visible),
-            "opacity": lambda: _undecided(self.local["opacities"]),
-            "anisotropy": lambda: _mean_over(_elongation(self.local["log_scales"], thresholds["anisotropy"]), visible),
-            "laplacian": self.rig.roughness,
-            "pose": self.rig.deviation,
+            "position": lambda: _mean_over((local["means"].norm(dim=1) - thresholds["position"]).relu(), visible),
+            "scale": lambda: _mean_over((local["log_scales"].exp() - thresholds["scale"]).relu().square().sum(1).add(1e-12).sqrt(), visible),
+            "opacity": lambda: _undecided(local["opacities"]),
+            "anisotropy": lambda: _mean_over(_elongation(local["log_scales"], thresholds["anisotropy"]), visible),
         }
         return {name: weights[name] * terms[name]() for name in terms if weights.get(name, 0) > 0}
+
+    def splat_terms_on_gpu(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
+        """The same, summed, in one pass."""
+        from pipeline.avatars.regularise_gpu import splat_terms  # Triton is there where CUDA is
+
+        return {"splats": splat_terms(self.local, weights, thresholds, visible).sum()}
 
     def state(self) -> dict[str, Any]:
         return {"binding": self.binding, "local": {name: value.detach() for name, value in self.local.items()}, "rig": self.rig.state()}

@@ -39,7 +39,7 @@ def fit(context: Context) -> str:
         if np.isfinite(points).any()
         else page.paragraph("No points were triangulated at this frame.")
     )
-    return page.strip(stills) + drawing + page.table(("camera", "residual, pixels"), rows)
+    return page.strip(stills) + drawing + page.table(("camera", "median residual of visible stable points, pixels"), rows)
 
 
 def init(context: Context) -> str:

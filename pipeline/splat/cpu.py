@@ -46,14 +46,14 @@ class Lists(NamedTuple):
 
 
 def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, *, sh_degree: int | None, near: float,
-                   screen: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+                   screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     """One view of unbatched splats: sums [H, W, C + 1] of colours and depth, alpha [H, W], radii [N]; K [3, 3] (no gradient), R [3, 3], t [3], screen [N, 2]."""
     if splats.sh is None:
         colour, active = splats.features[:, None], 0
     else:
         colour, active = splats.sh, splats.sh.shape[1] if sh_degree is None else (sh_degree + 1) ** 2
     low, high = frustum_limits(K, width, height)
-    intrinsics = torch.cat([K.diagonal()[:2], K[:2, 2], low, high, K.new_tensor([width, height, near])]).detach()
+    intrinsics = torch.cat([K.diagonal()[:2], K[:2, 2], low, high, K.new_tensor([width, height, near, antialias])]).detach()
     screen = splats.means.new_empty(0, 2) if screen is None else screen
     return _Rasterise.apply(splats.means, splats.quats, splats.log_scales, splats.opacities, colour, R, t, screen, intrinsics, active)
 

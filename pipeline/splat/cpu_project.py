@@ -1,8 +1,8 @@
 """Projection of one splat and its gradient, for the numba kernels in `cpu_splats`.
 
 The formulas are those of `reference.project`; gradients are written out by the chain rule.
-A `camera` is a float32 vector [26]: R row-major (0:9), t (9:12), fx fy cx cy (12:16), lower and upper slope limits (16:20),
-width, height, near (20:23), camera centre (23:26).
+A `camera` is a float32 vector [27]: R row-major (0:9), t (9:12), fx fy cx cy (12:16), lower and upper slope limits (16:20),
+width, height, near (20:23), anti-aliasing 0 or 1 (23), camera centre (24:27).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numba import float32 as f4
 
 from pipeline.splat.cpu_jit import MATH, helper
-from pipeline.splat.rules import LOW_PASS, MIN_ALPHA
+from pipeline.splat.rules import LOW_PASS, MIN_ALPHA, MIN_COMPENSATION
 
 SPLAT = 9  # columns of a projected splat: mean x y, a r k, opacity, depth, half extent x y
 
@@ -50,6 +50,11 @@ def _dot(a, b):
 
 
 @partial(helper, fastmath=MATH)
+def _cross(a, b):
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+
+
+@partial(helper, fastmath=MATH)
 def _to_camera(camera, x, y, z):
     return (
         camera[0] * x + camera[1] * y + camera[2] * z + camera[9],
@@ -82,8 +87,13 @@ def project_splat(camera, mean, quat, log_scale, logit, shift_x, shift_y, out):
     m = _scaled(_rotation(w, a, b, c), math.exp(log_scale[0]), math.exp(log_scale[1]), math.exp(log_scale[2]))
     _, _, p, q = _screen_axes(camera, x, y, iz, m)
     xx, xy, yy, low = _dot(p, p), _dot(p, q), _dot(q, q), f4(LOW_PASS)
-    c0, c1, c2 = p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]
-    determinant = c0 * c0 + c1 * c1 + c2 * c2 + low * (xx + yy) + low * low
+    c = _cross(p, q)
+    sharp = _dot(c, c)
+    determinant = sharp + low * (xx + yy) + low * low
+    if camera[23] > 0:
+        opacity *= max(math.sqrt(sharp / determinant), f4(MIN_COMPENSATION))
+        if opacity < f4(MIN_ALPHA):
+            return nothing
     mean_x, mean_y = camera[12] * x * iz + camera[14] + shift_x, camera[13] * y * iz + camera[15] + shift_y
     reach = max(f4(2) * math.log(opacity / f4(MIN_ALPHA)), nothing)
     extent_x, extent_y = math.sqrt(reach * (xx + low)), math.sqrt(reach * (yy + low))
@@ -106,6 +116,24 @@ def _covariance_backward(a, r, k, da, dr, dk, p, q):
     dp = (two * xx * p[0] + xy * q[0], two * xx * p[1] + xy * q[1], two * xx * p[2] + xy * q[2])
     dq = (two * yy * q[0] + xy * p[0], two * yy * q[1] + xy * p[1], two * yy * q[2] + xy * p[2])
     return dp, dq
+
+
+@partial(helper, fastmath=MATH)
+def _compensation_backward(opacity, d_opacity, p, q, dp, dq):
+    """Anti-aliasing scales opacity by sqrt(sharp / determinant), sharp = |p x q|^2: that factor, and dp, dq with its gradients added."""
+    c, low, two = _cross(p, q), f4(LOW_PASS), f4(2)
+    sharp = _dot(c, c)
+    determinant = sharp + low * (_dot(p, p) + _dot(q, q)) + low * low
+    ratio = sharp / determinant
+    factor = max(math.sqrt(ratio), f4(MIN_COMPENSATION))
+    if ratio <= f4(MIN_COMPENSATION**2):
+        return factor, dp, dq
+    d_ratio = f4(0.5) * d_opacity * opacity / (ratio * determinant)
+    d_sharp, d_trace = two * d_ratio * (f4(1) - ratio), -two * d_ratio * ratio * low
+    e, f = _cross(q, c), _cross(c, p)
+    dp = (dp[0] + d_sharp * e[0] + d_trace * p[0], dp[1] + d_sharp * e[1] + d_trace * p[1], dp[2] + d_sharp * e[2] + d_trace * p[2])
+    dq = (dq[0] + d_sharp * f[0] + d_trace * q[0], dq[1] + d_sharp * f[1] + d_trace * q[1], dq[2] + d_sharp * f[2] + d_trace * q[2])
+    return factor, dp, dq
 
 
 @partial(helper, fastmath=MATH)
@@ -160,6 +188,9 @@ def project_splat_backward(camera, mean, quat, log_scale, splat, g, d_depth, d_m
     m = _scaled(_rotation(qw, qx, qy, qz), sx, sy, sz)
     u, v, p, q = _screen_axes(camera, x, y, iz, m)
     dp, dq = _covariance_backward(splat[2], splat[3], splat[4], g[2], g[3], g[4], p, q)
+    factor = f4(1)
+    if camera[23] > 0:
+        factor, dp, dq = _compensation_backward(splat[5], g[5], p, q, dp, dq)
     dm = (
         u[0] * dp[0] + v[0] * dq[0], u[0] * dp[1] + v[0] * dq[1], u[0] * dp[2] + v[0] * dq[2],
         u[1] * dp[0] + v[1] * dq[0], u[1] * dp[1] + v[1] * dq[1], u[1] * dp[2] + v[1] * dq[2],
@@ -172,4 +203,4 @@ def project_splat_backward(camera, mean, quat, log_scale, splat, g, d_depth, d_m
     du = (_dot(dp, m[0:3]), _dot(dp, m[3:6]), _dot(dp, m[6:9]))
     dv = (_dot(dq, m[0:3]), _dot(dq, m[3:6]), _dot(dq, m[6:9]))
     _pose_backward(camera, mean, x, y, iz, g, d_depth, du, dv, pose, d_mean)
-    return g[5] * splat[5] * (f4(1) - splat[5])
+    return g[5] * splat[5] * (f4(1) - splat[5] / factor)

@@ -57,7 +57,7 @@ def _basis_pullback(x, y, z, count, g):
 
 @partial(helper, fastmath=MATH)
 def _direction(camera, x, y, z):
-    x, y, z = x - camera[23], y - camera[24], z - camera[25]
+    x, y, z = x - camera[24], y - camera[25], z - camera[26]
     inverse = f4(1) / max(math.sqrt(x * x + y * y + z * z), f4(1e-12))
     return x * inverse, y * inverse, z * inverse, inverse
 

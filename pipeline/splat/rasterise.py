@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from pipeline.splat import cpu, reference
@@ -9,11 +11,15 @@ from pipeline.splat.harmonics import degree_of
 from pipeline.splat.rules import NEAR
 from pipeline.splat.splats import Rendered, Splats, Views
 
-BACKENDS = {"reference": reference.rasterise_view, "cpu": cpu.rasterise_view}
+if TYPE_CHECKING:
+    from pipeline.splat.gpu_workspace import Workspace
+
+BY_VIEW = {"reference": reference.rasterise_view, "cpu": cpu.rasterise_view}
+BACKENDS = [*BY_VIEW, "gpu"]
 
 
 def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degree: int | None = None, screen: torch.Tensor | None = None,
-              backend: str | None = None, near: float = NEAR) -> Rendered:  # fmt: skip
+              backend: str | None = None, near: float = NEAR, antialias: bool = False, workspace: Workspace | None = None) -> Rendered:  # fmt: skip
     """Draw splats into every view; differentiable in the splats, the background, R and t (backend "reference": K too).
 
     Args:
@@ -22,8 +28,10 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
         background: anything that broadcasts to [B, H, W, C], such as [C].
         sh_degree: use SH only up to this degree; None = all coefficients given.
         screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control.
-        backend: "cpu" (numba, float32) or "reference" (torch, anything); None = "cpu" for float32 on the CPU, else "reference".
+        backend: "gpu" (Triton, float32), "cpu" (numba, float32) or "reference" (torch, anything); None = by device, "reference" for other types.
         near: metres, splats nearer than this are left out.
+        antialias: keep splats smaller than a pixel as faint as they are (Mip-Splatting's opacity compensation).
+        workspace: "gpu" only, for CUDA graphs; see `gpu_workspace.Workspace`.
 
     Returns:
         Rendered with image [B, H, W, C], alpha [B, H, W], depth [B, H, W], radii [B, N] (no gradient).
@@ -35,9 +43,13 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
     backend = backend or _default_backend(splats.means)
     if backend not in BACKENDS:
         raise ValueError(f"rasteriser backend {backend!r}; expected one of {sorted(BACKENDS)}")
+    if backend == "gpu":
+        from pipeline.splat import gpu  # needs triton, which comes with torch's CUDA builds alone
+
+        return gpu.rasterise_views(splats, views, background, sh_degree=sh_degree, near=near, screen=screen, antialias=antialias, workspace=workspace)
     drawn = [
-        BACKENDS[backend](splats.of_view(b), views.K[b], views.R[b], views.t[b], views.width, views.height, sh_degree=sh_degree, near=near,
-                          screen=None if screen is None else screen[b])
+        BY_VIEW[backend](splats.of_view(b), views.K[b], views.R[b], views.t[b], views.width, views.height, sh_degree=sh_degree, near=near,
+                          screen=None if screen is None else screen[b], antialias=antialias)
         for b in range(len(views))
     ]  # fmt: skip
     sums, alpha, radii = (torch.stack(part) for part in zip(*drawn))
@@ -57,4 +69,4 @@ def _check(splats: Splats, views: Views, sh_degree: int | None, screen: torch.Te
 
 
 def _default_backend(means: torch.Tensor) -> str:
-    return "cpu" if means.device.type == "cpu" and means.dtype == torch.float32 else "reference"
+    return {"cpu": "cpu", "cuda": "gpu"}.get(means.device.type, "reference") if means.dtype == torch.float32 else "reference"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from pipeline.splat.harmonics import view_sh
-from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MAX_ALPHA, MIN_ALPHA, MIN_COMPENSATION, MIN_TRANSMITTANCE
 from pipeline.splat.splats import Splats
 
 PAIRS_AT_ONCE = 2**22  # splats x pixels held in memory together
@@ -42,8 +42,12 @@ def frustum_limits(K: torch.Tensor, width: int, height: int) -> tuple[torch.Tens
     return (-principal - margin) / focal, (size - principal + margin) / focal
 
 
-def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, near: float, screen: torch.Tensor | None) -> Projected:
-    """EWA projection (Zwicker et al. 2001, eq. 26 to 31): covariance J R S R^T J^T + low-pass, J the projection's derivative at the mean."""
+def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, near: float, screen: torch.Tensor | None,
+            antialias: bool = False) -> Projected:  # fmt: skip
+    """EWA projection (Zwicker et al. 2001, eq. 26 to 31): covariance J R S R^T J^T + low-pass, J the projection's derivative at the mean.
+
+    antialias: scale opacity so that the low-pass does not brighten splats smaller than a pixel (Yu et al. 2024, Mip-Splatting, eq. 9).
+    """
     points = splats.means @ R.T + t
     depth = points[:, 2]
     in_front = depth > near
@@ -58,9 +62,12 @@ def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, w
     p, q = half[:, 0], half[:, 1]
     xx, xy, yy = (p * p).sum(-1), (p * q).sum(-1), (q * q).sum(-1)
     # Lagrange's identity in place of xx yy - xy^2, which cancels for thin splats
-    determinant = torch.linalg.cross(p, q).square().sum(-1) + LOW_PASS * (xx + yy) + LOW_PASS**2
+    sharp = torch.linalg.cross(p, q).square().sum(-1)
+    determinant = sharp + LOW_PASS * (xx + yy) + LOW_PASS**2
     conic = torch.stack([yy + LOW_PASS, -xy, xx + LOW_PASS], dim=-1) / determinant[:, None]
     opacity = splats.opacities.sigmoid()
+    if antialias:
+        opacity = opacity * (sharp / determinant).clamp_min(MIN_COMPENSATION**2).sqrt()
     with torch.no_grad():
         extent = torch.stack([xx + LOW_PASS, yy + LOW_PASS], dim=-1).mul(2 * (opacity / MIN_ALPHA).log().clamp_min(0)[:, None]).sqrt()
         size = torch.tensor([width, height], dtype=K.dtype, device=K.device)
@@ -89,9 +96,9 @@ def composite(projected: Projected, colours: torch.Tensor, pixels: torch.Tensor)
 
 
 def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, *, sh_degree: int | None, near: float,
-                   screen: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+                   screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     """One view of unbatched splats: sums [H, W, C + 1] of colours and depth, alpha [H, W], radii [N]; K [3, 3], R [3, 3], t [3], screen [N, 2]."""
-    projected = project(splats, K, R, t, width, height, near, screen)
+    projected = project(splats, K, R, t, width, height, near, screen, antialias)
     colours = splats.features if splats.sh is None else view_sh(splats.means, splats.sh, -R.T @ t, sh_degree)
     colours = torch.cat([colours, projected.depth[:, None]], dim=1)
     visible = projected.radius.nonzero()[:, 0]

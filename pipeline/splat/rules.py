@@ -11,3 +11,4 @@ MIN_ALPHA = 1.0 / 255.0  # fainter contributions to a pixel are left out, their 
 MIN_TRANSMITTANCE = 1e-4  # a splat is drawn on a pixel while the transmittance in front of it is above this
 NEAR = 0.01  # m, splats whose centre is nearer to the camera plane (or behind it) are left out
 FRUSTUM_MARGIN = 0.3  # in the projection's Jacobian x/z and y/z are clamped to the picture widened by this times half its size
+MIN_COMPENSATION = 0.005  # with anti-aliasing, opacity is scaled by sqrt(det / det with LOW_PASS), at least by this (Yu et al. 2024, Mip-Splatting, eq. 9)

@@ -17,7 +17,7 @@ def run(settings: FitSettings, layout: Layout, threads: int, row: CaptureRow) ->
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.sample import read_sample
     from pipeline.io.arrays import load_npz, save_npz
-    from pipeline.track.capture import SHAPES, fit_arrays, fit_facts, observe_capture, outlines
+    from pipeline.track.capture import SHAPES, fit_arrays, fit_facts, grey_pictures, observe_capture, outlines
     from pipeline.track.fit import Fitter
     from pipeline.track.overlay import write_overlays
 
@@ -27,8 +27,8 @@ def run(settings: FitSettings, layout: Layout, threads: int, row: CaptureRow) ->
     model = load_model(f"anny_{row.model}" if settings.model == "auto" else settings.model)
     seen = observe_capture(keypoints, images, sample.frames, sample.train_cameras, settings.gate, remedy)
     traced = outlines(alpha, images, seen.frames, sample.train_cameras, settings.contour_points)
-    fitter = Fitter(model, row.model, seen, traced, settings)
-    fitted = fitter.run(remedy)
+    pictures = grey_pictures(images, seen.frames, sample.train_cameras)
+    fitted = Fitter(model, row.model, seen, traced, pictures, settings).run(remedy)
     save_npz(layout.fit, fit_arrays(model.name if settings.model == "auto" else settings.model, seen, fitted))
-    write_overlays(layout.overlay, layout.work / "fit", images, seen, fitted, fitter.landmarks, threads)
-    return fit_facts(seen, fitted, fitter.landmarks.rows)
+    write_overlays(layout.overlay, layout.work / "fit", images, seen, fitted, threads)
+    return fit_facts(seen, fitted)

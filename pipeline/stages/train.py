@@ -21,10 +21,10 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     from pipeline.capture.sample import read_sample
     from pipeline.io.arrays import load_npz
     from pipeline.training.camera_color import CameraColor
-    from pipeline.training.data import TrainingPictures
     from pipeline.training.device import choose_device
     from pipeline.training.loop import Training, train
     from pipeline.training.results import save_avatar, training_key
+    from pipeline.training.stack import open_pictures
 
     torch.set_num_threads(threads)
     device = choose_device(settings.device)
@@ -32,9 +32,7 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     remedy = f"./c2a run {layout.results.name} --from init"
     avatar = RiggedAvatar(Rig.from_fit(layout.fit, sample.frames, remedy=f"./c2a run {layout.results.name} --from fit")).to(device)
     avatar.initialise(load_npz(layout.init, {"binding": (None,), "means": (None, 3)}, remedy=remedy), settings.sh_degree)
-    pictures = TrainingPictures(
-        images, sample.train_cameras, sample.train, index=avatar.frames, margin=settings.crop_margin, memory_mb=settings.memory_mb, device=device
-    )
+    pictures = open_pictures(images, sample.train_cameras, sample.train, avatar.frames, settings, device)
     training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
     folder = layout.scratch("train")
     facts = train(training, folder, layout.boards, training_key(settings, layout))

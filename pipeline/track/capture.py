@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 
 from pipeline.capture.processed import Frame, ImageSet
@@ -13,6 +14,7 @@ from pipeline.track.fit import Fitted
 from pipeline.track.observe import Observations, observe
 
 SHAPES = {"cameras": (None,), "frames": (None,), "face": (None, None, 478, 3), "pose": (None, None, 33, 3)}
+GREY_BLUR_PX = 0.7
 
 
 def observe_capture(
@@ -61,6 +63,19 @@ def outlines(alpha: ImageSet, images: ImageSet, frames: tuple[Frame, ...], camer
     return of
 
 
+def grey_pictures(images: ImageSet, frames: tuple[Frame, ...], cameras: tuple[str, ...]) -> Callable[[int], list[np.ndarray]]:
+    """A function from the number of a frame to one slightly smoothed grey picture [H, W] float32 per camera, read when first asked for."""
+    known: dict[int, list[np.ndarray]] = {}
+
+    def of(number: int) -> list[np.ndarray]:
+        if number not in known:
+            colors = (images.open(name).read(frames[number].id)[..., :3] for name in cameras)
+            known[number] = [cv2.GaussianBlur(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), GREY_BLUR_PX) for color in colors]
+        return known[number]
+
+    return of
+
+
 def _visible(images: ImageSet, camera: str) -> np.ndarray | None:
     packed = images.open(camera)
     return packed.read("visible") > 127 if "visible" in packed else None
@@ -88,16 +103,18 @@ def fit_arrays(model: str, seen: Observations, fitted: Fitted) -> dict[str, np.n
     }
 
 
-def fit_facts(seen: Observations, fitted: Fitted, landmark_rows: np.ndarray) -> dict:
+def fit_facts(seen: Observations, fitted: Fitted) -> dict:
     """What the manifest and the report say about a fit (JSON)."""
     cameras = [camera.name for camera in seen.cameras]
-    unused = np.setdiff1d(np.arange(478), landmark_rows).tolist()
+    unused = np.setdiff1d(np.arange(478), fitted.landmarks.rows).tolist()
     residual = [None if np.isnan(value) else round(float(value), 3) for value in fitted.residual_px]
     return {
         "residual_px": dict(zip(cameras, residual)),
+        "residual_px_all": round(fitted.residual_px_all, 3) if np.isfinite(fitted.residual_px_all) else None,
+        "triangulation_px": {name: None if np.isnan(v) else round(float(v), 3) for name, v in zip(cameras, seen.triangulation_px)},
         "noise_px": {name: [None if np.isnan(v) else round(float(v), 3) for v in sigma] for name, sigma in zip(cameras, seen.sigma)},
         "detections": {name: {"seen": int(a), "kept": int(b)} for name, a, b in zip(cameras, seen.seen, seen.kept)},
-        "landmarks": len(landmark_rows),
+        "landmarks": fitted.landmarks.count,
         "face_points_not_on_the_model": unused,
         "scale": round(float(fitted.state.scale), 4),
         "free_joints": list(fitted.rig.names),

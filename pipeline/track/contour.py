@@ -109,19 +109,19 @@ def match(image: Contour, model: Contour, gate_px: float, *, neighbours: int = 6
     return result
 
 
-def frame_rims(vertices: np.ndarray, faces: np.ndarray, cut: np.ndarray, cameras: list[Camera], contours: list[Contour], gate_px: float) -> Rims:
+def frame_rims(vertices: np.ndarray, faces: np.ndarray, cut: np.ndarray, cameras: list[Camera], contours: list[Contour], gates_px: np.ndarray) -> Rims:
     """Match the outlines of one frame in all cameras.
 
     Args:
         vertices: [V, 3] world. cut: [F] bool, faces at the model's open edge: where the model ends the person goes on, so what matches there is left out.
-        contours: one per camera (may be empty).
+        contours: one per camera (may be empty). gates_px: [C] how far apart two outline points may be to belong together.
     """
     parts = []
     for number, (camera, contour) in enumerate(zip(cameras, contours)):
         if not len(contour):
             continue
         own, face_ids, barycentric = outline(vertices, faces, camera)
-        partner = match(contour, own, gate_px)
+        partner = match(contour, own, gates_px[number])
         keep = (partner >= 0) & ~cut[face_ids[partner]] if len(own) else np.zeros(len(contour), bool)
         partner, seen = partner[keep], contour[keep]
         rim = ((own.points[partner] - (own.inside[partner][:, ::-1] + 0.5)) * seen.normals).sum(1)

@@ -30,7 +30,7 @@ HEAD = (
     FreeJoint("eye.?", 12, 8),
     FreeJoint("*_eye", 12, 8),
     FreeJoint("clavicle.?", 1, 0.5),
-    FreeJoint("upperarm01.?", 4, 0.5),
+    FreeJoint("upperarm01.?", 3, 0.5),
 )
 BODY = (
     FreeJoint("upperleg01.?", 35, 5),
@@ -85,6 +85,12 @@ def resting(rig, kind: str) -> np.ndarray:  # noqa: ANN001
         angle = np.arctan2(arm @ side, arm @ down)
         rotations[number] = exp_so3(HANGING * angle * np.cross(side, down))
     return rotations
+
+
+def above_shoulders(rig) -> np.ndarray:  # noqa: ANN001
+    """[V] bool: vertices that mostly follow the neck, the head or what hangs on it; all of a rig whose joints have none of these names."""
+    named = [name.startswith(("neck", "head", "jaw", "eye")) or name.endswith("_eye") for name in rig.names]
+    return rig.weights[:, named].sum(1) >= 0.5 if any(named) else np.ones(len(rig.weights), bool)
 
 
 def _find(name: str, table: tuple[FreeJoint, ...]) -> FreeJoint | None:

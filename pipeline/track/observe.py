@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +22,8 @@ class Observations:
     Attributes:
         cameras: C cameras that take part. frames: F. pixels: [F, C, P, 2], 0 where weight is 0. weight: [F, C, P], 1 / px^2, 0 where not seen or left out.
         points3d: [F, P, 3] triangulated, nan unknown. sigma: [C, 2] noise in pixels of face and body points. gap: [F - 1] see `Priors`.
-        seen, kept: number of detections per camera [C] before and after the gate.
+        seen, kept: number of detections per camera [C] before and after the gate. triangulation_px: [C] median distance of the kept detections (of the face,
+        where one was found) from their triangulated points.
     """
 
     cameras: tuple[Camera, ...]
@@ -33,15 +35,28 @@ class Observations:
     gap: np.ndarray
     seen: np.ndarray
     kept: np.ndarray
+    triangulation_px: np.ndarray
 
     @property
     def projections(self) -> np.ndarray:
         """[C, 3, 4]."""
         return np.stack([camera.projection for camera in self.cameras])
 
-    def size_px(self, kind: slice) -> float:
-        """Median diagonal in pixels of the box around the points `kind` in a picture; nan where they were never seen."""
-        return _extent(np.where(self.weight[..., kind, None] > 0, self.pixels[..., kind, :], np.nan))
+    @property
+    def pixels_per_unit(self) -> np.ndarray:
+        """[C] pixels that one unit of the world (a metre, mostly) at the person takes in each camera, in the median over frames."""
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # frames without a point
+            middle = np.nanmedian(self.points3d, axis=1)
+            depth = np.array([np.nanmedian(camera.to_camera(middle)[:, 2]) for camera in self.cameras])
+        return np.array([(c.K[0, 0] + c.K[1, 1]) / 2 for c in self.cameras]) / depth
+
+    def at(self, frames: np.ndarray) -> Observations:
+        """Only the frames of these numbers (ties in time are of no use then)."""
+        chosen = tuple(self.frames[f] for f in frames)
+        return replace(
+            self, frames=chosen, pixels=self.pixels[frames], weight=self.weight[frames], points3d=self.points3d[frames], gap=np.zeros(max(len(chosen) - 1, 0))
+        )
 
 
 FACE = slice(0, FACE_POINTS)
@@ -59,7 +74,7 @@ def observe(cameras: tuple[Camera, ...], frames: tuple[Frame, ...], face: np.nda
     score = np.where(np.isfinite(pixels).all(-1), np.clip(score, 0, 1), 0.0)
     projections = np.stack([camera.projection for camera in cameras])
     points3d = np.full((len(frames), both.shape[2], 3), np.nan)
-    weight, sigma = np.zeros(score.shape), np.full((len(cameras), 2), np.nan)
+    weight, sigma, median = np.zeros(score.shape), np.full((len(cameras), 2), np.nan), np.full(len(cameras), np.nan)
     for number, kind in enumerate((FACE, POSE)):
         size = _extent(pixels[..., kind, :])
         if not np.isfinite(size):
@@ -68,12 +83,14 @@ def observe(cameras: tuple[Camera, ...], frames: tuple[Frame, ...], face: np.nda
         points3d[:, kind], residual = triangulate(*swapped, projections, gate * size)
         inside = np.nan_to_num(residual, nan=np.inf) <= gate * size
         # the median length of a 2D error with standard deviation sigma per axis is 1.18 sigma (Rayleigh)
-        sigma[:, number] = [max(np.median(r[i]) / 1.18, MINIMUM_SIGMA_PX) if i.any() else np.nan for r, i in zip(residual, inside)]
+        middle = np.array([np.median(r[i]) if i.any() else np.nan for r, i in zip(residual, inside)])
+        median = np.where(np.isnan(median), middle, median)
+        sigma[:, number] = np.maximum(middle / 1.18, MINIMUM_SIGMA_PX)
         precision = np.nan_to_num(sigma[:, number] ** -2.0)
         weight[..., kind] = (inside * swapped[1]).swapaxes(0, 1) * precision[:, None]
     kept = weight > 0
     return Observations(
-        cameras, frames, np.where(kept[..., None], pixels, 0.0), weight, points3d, sigma, _gaps(frames), (score > 0).sum((0, 2)), kept.sum((0, 2))
+        cameras, frames, np.where(kept[..., None], pixels, 0.0), weight, points3d, sigma, _gaps(frames), (score > 0).sum((0, 2)), kept.sum((0, 2)), median
     )
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import cg
 
 from pipeline.mesh.topology import uniform_laplacian
+from pipeline.track.landmarks import Landmarks
 from pipeline.track.rig import Rig, State
-from pipeline.track.start import Landmarks
 from pipeline.track.terms import ContourTerm, LandmarkTerm, contour_residual, geman_mcclure, project_with_jacobian
 
-BEND_M = 3e-4
+BEND_M = 4e-4
 SIZE_M = 1e-2
 """Standard deviations in metres of the difference of a displacement to its neighbours' mean, and of the displacement itself."""
 
 
-def fit_offsets(rig: Rig, state: State, outlines: ContourTerm, term: LandmarkTerm, landmarks: Landmarks, spread: float, stiffness: float) -> State:
-    """One Gauss-Newton step on the displacements [V, 3] of the rest shape, poses held (Laplacian regularisation: Sorkine et al. 2004).
+def fit_offsets(rig: Rig, state: State, outlines: ContourTerm, term: LandmarkTerm, landmarks: Landmarks, spread: float, stiffness: float) -> np.ndarray:
+    """The displacements [V, 3] of the rest shape after one Gauss-Newton step, poses held (Laplacian regularisation: Sorkine et al. 2004).
 
     Every outline residual is a linear function of the three corners of its face, and each landmark pulls its place on the skin towards where all frames
     together see it, as one observation with standard deviation `spread` (metres): frames repeat a detector's error, so they do not add up.
@@ -36,7 +34,7 @@ def fit_offsets(rig: Rig, state: State, outlines: ContourTerm, term: LandmarkTer
     H = (A.T @ A + smooth).tocsr()
     g = A.T @ e - smooth @ state.offsets.ravel()
     step, _ = cg(H, g, rtol=1e-4, maxiter=400, M=sp.diags(1 / H.diagonal()))
-    return replace(state, offsets=state.offsets + step.reshape(-1, 3))
+    return state.offsets + step.reshape(-1, 3)
 
 
 def _landmark_rows(rig: Rig, state: State, term: LandmarkTerm, landmarks: Landmarks, spread: float) -> tuple[list, list]:
@@ -74,8 +72,9 @@ def _frame_rows(rig: Rig, state: State, outlines: ContourTerm, frame: int) -> tu
     points = rig.points(corners, rim.barycentric, state.offsets)
     world, _, _, blend = rig.place_with_jacobian(rig.posed(state, frame), state, frame, points, 0.0, False)
     along, error = contour_residual(rim, outlines.projections, world)
-    robust, _ = geman_mcclure((error / outlines.sigma) ** 2, outlines.width)
-    root = np.sqrt(robust) / outlines.sigma
+    sigma = outlines.sigma[rim.camera]
+    robust, _ = geman_mcclure((error / sigma) ** 2, outlines.width)
+    root = np.sqrt(robust) / sigma
     pull = np.einsum("n,ni,nij->nj", root, along, blend)
     values = rim.barycentric[:, :, None] * pull[:, None]
     columns = 3 * corners[..., None] + np.arange(3)

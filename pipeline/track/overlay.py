@@ -15,9 +15,9 @@ from pipeline.io.packed import PackedImages
 from pipeline.io.parallel import map_processes
 from pipeline.io.video import write_video
 from pipeline.mesh.raster import zbuffer
+from pipeline.track.evidence import visible
 from pipeline.track.fit import Fitted
 from pipeline.track.observe import Observations
-from pipeline.track.start import Landmarks
 
 OPACITY = 0.45
 MESH, SHORT, LONG = np.array([150.0, 190.0, 255.0]), (90, 255, 90), (255, 60, 60)
@@ -67,9 +67,10 @@ def draw_residuals(image: np.ndarray, points: np.ndarray, seen: np.ndarray) -> n
     return image
 
 
-def write_overlays(folder: Path, waiting: Path, images: ImageSet, seen: Observations, fitted: Fitted, landmarks: Landmarks, threads: int) -> None:
+def write_overlays(folder: Path, waiting: Path, images: ImageSet, seen: Observations, fitted: Fitted, threads: int) -> None:
     """A video per camera of the capture, those held out of the fit included (without detections), in `folder`; built in `waiting`."""
-    rig, state = fitted.rig, fitted.state
+    rig, state, landmarks = fitted.rig, fitted.state, fitted.landmarks
+    counted = visible(rig, landmarks, seen, state)
     vertices = np.stack([rig.vertices(state, f) for f in range(state.frames)]).astype(np.float32)
     points = np.stack([rig.place(rig.posed(state, f), state, f, landmarks.points) for f in range(state.frames)])
     names = [frame.id for frame in seen.frames]
@@ -79,8 +80,8 @@ def write_overlays(folder: Path, waiting: Path, images: ImageSet, seen: Observat
     for camera in images.cameras:
         detected = np.full((*points.shape[:2], 2), np.nan)
         if camera.name in used:
-            pixels, weight = seen.pixels[:, used[camera.name], landmarks.rows], seen.weight[:, used[camera.name], landmarks.rows]
-            detected = np.where(weight[..., None] > 0, pixels, np.nan)
+            number = used[camera.name]
+            detected = np.where(counted[:, number, :, None], seen.pixels[:, number, landmarks.rows], np.nan)
         jobs.append((waiting / f"{camera.name}.mp4", images.path(camera.name), names, camera, vertices, rig.faces, points, detected, fps))
     map_processes(write_overlay, jobs, threads, "overlays")
     publish_folder([job[0] for job in jobs], folder)

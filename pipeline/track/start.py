@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from pipeline.io.errors import InputError
+from pipeline.track.landmarks import Landmarks
 from pipeline.track.observe import FACE, FACE_POINTS, Observations
-from pipeline.track.rig import Points, Rig, State
+from pipeline.track.rig import Rig, State
 from pipeline.track.similarity import ransac_similarity, umeyama
 
 TORSO = tuple(FACE_POINTS + k for k in (11, 12, 23, 24))
 HEAD_OF_BODY = tuple(FACE_POINTS + k for k in (0, 7, 8))
 AGREEMENT = 0.2
 SCALE_SLACK = 0.25
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """The rows of the detectors that the model knows: L indices into the 511 points, and where they lie on the skin (weighted means of vertices)"""
-
-    rows: np.ndarray
-    vertices: np.ndarray
-    weights: np.ndarray
-    points: Points
-
-    @property
-    def count(self) -> int:
-        return len(self.rows)
-
-    def carry(self, values: np.ndarray) -> np.ndarray:
-        """Unit vectors [L, 3] at the landmarks from vectors [V, 3] at the vertices."""
-        mean = np.einsum("lm,lmx->lx", self.weights, values[self.vertices])
-        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
-
-
-def landmarks_of(model, rig: Rig, kind: str) -> Landmarks:  # noqa: ANN001
-    """Landmarks of the model's tables "mediapipe_face" and "mediapipe_pose"; of a head's pose points only the shoulders (the face mesh knows the rest better)."""
-    rows, vertices, weights = [], [], []
-    for name, offset in (("mediapipe_face", 0), ("mediapipe_pose", FACE_POINTS)):
-        if name not in model.landmarks:
-            continue
-        table = model.landmarks[name]
-        valid = np.flatnonzero(np.asarray(table.valid))
-        if offset and kind == "head":
-            valid = valid[np.isin(valid, (11, 12))]
-        rows.append(valid + offset)
-        vertices.append(np.asarray(table.vertices)[valid])
-        weights.append(np.asarray(table.weights)[valid])
-    width = max(v.shape[1] for v in vertices)
-    vertices, weights = (np.concatenate([np.pad(a, ((0, 0), (0, width - a.shape[1]))) for a in parts]) for parts in (vertices, weights))
-    return Landmarks(np.concatenate(rows), vertices, weights, rig.points(vertices, weights))
 
 
 def start(rig: Rig, landmarks: Landmarks, seen: Observations, kind: str, remedy: str) -> tuple[State, list[int]]:
@@ -109,3 +73,17 @@ def _fill(places: list, seen: Observations) -> tuple[np.ndarray, np.ndarray]:
         R[f] = Slerp([0, 1], pair)(share).as_matrix()
         t[f] = (1 - share) * places[before][1] + share * places[after][1]
     return R, t
+
+
+def follow(rig: Rig, landmarks: Landmarks, points3d: np.ndarray, known: State, source: int, state: State, frame: int) -> None:
+    """Give `frame` of `state`, in place, the pose of frame `source` of `known`, moved rigidly to where the triangulated points [511, 3] of `frame` are."""
+    state.rotations[frame], state.translation[frame] = known.rotations[source], known.translation[source]
+    rows = np.flatnonzero(np.isfinite(points3d[landmarks.rows]).all(1) & landmarks.on_face)
+    points = rig.place(rig.posed(known, source), known, source, landmarks.points)
+    found = ransac_similarity(points[rows], points3d[landmarks.rows[rows]], AGREEMENT, scale=1.0)
+    if found is None:
+        return
+    _, R, t, _ = found
+    pivot = state.scale * rig.posed(known, source).rest[0]
+    state.rotations[frame, 0] = R @ known.rotations[source, 0]
+    state.translation[frame] = R @ (known.translation[source] + pivot) + t - pivot

@@ -10,6 +10,7 @@ from pipeline.track.contour import Rims
 from pipeline.track.rig import Points, Rig, State
 from pipeline.track.rotations import log_so3
 from pipeline.track.solver import Normal
+from pipeline.track.stereo import Surface
 
 
 def geman_mcclure(squared: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -89,11 +90,11 @@ def _add_rows(normal: Normal, frame: int, rows: np.ndarray, error: np.ndarray, i
 
 @dataclass(frozen=True)
 class ContourTerm:
-    """Outlines: one residual per matched point, along the image normal. `rims` one per frame; sigma in pixels of one independent observation."""
+    """Outlines: one residual per matched point, along the image normal. `rims` one per frame; sigma [C] in pixels."""
 
     rims: list[Rims]
     projections: np.ndarray
-    sigma: float
+    sigma: np.ndarray
     width: float = 3.0
 
     def add(self, normal: Normal, rig: Rig, state: State, frame: int, shared: bool) -> None:
@@ -104,9 +105,10 @@ class ContourTerm:
         points = rig.points(rig.faces[rim.face_ids], rim.barycentric, state.offsets)
         world, J, J_identity, _ = rig.place_with_jacobian(rig.posed(state, frame), state, frame, points, 0.0, shared)
         along, error = contour_residual(rim, self.projections, world)
-        robust, cost = geman_mcclure((error / self.sigma) ** 2, self.width)
+        sigma = self.sigma[rim.camera]
+        robust, cost = geman_mcclure((error / sigma) ** 2, self.width)
         normal.cost += float(cost.sum())
-        root = np.sqrt(robust) / self.sigma
+        root = np.sqrt(robust) / sigma
         row = (root[:, None] * along).astype(np.float32)
         rows = np.matmul(row[:, None], J)[:, 0]
         _add_rows(normal, frame, rows, (root * error).astype(np.float32), np.matmul(row[:, None], J_identity)[:, 0] if shared else None)
@@ -117,6 +119,29 @@ def contour_residual(rim: Rims, projections: np.ndarray, world: np.ndarray) -> t
     pixel, d_pixel = project_with_jacobian(projections[rim.camera], world)
     error = ((rim.target - pixel) * rim.normal).sum(1) - rim.rim
     return (rim.normal[:, None] @ d_pixel)[:, 0], error
+
+
+@dataclass(frozen=True)
+class SurfaceTerm:
+    """Skin found by stereo: one residual per vertex, along its normal. `surfaces` one per frame; sigma in metres."""
+
+    surfaces: list[Surface]
+    sigma: float
+    width: float = 3.0
+
+    def add(self, normal: Normal, rig: Rig, state: State, frame: int, shared: bool) -> None:
+        """Add frame `frame`."""
+        surface = self.surfaces[frame]
+        if not len(surface.vertices):
+            return
+        points = rig.points(surface.vertices[:, None], np.ones((len(surface.vertices), 1)), state.offsets)
+        world, J, J_identity, _ = rig.place_with_jacobian(rig.posed(state, frame), state, frame, points, 0.0, shared)
+        error = ((surface.target - world) * surface.normal).sum(1)
+        robust, cost = geman_mcclure((error / self.sigma) ** 2, self.width)
+        normal.cost += float(cost.sum())
+        root = np.sqrt(robust) / self.sigma
+        row = (root[:, None] * surface.normal).astype(np.float32)[:, None]
+        _add_rows(normal, frame, (row @ J)[:, 0], (root * error).astype(np.float32), (row @ J_identity)[:, 0] if shared else None)
 
 
 @dataclass(frozen=True)

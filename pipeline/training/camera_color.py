@@ -20,9 +20,10 @@ class CameraColor(nn.Module):
         """[C, 3, 4]."""
         return torch.eye(3, 4, device=self.change.device) + self.change - self.change.mean(0)
 
-    def apply_to(self, image: Tensor, alpha: Tensor, camera: int) -> Tensor:
+    def apply_to(self, image: Tensor, alpha: Tensor, camera: int | Tensor) -> Tensor:
         """Colours as a camera sees them: image [H, W, 3] over black (so already multiplied with alpha [H, W])."""
-        change = self.maps()[camera]
+        maps = self.maps()
+        change = maps[camera] if isinstance(camera, int) else maps.index_select(0, camera.view(1))[0]  # indexing by a device tensor would wait for it
         return torch.addmm(alpha.reshape(-1, 1) * change[:, 3], image.reshape(-1, 3), change[:, :3].T).view_as(image)
 
     def penalty(self) -> Tensor:

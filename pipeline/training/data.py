@@ -23,20 +23,28 @@ class Cut:
     """One training picture cut to the person.
 
     Attributes:
-        rgba: uint8 [h, w, 4] foreground colour and alpha. left, top: where the window starts in the picture. camera, frame: indices.
+        rgba: uint8 [h, w, 4] foreground colour and alpha. views: the camera of this window. camera, frame: indices, or int64 [] on the device.
+        size: width and height of the whole picture. left, top: where the window starts in it.
     """
 
     rgba: Tensor
-    left: int
-    top: int
-    camera: int
-    frame: int
+    views: Views
+    camera: int | Tensor
+    frame: int | Tensor
+    size: tuple[int, int]
+    left: int = 0
+    top: int = 0
 
     def over(self, background: Tensor) -> tuple[Tensor, Tensor]:
         """Colours [h, w, 3] over `background` [3] and alpha [h, w], float32 in 0..1."""
-        values = self.rgba.to(torch.float32).mul_(1 / 255)
-        alpha = values[..., 3]
-        return torch.addcmul(background, alpha[..., None], values[..., :3] - background), alpha
+        return rgba_over(self.rgba, background)
+
+
+def rgba_over(rgba: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours [h, w, 3] over `background` [3] and alpha [h, w], float32 in 0..1, of uint8 [h, w, 4]."""
+    values = rgba.to(torch.float32).mul_(1 / 255)
+    alpha = values[..., 3]
+    return torch.addcmul(background, alpha[..., None], values[..., :3] - background), alpha
 
 
 class TrainingPictures:
@@ -67,8 +75,18 @@ class TrainingPictures:
         self._reader = ThreadPoolExecutor(1)  # the one thread that touches the zips
         self._waiting: dict[int, Future[Cut]] = {}
 
+    ahead = 1  # how many steps before its use a picture is asked for
+
     def __len__(self) -> int:
         return len(self.items)
+
+    def show(self, items: Sequence[int]) -> None:
+        """Say which pictures the next `cuts` are."""
+        self._shown = items
+
+    def cuts(self) -> list[Cut]:
+        """The pictures of this step."""
+        return [self.get(item) for item in self._shown]
 
     def prefetch(self, item: int) -> None:
         """Begin reading a picture that will be asked for soon."""
@@ -86,19 +104,6 @@ class TrainingPictures:
             self._kept[item] = cut
         return cut
 
-    def views(self, cut: Cut) -> Views:
-        """The camera of a picture's window."""
-        whole = self._views[cut.camera]
-        K = whole.K.clone()
-        K[:, 0, 2] -= cut.left
-        K[:, 1, 2] -= cut.top
-        return Views(K, whole.R, whole.t, cut.rgba.shape[1], cut.rgba.shape[0])
-
-    def size(self, cut: Cut) -> tuple[int, int]:
-        """Width and height of the whole picture that a window was cut from."""
-        whole = self._views[cut.camera]
-        return whole.width, whole.height
-
     def _read(self, item: int) -> Cut:
         camera, frame, name = self.items[item]
         if camera not in self._open:
@@ -106,7 +111,12 @@ class TrainingPictures:
         rgba = self._open[camera].read(name)
         rows, columns = person_window(rgba[..., 3], self._margin)
         window = torch.from_numpy(np.ascontiguousarray(rgba[rows, columns])).to(self.device)
-        return Cut(window, columns.start, rows.start, camera, frame)
+        whole, left, top = self._views[camera], columns.start, rows.start
+        K = whole.K.clone()
+        K[:, 0, 2] -= left
+        K[:, 1, 2] -= top
+        views = Views(K, whole.R, whole.t, window.shape[1], window.shape[0])
+        return Cut(window, views, camera, frame, (whole.width, whole.height), left, top)
 
 
 class Sampler:

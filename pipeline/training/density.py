@@ -39,10 +39,16 @@ class DensityControl:
         self._settings = settings
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._start = len(avatar.binding)
+        self.changes = 0  # how often the splats, and so all their tensors, became others
         self._reset(avatar)
 
     def watch(self, screen_gradient: Tensor, radii: Tensor, size: tuple[int, int]) -> None:
         """Add one view's statistics. screen_gradient [N, 2] per pixel, radii [N] pixels, size (width, height) of the whole picture."""
+        if screen_gradient.is_cuda:
+            from pipeline.training import density_gpu  # Triton is there where CUDA is
+
+            density_gpu.watch(screen_gradient, radii, size, self._pull, self._seen)
+            return
         half = 0.5 * screen_gradient.new_tensor(size)
         self._pull += (screen_gradient * half).norm(dim=1)
         self._seen += radii > 0
@@ -61,11 +67,13 @@ class DensityControl:
             with torch.no_grad():
                 avatar.local["opacities"].clamp_(max=math.log(settings.reset_opacity / (1 - settings.reset_opacity)))
             optimiser.forget("opacities")
+            self.changes += 1
 
     def state(self) -> dict[str, Any]:
         return {"pull": self._pull, "seen": self._seen, "start": self._start, "generator": self._generator.get_state()}
 
     def load(self, state: Mapping[str, Any]) -> None:
+        self.changes += 1
         self._pull, self._seen, self._start = state["pull"], state["seen"], state["start"]
         self._generator.set_state(state["generator"].cpu())
 
@@ -88,6 +96,7 @@ class DensityControl:
         return Change(avatar.binding[sources], values, sources, fresh)
 
     def _reset(self, avatar: RiggedAvatar) -> None:
+        self.changes += 1
         self._pull = torch.zeros(len(avatar.binding), device=avatar.binding.device)
         self._seen = torch.zeros_like(self._pull)
 

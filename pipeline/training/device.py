@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import torch
 
 from pipeline.io.errors import InputError
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device called `wanted`; "auto" is the CPU as long as the splat kernels are its own (the torch reference on a GPU is far slower). Raises InputError for a device this machine does not have."""
+    """The device called `wanted`; "auto" is the first GPU that the Triton kernels can use, else the CPU. Raises InputError for a device this machine does not have."""
     if wanted == "auto":
-        return torch.device("cpu")
+        wanted = "cuda" if torch.cuda.is_available() and importlib.util.find_spec("triton") else "cpu"
     try:
-        return torch.empty(0, device=wanted).device
+        device = torch.empty(0, device=wanted).device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # Triton launches on the current one
+        return device
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         raise InputError(
             "this device cannot be used",

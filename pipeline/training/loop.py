@@ -19,10 +19,12 @@ from pipeline.training.camera_color import CameraColor
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.data import Sampler, TrainingPictures
 from pipeline.training.density import DensityControl
+from pipeline.training.graph import Replay, Room
 from pipeline.training.monitor import Monitor
 from pipeline.training.objective import Objective
 from pipeline.training.optimiser import Optimiser
 from pipeline.training.settings import TrainSettings
+from pipeline.training.stack import StackedPictures
 
 
 class Interrupted(SystemExit):
@@ -35,7 +37,7 @@ class Training:
 
     avatar: Avatar
     color: CameraColor
-    pictures: TrainingPictures
+    pictures: TrainingPictures | StackedPictures
     settings: TrainSettings
     step: int = 0
     seconds: float = 0.0
@@ -44,12 +46,16 @@ class Training:
     def __post_init__(self) -> None:
         settings = self.settings
         parameters = {**self.avatar.parameters_by_name(), "camera_color": self.color.change}
-        self.optimiser = Optimiser(parameters, self.avatar.tables_by_name(), settings.learning_rates())
+        self.optimiser = Optimiser(parameters, self.avatar.tables_by_name(), settings.learning_rates(), settings.views)
         self.sampler = Sampler(len(self.pictures), settings.seed)
         self.density = DensityControl(self.avatar, settings)
-        self.objective = Objective(settings, self.pictures.device)
+        self.room = Room(self.pictures.device)
+        self.objective = Objective(settings, self.pictures.device, self.room.workspace)
+        self._replay = Replay(self._work, self.pictures.device, settings.graph and isinstance(self.pictures, StackedPictures))
+        self.optimiser.skip_where(self.room.lacking)
         self.sums = torch.zeros(2, device=self.pictures.device)
         self.parts = {"sampler": self.sampler, "density": self.density, "objective": self.objective, "optimiser": self.optimiser}
+        self._checked = self._position()
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on exactly."""
@@ -65,22 +71,64 @@ class Training:
             self.optimiser.adopt(name, parameter)
         for name, part in self.parts.items():
             part.load(state[name])
+        self._checked = self._position()
 
-    def advance(self) -> dict[str, torch.Tensor]:
-        """One training step; returns the weighted loss terms."""
-        self.optimiser.set_factor(schedules.learning_rate_factor(self.step, self.settings))
-        cut = self.pictures.get(self.sampler.next())
-        self.pictures.prefetch(self.sampler.upcoming())
-        degree = schedules.sh_degree(self.step, self.settings)
-        terms, screen, radii = self.objective(self.avatar, self.color, cut, self.pictures.views(cut), degree)
-        loss = torch.stack(list(terms.values())).sum()
-        loss.backward()
-        self.density.watch(screen.grad[0], radii, self.pictures.size(cut))
-        self.optimiser.step(cut.frame, self.avatar.tables_by_name(), self.avatar.rows_by_name())
+    def advance(self) -> dict[str, torch.Tensor] | None:
+        """One training step; returns the weighted loss terms. None where steps have to be done again, because a GPU's buffers were too small for them."""
+        self._begin()
+        self._replay((self._degree, self.density.changes, self.room.capacity))
         self.step += 1
+        settings = self.settings
+        due = self.step % settings.log_every == 0 or self.step == settings.iterations or schedules.is_density_step(self.step, settings)
+        if due and not self.settle():
+            return None
         self.density.after_step(self.step, self.avatar, self.optimiser)
-        self.sums += torch.stack([loss.detach(), terms["photometric"].detach()])
-        return terms
+        return self._terms
+
+    def settle(self) -> bool:
+        """Whether all steps so far count; where the last ones did not, goes back to before them. Waits for the GPU."""
+        done = self.room.check()
+        if done is not None:
+            self._go_back(done)
+        self._checked = self._position()
+        return done is None
+
+    def _begin(self) -> None:
+        """What the host decides about a step."""
+        settings = self.settings
+        self.optimiser.set_factor(schedules.learning_rate_factor(self.step, settings))
+        self.pictures.show([self.sampler.next() for _ in range(settings.views)])
+        self.pictures.prefetch(self.sampler.upcoming(self.pictures.ahead))
+        self.objective.draw_background()
+        self._degree = schedules.sh_degree(self.step, settings)
+
+    def _work(self) -> None:
+        """What a step computes; no decision of the host depends on it."""
+        views = []
+        for cut in self.pictures.cuts():
+            terms, screen, radii = self.objective(self.avatar, self.color, cut, self._degree)
+            loss = torch.stack(list(terms.values())).sum()
+            (loss / self.settings.views).backward()
+            views.append((cut, screen.grad[0], radii, self.avatar.row_gradients(), torch.stack([loss.detach(), terms["photometric"].detach()])))
+            self._terms = terms
+        self.room.note()
+        for cut, pull, radii, rows, sums in views:
+            self.sums += self.room.kept(sums)
+            self.density.watch(self.room.kept(pull), self.room.kept(radii), cut.size)
+            self.optimiser.step_rows(cut.frame, self.avatar.tables_by_name(), rows)
+        self.optimiser.step()
+
+    def _position(self) -> tuple[int, dict, dict]:
+        return self.step, self.sampler.state(), self.objective.state()
+
+    def _go_back(self, done: int) -> None:
+        """To the end of the last step that counted, `done` steps after the last look."""
+        self.step, sampler, objective = self._checked
+        self.sampler.load(sampler)
+        self.objective.load(objective)
+        for _ in range(done):
+            self._begin()
+            self.step += 1
 
 
 def train(training: Training, folder: Path, boards: Path, key: str) -> dict[str, Any]:
@@ -115,14 +163,16 @@ def train(training: Training, folder: Path, boards: Path, key: str) -> dict[str,
 def _steps(training: Training, monitor: Monitor, folder: Path, key: str, received: list[int]) -> None:
     settings, last_save = training.settings, time.monotonic()
     while training.step < settings.iterations:
-        training.advance()
+        if training.advance() is None:
+            continue
         if training.step % settings.log_every == 0 or training.step == settings.iterations:
             count = settings.log_every if training.step % settings.log_every == 0 else training.step % settings.log_every
-            loss, photometric = (training.sums / count).tolist()
+            loss, photometric = (training.sums / (count * settings.views)).tolist()
             training.sums.zero_()
             monitor.row(training.step, loss, photometric, training.objective.psnr(), training.avatar.splat_count)
         due = settings.checkpoint_every and training.step % settings.checkpoint_every == 0
         if received or due or time.monotonic() - last_save > settings.checkpoint_seconds:
+            training.settle()
             training.seconds, last_save = monitor.seconds, time.monotonic()
             save_checkpoint(folder, training.step, {"key": key, **training.state()})
         if received and training.step < settings.iterations:

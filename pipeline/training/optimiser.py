@@ -18,28 +18,54 @@ class Optimiser:
     A row that was not drawn keeps still: it has its own moments and its own count of steps, where dense Adam would go on pushing it with old momentum.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], tables: Mapping[str, Tensor], rates: Mapping[str, float]):
-        self._rates = {name: rates[name] for name in (*parameters, *tables)}
+    def __init__(self, parameters: Mapping[str, nn.Parameter], tables: Mapping[str, Tensor], rates: Mapping[str, float], views: int = 1):
+        """Args:
+        views: pictures in a step; with B of them rates are multiplied by sqrt(B) and both betas raised to the power B (Zhao et al. 2024, Grendel, section 3.2).
+        """
+        self._rates = {name: rates[name] * (views**0.5 if name in parameters else 1) for name in (*parameters, *tables)}
         for name, parameter in parameters.items():
             parameter.requires_grad_(rates[name] > 0)
-        groups = [{"params": [p], "lr": rates[name], "name": name} for name, p in parameters.items() if rates[name] > 0]
-        self._adam = torch.optim.Adam(groups, betas=_BETAS, eps=_EPSILON, fused=True)
-        self._rows = {name: _RowMoments(table) for name, table in tables.items() if rates[name] > 0}
-        self._factor = 1.0
+        groups = [{"params": [p], "lr": self._rates[name], "name": name} for name, p in parameters.items() if rates[name] > 0]
+        self._device = next(iter(parameters.values())).device
+        self._adam = torch.optim.Adam(groups, betas=tuple(b**views for b in _BETAS), eps=_EPSILON, fused=True, capturable=self._device.type == "cuda")
+        self._rows = _RowAdam(tables, rates)
+        self._factor: float | Tensor = 1.0
+        self._skip = torch.zeros((), device=self._device)
+        if self._device.type == "cuda":  # a captured step reads its learning rates from the device
+            from pipeline.training.rows_gpu import RowAdam  # Triton is there where CUDA is
+
+            self._rows = RowAdam(tables, rates, _BETAS, _EPSILON)
+            self._factor = torch.ones((), device=self._device)
+            self._first_rates = torch.tensor([self._rates[group["name"]] for group in groups], device=self._device)
+            self._now_rates = self._first_rates.clone()
+            for group, rate in zip(self._adam.param_groups, self._now_rates):
+                group["lr"] = rate
 
     def set_factor(self, factor: float) -> None:
         """Set every learning rate to this part of its first value."""
+        if isinstance(self._factor, Tensor):
+            self._factor.fill_(factor)
+            return
         self._factor = factor
         for group in self._adam.param_groups:
             group["lr"] = factor * self._rates[group["name"]]
 
-    def step(self, frame: int, tables: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> None:
-        """Update all parameters, and row `frame` of every table from the gradient of its leaf in `rows`; then forget the gradients."""
+    def skip_where(self, flag: Tensor) -> None:
+        """From now on, a step changes nothing where this number on the device is 1 instead of 0."""
+        self._skip = flag
+        if flag.is_cuda:
+            self._adam.found_inf = flag  # the name under which fused Adam knows steps to be skipped
+
+    def step_rows(self, frame: int | Tensor, tables: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+        """Update row `frame` of every table that has a gradient [...] for it."""
+        self._rows.step(frame, tables, gradients, self._factor, self._skip)
+
+    def step(self) -> None:
+        """Update all parameters; then forget the gradients."""
+        if isinstance(self._factor, Tensor):
+            torch.mul(self._first_rates, self._factor, out=self._now_rates)
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
-        for name, moments in self._rows.items():
-            if name in rows and rows[name].grad is not None:
-                moments.step(frame, tables[name], rows[name].grad, self._factor * self._rates[name])
 
     def replace(self, name: str, parameter: nn.Parameter, sources: Tensor) -> None:
         """Let `parameter` take the place of the one called `name`.
@@ -70,7 +96,7 @@ class Optimiser:
     def state(self) -> dict[str, Any]:
         """Everything needed to go on exactly, as tensors and plain values."""
         moments = {group["name"]: dict(self._adam.state.get(group["params"][0], {})) for group in self._adam.param_groups}
-        return {"dense": moments, "rows": {name: rows.state() for name, rows in self._rows.items()}}
+        return {"dense": moments, "rows": self._rows.state()}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of `state`; the parameters must already have their saved shapes."""
@@ -78,32 +104,36 @@ class Optimiser:
             parameter, saved = group["params"][0], state["dense"][group["name"]]
             if saved:
                 self._adam.state[parameter] = {key: value.to(parameter.device) for key, value in saved.items()}
-        for name, rows in self._rows.items():
-            rows.load(state["rows"][name])
+        self._rows.load(state["rows"])
 
 
-class _RowMoments:
-    """Adam's moments of one table [F, ...], kept per row."""
+class _RowAdam:
+    """Adam for named per-frame tables [F, ...]: each row has its own moments and its own count of steps."""
 
-    def __init__(self, table: Tensor):
-        self.first, self.second = torch.zeros_like(table), torch.zeros_like(table)
-        self.steps = [0] * len(table)
+    def __init__(self, tables: Mapping[str, Tensor], rates: Mapping[str, float]):
+        self._rates = {name: rates[name] for name in tables if rates[name] > 0}
+        self._first, self._second = ({name: torch.zeros_like(tables[name]) for name in self._rates} for _ in range(2))
+        self._steps = {name: [0] * len(tables[name]) for name in self._rates}
 
-    def step(self, row: int, table: Tensor, gradient: Tensor, rate: float) -> None:
-        self.steps[row] += 1
-        first, second = self.first[row], self.second[row]
-        first.lerp_(gradient, 1 - _BETAS[0])
-        second.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
-        correction1, correction2 = (1 - beta ** self.steps[row] for beta in _BETAS)
-        table[row].addcdiv_(first, (second / correction2).sqrt_().add_(_EPSILON), value=-rate / correction1)
+    def step(self, row: int, tables: Mapping[str, Tensor], gradients: Mapping[str, Tensor], factor: float, skip: Tensor) -> None:
+        for name, rate in self._rates.items():
+            if name not in gradients:
+                continue
+            self._steps[name][row] += 1
+            first, second, gradient = self._first[name][row], self._second[name][row], gradients[name]
+            first.lerp_(gradient, 1 - _BETAS[0])
+            second.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+            correction1, correction2 = (1 - beta ** self._steps[name][row] for beta in _BETAS)
+            tables[name][row].addcdiv_(first, (second / correction2).sqrt_().add_(_EPSILON), value=-factor * rate / correction1)
 
     def state(self) -> dict[str, Any]:
-        return {"first": self.first, "second": self.second, "steps": self.steps}
+        return {name: {"first": self._first[name], "second": self._second[name], "steps": self._steps[name]} for name in self._rates}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        self.first.copy_(state["first"])
-        self.second.copy_(state["second"])
-        self.steps = list(state["steps"])
+        for name in self._rates:
+            self._first[name].copy_(state[name]["first"])
+            self._second[name].copy_(state[name]["second"])
+            self._steps[name] = list(state[name]["steps"])
 
 
 def _continued(value: Tensor, sources: Tensor) -> Tensor:

@@ -15,12 +15,14 @@ class TrainSettings:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    iterations: int = 1600  # training steps, one picture each
+    iterations: int = 1600  # training steps
+    views: int = 1  # pictures of one step, 1 or more; learning rates grow with their square root (Zhao et al. 2024, Grendel)
     seed: int = 0  # of the order of pictures and of density control
-    device: str = "auto"  # auto (the CPU, until there are splat kernels for a GPU), cpu, cuda, cuda:1 ...
+    device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1 ...
     background: Literal["white", "random"] = "white"  # what stands behind the person during training
     crop_margin: float = 0.06  # border around the matte's bounding box that is rendered too, as a part of the picture's longer side; 1 = whole picture
-    memory_mb: int = 1500  # pictures kept decoded in memory; the rest is read again when needed
+    graph: bool = True  # on a GPU, run the steps as one CUDA graph; the results are the same without
+    memory_mb: int = 1500  # pictures kept decoded in memory (on a GPU: at least this, and up to half of what is free); the rest is read again when needed
 
     lambda_dssim: float = 0.2  # weight of 1 - SSIM; L1 has the rest
     lambda_alpha: float = 0.2  # weight of the difference between rendered and given matte

@@ -53,6 +53,13 @@ def box_crop(points: np.ndarray, grow: float, angle: float = 0.0) -> Crop:
     return Crop(tuple((low + high) / 2), float(max((high - low).max(), 8) * grow), angle)
 
 
+def upright_crop(face: np.ndarray, grow: float) -> Crop:
+    """The square around a face mesh [478, 3], its side `grow` times the face's, turned so that the line from the chin to the forehead stands upright."""
+    forehead, chin = face[10, :2], face[152, :2]  # MediaPipe's numbering
+    up = forehead - chin
+    return box_crop(face[:, :2], grow, float(np.arctan2(up[0], -up[1])))
+
+
 def head_crop(pose: np.ndarray, minimum_score: float = 0.3) -> Crop | None:
     """Where a pose [33, 3] has the head: around nose, eyes, ears and mouth, upright as the neck is; None where they are unsure.
 

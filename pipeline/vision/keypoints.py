@@ -52,7 +52,7 @@ def find_keypoints(images: ImageSet, mattes: ImageSet, settings: KeypointsSettin
     by_camera = [parts[i : i + chunks] for i in range(0, len(parts), chunks)]
     face, pose = (np.stack([np.concatenate([part[which] for part in camera]) for camera in by_camera], axis=1) for which in (0, 1))
 
-    gates = [gate * max(max(c.width, c.height) for c in images.cameras) for gate in (settings.face_gate, settings.pose_gate)]
+    gates = settings.face_gate * _size(face), settings.pose_gate * max(max(c.width, c.height) for c in images.cameras)
     face, face3d, face_dropped = _agree(face, images.cameras, gates[0])
     pose, pose3d, pose_dropped = _agree(pose, images.cameras, gates[1])
     guided = _look_again(images, mattes, names, face, pose, face3d, pose3d, settings, threads)
@@ -66,6 +66,12 @@ def find_keypoints(images: ImageSet, mattes: ImageSet, settings: KeypointsSettin
 def _agree(points: np.ndarray, cameras: Sequence[Camera], gate_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     kept, points3d = drop_contradictions(points, cameras, gate_px)
     return kept, points3d, (_found(points) & ~_found(kept)).sum(0)
+
+
+def _size(faces: np.ndarray) -> float:
+    """Median longer side in pixels of the boxes around all finds [F, C, 478, 3]; 0 where there is none."""
+    found = faces[_found(faces)][..., :2]
+    return float(np.median(np.ptp(found, axis=1).max(-1))) if len(found) else 0.0
 
 
 def _found(points: np.ndarray) -> np.ndarray:

@@ -27,6 +27,6 @@ class KeypointsSettings:
     backend: Literal["mediapipe", "face_alignment"] = "mediapipe"  # face_alignment: 68 face points (array face68) beside MediaPipe's 478, with your weights
     weights: str = ""  # face_alignment: path of a FAN network as TorchScript (2DFAN4 or 3DFAN4, as the package face-alignment keeps it)
     minimum_score: float = 0.5  # confidence from which MediaPipe calls something a face or a person; 0 to 1
-    face_gate: float = 0.02  # a face that is off where the other cameras see it by more than this share of the picture's longer side is dropped; above 0
-    pose_gate: float = 0.04  # the same of a body
+    face_gate: float = 0.08  # a face that is off where the other cameras see it by more than this share of its size is dropped: hidden, or another; above 0
+    pose_gate: float = 0.04  # a body that is off by more than this share of the picture's longer side is dropped; above 0
     pose_stride: int = 4  # head captures: the body is looked for in every n-th frame, and wherever no face was found at once; at least 1

@@ -1,4 +1,4 @@
-"""How long drawing, its gradient and the loss take: `python -m tests.bench.rasterise --device cpu [--quick] [--json FILE]`.
+"""How long drawing, its gradient and the loss take: `python -m tests.bench.rasterise --device cpu|cuda [--quick] [--json FILE]`.
 
 Splats lie on an ellipsoid of the size of a head that fills most of the picture. Times are milliseconds, the best and the median of the repetitions:
 the best is what the code costs, the median what it costs beside the machine's other work.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.splat.harmonics import SH_C0
 from pipeline.splat.losses import l1_dssim
 from pipeline.splat.rasterise import rasterise
-from pipeline.splat.splats import Splats, Views
+from tests.bench import sketch
+from tests.bench.scene import head
 
 
 class Case(NamedTuple):
@@ -33,23 +32,9 @@ class Case(NamedTuple):
 CASES = [Case(10_000, 256, 256, 0, False), Case(15_000, 256, 374, 3, True), Case(60_000, 550, 802, 0, False), Case(60_000, 550, 802, 3, True)]
 
 
-def head(case: Case) -> tuple[Splats, Views]:
-    """The scene: half axes 8, 12, 10 cm, 1 m from the camera, 30 cm in the picture's height."""
-    g = torch.Generator().manual_seed(0)
-    n, k = case.splats, (case.degree + 1) ** 2
-    directions = torch.nn.functional.normalize(torch.randn(n, 3, generator=g), dim=1)
-    means = directions * torch.tensor([0.08, 0.12, 0.10]) * (1 + 0.02 * torch.randn(n, 1, generator=g))
-    log_scales = math.log(0.12 / math.sqrt(n)) + 0.5 * torch.randn(n, 3, generator=g)
-    sh = torch.cat([(torch.rand(n, 1, 3, generator=g) - 0.5) / SH_C0, 0.05 * torch.randn(n, k - 1, 3, generator=g)], dim=1)
-    splats = Splats(means, torch.randn(n, 4, generator=g), log_scales, 2 * torch.randn(n, generator=g) + 0.5, sh)
-    focal = case.height / 0.30
-    K = torch.tensor([[[focal, 0, case.width / 2], [0, focal, case.height / 2], [0, 0, 1]]])
-    return splats, Views(K, torch.eye(3)[None], torch.tensor([[0.0, 0.0, 1.0]]), case.width, case.height)
-
-
 def measure(case: Case, repetitions: int) -> dict[str, list[float]]:
     """Milliseconds of every repetition of forward, loss and backward, the first ones (compilation, caches) left out."""
-    splats, views = head(case)
+    splats, views = head(case.splats, case.width, case.height, case.degree)
     for name in ("means", "quats", "log_scales", "opacities", "sh"):
         getattr(splats, name).requires_grad_()
     background, target = torch.ones(3), torch.rand(1, case.height, case.width, 3)
@@ -71,38 +56,48 @@ def measure(case: Case, repetitions: int) -> dict[str, list[float]]:
     return {name: sorted(values[3:]) for name, values in times.items()}
 
 
-def report(case: Case, threads: int, times: dict[str, list[float]], single: dict | None) -> dict:
-    """One row of the table; `faster` compares forward + backward with the same case on one thread."""
+def report(case: Case, threads: int, times: dict[str, list[float]], single: dict | None, sketch_ms: float | None) -> dict:
+    """One row of the table: forward + backward against the same case on one thread, and against the sketch (without SH and alpha) on as many."""
     row = {**case._asdict(), "threads": threads}
     row |= {f"{name}_{kind}_ms": round(values[at], 3) for name, values in times.items() for kind, at in (("best", 0), ("median", len(values) // 2))}
     row["step_best_ms"] = round(row["forward_best_ms"] + row["backward_best_ms"], 3)
     row["backward_to_forward"] = round(row["backward_best_ms"] / row["forward_best_ms"], 2)
     row["faster_than_one_thread"] = round(single["step_best_ms"] / row["step_best_ms"], 2) if single else 1.0
+    row |= {"sketch_best_ms": round(sketch_ms, 3), "to_sketch": round(row["step_best_ms"] / sketch_ms, 2)} if sketch_ms else {}
     cells = [f"{case.splats:>6} {case.width}x{case.height} SH {case.degree}{' alpha' if case.alpha else '':6} {threads:>7}"]
     cells += [f"{row[f'{name}_best_ms']:8.2f} {row[f'{name}_median_ms']:8.2f}" for name in ("forward", "backward", "loss")]
-    print("  ".join(cells), f"{row['backward_to_forward']:8.2f} {row['faster_than_one_thread']:8.2f}", flush=True)
+    print("  ".join(cells), f"{row['backward_to_forward']:8.2f} {row['faster_than_one_thread']:8.2f} {row.get('to_sketch', float('nan')):8.2f}", flush=True)
     return row
+
+
+def write(file: Path | None, rows: object) -> None:
+    if file:
+        file.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=["cpu"], default="cpu", help="which backend to measure")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="which backend to measure")
     parser.add_argument("--quick", action="store_true", help="the two small cases, few repetitions")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     arguments = parser.parse_args()
+    if arguments.device == "cuda":
+        from tests.bench import rasterise_cuda  # needs a GPU
+
+        write(arguments.json, rasterise_cuda.run(arguments.quick))
+        return
     cases, repetitions = (CASES[:2], 10) if arguments.quick else (CASES, 30)
     print(
-        f"{'splats, picture':27} {'threads':>7}  {'forward':>8} {'median':>8}  {'backward':>8} {'median':>8}  {'loss':>8} {'median':>8} {'bwd/fwd':>8} {'x 1 thr':>8}"
+        f"{'splats, picture':27} {'threads':>7}  {'forward':>8} {'median':>8}  {'backward':>8} {'median':>8}  {'loss':>8} {'median':>8} {'bwd/fwd':>8} {'x 1 thr':>8} {'/ sketch':>8}"
     )
     rows = []
     for case in cases:
         single = None
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            rows.append(report(case, threads, measure(case, repetitions), single))
+            rows.append(report(case, threads, measure(case, repetitions), single, sketch.best_ms(*case[:3], threads, repetitions)))
             single = rows[-1] if single is None else single
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write(arguments.json, rows)
 
 
 if __name__ == "__main__":

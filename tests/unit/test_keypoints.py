@@ -20,8 +20,8 @@ from pipeline.io.layout import Layout
 from pipeline.io.packed import packed_writer, read_image
 from pipeline.stages import keypoints
 from pipeline.vision.agreement import drop_contradictions, face_crops, pose_crops
-from pipeline.vision.crops import Crop, box_crop, head_crop
-from pipeline.vision.detect import on_subject
+from pipeline.vision.crops import Crop, box_crop, head_crop, upright_crop
+from pipeline.vision.detect import look_closer, on_subject
 from pipeline.vision.face_alignment import load_network, locate
 from pipeline.vision.mediapipe_points import facing
 from pipeline.vision.settings import KeypointsSettings
@@ -74,6 +74,36 @@ def test_head_crop_stands_upright():
     assert abs(shoulders[0]) < 0.1 and shoulders[1] > 0.3  # below the head in the crop
     pose[:11, 2] = 0.1
     assert head_crop(pose) is None
+
+
+def test_a_face_crop_stands_upright_and_holds_the_face():
+    face = np.random.default_rng(0).uniform((200, 100), (260, 160), (478, 2))
+    face[10], face[152] = [250, 105], [210, 155]  # forehead to the upper right of the chin
+    crop = upright_crop(face, 1.35)
+    forehead, chin = (np.linalg.inv(crop.matrix(1)[:, :2]) @ (face[k] - crop.centre) for k in (10, 152))
+    assert abs(forehead[0] - chin[0]) < 1e-9 and forehead[1] < chin[1]
+    assert np.isclose(crop.side, 1.35 * np.ptp(face, axis=0).max())
+
+
+class _FindsTheFaceAt:
+    """Stands for the networks: the same face wherever it looks, and how often it was asked."""
+
+    def __init__(self, face: np.ndarray):
+        self.found, self.asked = face, 0
+
+    def face(self, image: np.ndarray, crop: Crop, pixels: int) -> np.ndarray:
+        self.asked += 1
+        return self.found
+
+
+def test_small_faces_are_looked_at_again_and_large_ones_are_not():
+    alpha, image = np.full((400, 400), 255, np.uint8), np.zeros((400, 400, 3), np.uint8)
+    face = np.column_stack([np.random.default_rng(0).uniform(100, 160, (478, 2)), np.full(478, 0.9)])
+    sharper, elsewhere = _FindsTheFaceAt(face + [2, 1, 0]), _FindsTheFaceAt(face + [40, 0, 0])
+    assert look_closer(sharper, image, alpha, face) is sharper.found
+    assert look_closer(elsewhere, image, alpha, face) is face
+    large = face * [3, 3, 1] - [200, 200, 0]
+    assert look_closer(sharper, image, alpha, large) is large and sharper.asked == 1
 
 
 def test_a_contradicted_find_is_dropped_and_the_others_stay():

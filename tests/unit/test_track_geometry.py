@@ -100,7 +100,7 @@ def test_rims_of_a_sphere_say_how_much_it_should_grow():
     camera = looking_at_origin()
     faces = sphere(1.0)[1]
     contour, face_ids, barycentric = outline(sphere(1.1)[0], faces, camera)
-    rims = frame_rims(sphere(1.0)[0], faces, np.zeros(len(faces), bool), [camera], [contour], 20)
+    rims = frame_rims(sphere(1.0)[0], faces, np.zeros(len(faces), bool), [camera], [contour], np.array([20.0]))
     corners = sphere(1.0)[0][faces[rims.face_ids]]
     pixel = camera.project(np.einsum("nk,nkx->nx", rims.barycentric, corners))
     residual = ((rims.target - pixel) * rims.normal).sum(1) - rims.rim
@@ -115,5 +115,5 @@ def test_nothing_matches_beside_the_open_edge():
     cut = cut_faces(faces, len(points))
     assert 0 < cut.sum() < len(faces) / 4
     assert np.abs(points[faces[cut]][..., 2]).min() > 0.8, "only the rings at the poles are near the edge"
-    rims = frame_rims(points, faces, cut, [camera], [outline(points, faces, camera)[0]], 20)
+    rims = frame_rims(points, faces, cut, [camera], [outline(points, faces, camera)[0]], np.array([20.0]))
     assert not cut[rims.face_ids].any() and len(rims.face_ids)

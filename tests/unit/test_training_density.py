@@ -70,7 +70,7 @@ def test_refinement_keeps_bindings_grows_to_its_allowance_and_carries_the_optimi
     for parameter in avatar.parameters_by_name().values():
         parameter.grad = torch.ones_like(parameter)
     avatar.splats(0)
-    optimiser.step(0, avatar.tables_by_name(), {})
+    optimiser.step()
     before, faces_before = avatar.splat_count, set(avatar.binding.tolist())
     with torch.no_grad():
         avatar.local["log_scales"][:30] = math.log(0.9)  # large ones are split, the others doubled

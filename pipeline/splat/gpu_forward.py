@@ -1,0 +1,131 @@
+"""Second stage of the GPU rasteriser: compositing. One warp owns a small tile and takes CHUNK splats at once.
+
+Alphas of the chunk come in bulk, the transmittance in front of each splat as a prefix product along the chunk.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from pipeline.splat.gpu_bin import put_in_order
+from pipeline.splat.gpu_project import COLOURS
+from pipeline.splat.rules import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+
+_MAX_ALPHA, _MIN_ALPHA, _MIN_TRANSMITTANCE = (tl.constexpr(x) for x in (MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE))
+
+
+@triton.jit
+def tile_pixels(tile, columns, tiles, TX: tl.constexpr, TY: tl.constexpr):
+    """View of the tile, and x, y [P] of its pixels; tiles: in one view."""
+    pixel = tl.arange(0, TX * TY)
+    view = tile // tiles
+    in_view = tile - view * tiles
+    return view, (in_view % columns) * TX + pixel % TX, (in_view // columns) * TY + pixel // TX
+
+
+@triton.jit
+def splats_at(sorted_splats, at, begin, end, CHUNK: tl.constexpr):
+    """The splats [CHUNK] at `at` of a list begin..end; past its end the last is repeated, so that nothing has to be masked."""
+    lane = tl.arange(0, CHUNK)
+    return tl.load(sorted_splats + tl.minimum(at + lane, end - 1), (lane >= 0) & (begin < end), 0)
+
+
+@triton.jit
+def four(at):
+    """Four neighbouring numbers behind each of CHUNK pointers on 16 bytes, as four columns [CHUNK, 1]: one wide load, handed round in shared memory."""
+    even, odd = tl.split(tl.reshape(tl.load(at[:, None] + tl.arange(0, 4)[None, :]), [at.shape[0], 2, 2]))
+    first, third = tl.split(even)
+    second, fourth = tl.split(odd)
+    return first[:, None], second[:, None], third[:, None], fourth[:, None]
+
+
+@triton.jit
+def chunk_alpha(row, present, px, py):
+    """Opacity times falloff [CHUNK, P] of splat rows [CHUNK] on pixel centres px, py [1, P], 0 where a row is not `present` [CHUNK]; depths [CHUNK, 1]."""
+    mx, my, minus_a, r = four(row)
+    minus_k, opacity, depth, _ = four(row + 4)
+    dy = my - py
+    u = mx - px + r * dy
+    return tl.where(present[:, None], opacity, 0.0) * tl.exp2(minus_a * u * u + minus_k * dy * dy), depth
+
+
+@triton.jit
+def _pass_on(product, before, next_product, next_before):
+    return product * next_product, product * next_before
+
+
+@triton.jit
+def transmittance(value, light):
+    """Transmittance [CHUNK, P] in front of and behind splats of alpha `value`; light: [P] in front of the first."""
+    behind, before = tl.associative_scan((1 - value, tl.full(value.shape, 1.0, tl.float32)), 0, _pass_on)
+    return before * light[None, :], behind * light[None, :]
+
+
+@triton.jit
+def store_blended(image, background, bg_channel, sums, light, at, pixel, inside, c, CHANNELS: tl.constexpr):
+    """One channel [P] of the picture, over its background; `at`: where the pixels' background begins."""
+    behind = tl.load(background + at + c * bg_channel, inside, 0.0)
+    tl.store(image + pixel * CHANNELS + c, sums + light * behind, inside)
+
+
+@triton.jit
+def draw(starts, tile_counts, keys, slots, sorted_splats, sorted_slots, rows, background, image, alpha, depth, width, height, columns, tiles, bg_view, bg_y, bg_x, bg_channel,
+         CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, DOT: tl.constexpr,
+         TX: tl.constexpr, TY: tl.constexpr, CHUNK: tl.constexpr):  # fmt: skip
+    """One program per tile of every view. Puts the tile's list in order, then fills image [B, H, W, CHANNELS], alpha and depth [B, H, W].
+
+    bg_*: strides of background. DOT: the sums of colours are matrix products, over channels padded to PADDED; else there are at most three channels.
+    """
+    tile = tl.program_id(0)
+    view, xs, ys = tile_pixels(tile, columns, tiles, TX, TY)
+    px, py = (xs + 0.5)[None, :], (ys + 0.5)[None, :]
+    light = tl.full([TX * TY], 1.0, tl.float32)
+    far, first, second, third = light * 0, light * 0, light * 0, light * 0
+    lane, channel = tl.arange(0, CHUNK), tl.arange(0, PADDED)[None, :]
+    if DOT:
+        sums = tl.zeros([TX * TY, PADDED], tl.float32)
+    begin = tl.load(starts + tile)
+    end = begin + tl.load(tile_counts + tile)
+    put_in_order(keys, slots, sorted_splats, sorted_slots, begin, end)
+    tl.debug_barrier()
+    at, going, splats = begin, begin < end, splats_at(sorted_splats, begin, begin, end, CHUNK)
+    while going:
+        present = at + lane < end
+        row = rows + splats * WIDTH
+        splats = splats_at(sorted_splats, at + CHUNK, begin, end, CHUNK)  # fetched a chunk ahead
+        full, distance = chunk_alpha(row, present, px, py)
+        value = tl.minimum(full, _MAX_ALPHA)
+        value = tl.where(value >= _MIN_ALPHA, value, 0.0)
+        before, behind = transmittance(value, light)
+        drawn = before > _MIN_TRANSMITTANCE
+        weight = tl.where(drawn, value * before, 0.0)
+        far += tl.sum(weight * distance, 0)
+        if DOT:
+            colour = tl.load(row[:, None] + COLOURS + channel, channel < CHANNELS, 0.0)
+            sums += tl.dot(tl.trans(weight), colour, input_precision="tf32x3")
+        else:
+            red, green, blue, _ = four(row + COLOURS)
+            first += tl.sum(weight * red, 0)
+            if CHANNELS > 1:
+                second += tl.sum(weight * green, 0)
+            if CHANNELS > 2:
+                third += tl.sum(weight * blue, 0)
+        light = tl.minimum(light, tl.min(tl.where(drawn, behind, 1.0), 0))
+        at += CHUNK
+        going = (at < end) & (tl.max(light, 0) > _MIN_TRANSMITTANCE)
+    inside = (xs < width) & (ys < height)
+    pixel = (view * height + ys) * width + xs
+    tl.store(alpha + pixel, 1 - light, inside)
+    tl.store(depth + pixel, far / tl.maximum(1 - light, 1e-6), inside)
+    source = view * bg_view + ys * bg_y + xs * bg_x
+    if DOT:
+        wanted = inside[:, None] & (channel < CHANNELS)
+        behind_all = tl.load(background + source[:, None] + channel * bg_channel, wanted, 0.0)
+        tl.store(image + pixel[:, None] * CHANNELS + channel, sums + light[:, None] * behind_all, wanted)
+    else:
+        store_blended(image, background, bg_channel, first, light, source, pixel, inside, 0, CHANNELS)
+        if CHANNELS > 1:
+            store_blended(image, background, bg_channel, second, light, source, pixel, inside, 1, CHANNELS)
+        if CHANNELS > 2:
+            store_blended(image, background, bg_channel, third, light, source, pixel, inside, 2, CHANNELS)

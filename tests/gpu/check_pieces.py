@@ -1,0 +1,267 @@
+"""The kernels around the rasteriser on a real GPU: against their torch twins in double precision, in CUDA graphs, and how long they take.
+
+    python -m tests.gpu.check_pieces [--quick]
+
+Exits with 1 where a piece disagrees with its twin, or a replayed graph with the eager call. A graph holds 20 calls;
+times are per call, the median of 30 replays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+
+import torch
+from torch import Tensor
+
+from pipeline.avatars.binding import bind_reference
+from pipeline.avatars.binding_gpu import BindOnGpu
+from pipeline.avatars.regularise_gpu import TERMS, splat_terms
+from pipeline.avatars.rigged import RiggedAvatar
+from pipeline.body.model import ParametricModel, load_model
+from pipeline.body.posing_gpu import pose_vertices
+from pipeline.body.posing_tables import PosingTables
+from pipeline.splat.gpu_ssim import L1DSSIM
+from pipeline.splat.losses import l1, ssim
+from pipeline.training.compare_gpu import as_camera_sees, over_background
+from pipeline.training.density_gpu import watch
+from pipeline.training.rows_gpu import RowAdam
+from tests.bench.flame_size import model as flame_size
+
+CALLS, REPLAYS = 20, 30
+Function = Callable[..., tuple[Tensor, ...]]
+
+
+@dataclass
+class Piece:
+    """A function of floats that need gradients, and its twin, which is given the same floats in double precision."""
+
+    name: str
+    ours: Function
+    twin: Function | None
+    floats: list[Tensor]
+    upstream: dict[torch.dtype, list[Tensor]] = field(default_factory=dict)
+
+    def results(self, function: Function, dtype: torch.dtype = torch.float32, backward: bool = True) -> list[Tensor]:
+        """Values, and gradients of a fixed combination of them."""
+        inputs = [x.to(dtype).detach().requires_grad_(backward) for x in self.floats]
+        values = function(*inputs)
+        if not backward or not inputs:
+            return list(values)
+        if dtype not in self.upstream:
+            self.upstream[dtype] = [torch.sin(torch.arange(v.numel(), device=v.device, dtype=dtype)).view_as(v) + 1.5 for v in values]
+        return [*values, *torch.autograd.grad(values, inputs, self.upstream[dtype])]
+
+
+def error(ours: Tensor, reference: Tensor) -> float:
+    """Largest difference, as a part of the largest value."""
+    return float((ours.double() - reference.double()).abs().max() / reference.abs().max().clamp_min(1e-300))
+
+
+def captured(call: Callable[[], list[Tensor]], calls: int) -> tuple[torch.cuda.CUDAGraph, list[Tensor]]:
+    """A graph of `calls` calls, and what the last one returned."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(calls):
+            results = call()
+    return graph, results
+
+
+def microseconds(call: Callable[[], list[Tensor]]) -> float:
+    graph, _ = captured(call, CALLS)
+    times = []
+    for _ in range(REPLAYS):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        graph.replay()
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end) * 1000 / CALLS)
+    return sorted(times)[len(times) // 2]
+
+
+def check(piece: Piece) -> bool:
+    """Print one row; whether all is well."""
+    ours = piece.results(piece.ours)
+    values = len(piece.results(piece.ours, backward=False))
+    off = [error(a, b) for a, b in zip(ours, piece.results(piece.twin, torch.float64))] if piece.twin else [0.0]
+    graph, replayed = captured(lambda: piece.results(piece.ours), 1)
+    same = True
+    for _ in range(2):
+        graph.replay()
+        same &= all(torch.equal(a, b) for a, b in zip(ours, replayed))
+    good = max(off[:values]) < 1e-5 and max(off[values:], default=0) < 1e-4 and same
+    forward, both = microseconds(lambda: piece.results(piece.ours, backward=False)), microseconds(lambda: piece.results(piece.ours))
+    errors = f"{max(off[:values]):9.1e} {max(off[values:], default=0):9.1e}"
+    print(f"{piece.name:34} {errors} {same!s:>6} {forward:8.1f} {both:8.1f} {'' if good else 'WRONG'}", flush=True)
+    return good
+
+
+def random(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)).cuda()
+
+
+def losses(height: int, width: int) -> Piece:
+    image, target = (torch.rand(height, width, 3, generator=torch.Generator().manual_seed(i)).cuda() for i in range(2))
+    image = 0.8 * target + 0.2 * image
+    return Piece(
+        f"l1_dssim {width}x{height}",
+        lambda x: (L1DSSIM.apply(x, target, 0.2),),
+        lambda x: (0.8 * l1(x, target.double()) + 0.2 * (1 - ssim(x, target.double())),),
+        [image],
+    )
+
+
+def binding(count: int, skewed: bool) -> Piece:
+    model = load_model("anny_head").to("cuda")
+    chance = torch.rand(len(model.faces), generator=torch.Generator().manual_seed(0)) ** (12 if skewed else 0)
+    owners = torch.multinomial(chance, count, replacement=True, generator=torch.Generator().manual_seed(1)).cuda()
+    floats = [model.template, random(count, 3), random(count, 4, seed=1), random(count, 3, seed=2)]
+    most = int(torch.bincount(owners).max())
+    return Piece(
+        f"bind {count} splats, <= {most} a face",
+        lambda v, *local: BindOnGpu.apply(v, model.faces, owners, *local),
+        lambda v, *local: bind_reference(v, model.faces, owners, *local),
+        floats,
+    )
+
+
+def double(model: ParametricModel) -> ParametricModel:
+    return replace(model, **{f.name: x.double() for f in fields(model) if isinstance(x := getattr(model, f.name), Tensor) and x.is_floating_point()})
+
+
+def posing(model: ParametricModel, frames: int) -> Piece:
+    model = replace(model, identity_basis=model.identity_basis[:0], identity_joints=model.identity_joints[:0]).to("cuda")
+    tables, wide = PosingTables.of(model), double(model)
+    joints, components = len(model.parents), len(model.expression_basis)
+    floats = [random(model.vertex_count, 3, scale=1e-3), random(frames, components, scale=0.3), random(frames, joints, 3, scale=0.3), random(frames, 3)]
+    return Piece(
+        f"pose {model.name}, {frames} frame(s)",
+        lambda o, e, p, t: (pose_vertices(tables, o, e, p, t, 1.1),),
+        lambda o, e, p, t: (wide.pose_vertices(o[:0, 0], e, p, t, 1.1, o).vertices,),
+        floats,
+    )
+
+
+def own_terms(count: int) -> Piece:
+    weights = {"position": 0.01, "scale": 1.0, "opacity": 0.1, "anisotropy": 0.2}
+    free = {"position": 1.0, "scale": 0.6, "anisotropy": 3.0}
+    visible = random(count, seed=5) > 0
+
+    def twin(means: Tensor, log_scales: Tensor, opacities: Tensor) -> tuple[Tensor, ...]:
+        avatar = RiggedAvatar.__new__(RiggedAvatar)  # one that has splats and no rig
+        torch.nn.Module.__init__(avatar)
+        avatar.local = {"means": means, "log_scales": log_scales, "opacities": opacities}
+        terms = avatar.splat_terms(weights, free, visible)
+        return (torch.stack([terms[name] for name in TERMS]),)
+
+    return Piece(
+        f"own terms of {count} splats",
+        lambda m, s, o: (splat_terms({"means": m, "log_scales": s, "opacities": o}, weights, free, visible),),
+        twin,
+        [random(count, 3), random(count, 3, seed=1), random(count, seed=2)],
+    )
+
+
+def seen(height: int, width: int, cameras: int) -> Piece:
+    camera, background, truth = torch.tensor(3).cuda(), torch.rand(3).cuda(), torch.rand(height, width).cuda()
+
+    def twin(image: Tensor, alpha: Tensor, change: Tensor) -> tuple[Tensor, ...]:
+        maps = torch.eye(3, 4, device=change.device) + change - change.mean(0)
+        image = image @ maps[3, :, :3].T + alpha[..., None] * maps[3, :, 3]
+        return image + (1 - alpha)[..., None] * background, (alpha - truth).abs().mean()
+
+    return Piece(
+        f"as_camera_sees {width}x{height}",
+        lambda x, a, c: as_camera_sees(x, a, truth, background, c, camera),
+        twin,
+        [torch.rand(height, width, 3).cuda(), torch.rand(height, width).cuda(), 0.1 * torch.randn(cameras, 3, 4).cuda()],
+    )
+
+
+def truth(height: int, width: int, count: int) -> Piece:
+    pictures = torch.randint(0, 256, (count, height, width, 4), dtype=torch.uint8).cuda()
+    index, background = torch.tensor(count - 1).cuda(), torch.rand(3).cuda()
+    values = pictures[-1].double() / 255
+    return Piece(
+        f"over_background {width}x{height}",
+        lambda: over_background(pictures, index, background),
+        lambda: (background + values[..., 3:] * (values[..., :3] - background), values[..., 3]),
+        [],
+    )
+
+
+def statistics(count: int) -> Piece:
+    gradient, radii = random(count, 2), torch.randint(0, 3, (count,), dtype=torch.int32).cuda()
+    pull, seen = torch.zeros(count).cuda(), torch.zeros(count).cuda()
+
+    def ours() -> tuple[Tensor, ...]:
+        pull.zero_()
+        seen.zero_()
+        watch(gradient, radii, (550, 802), pull, seen)
+        return pull.clone(), seen.clone()
+
+    return Piece(
+        f"density.watch {count} (+ 4 copies)", ours, lambda: ((gradient.double() * torch.tensor([275.0, 401.0]).cuda()).norm(dim=1), (radii > 0).float()), []
+    )
+
+
+def rows(model: ParametricModel) -> Piece:
+    shapes = {"pose": (len(model.parents), 3), "expression": (len(model.expression_basis),), "translation": (3,)}
+    start = {name: random(9, *shape) for name, shape in shapes.items()}
+    gradients = {name: random(*shape, seed=1) for name, shape in shapes.items()}
+    rates, frame = {"pose": 0.01, "expression": 0.02, "translation": 0.03}, torch.tensor(4).cuda()
+    one, none, adam = torch.tensor(0.5).cuda(), torch.tensor(0.0).cuda(), RowAdam(start, rates, (0.9, 0.999), 1e-15)
+
+    def ours() -> tuple[Tensor, ...]:
+        for group in (adam.first, adam.second, adam.steps):
+            for value in group.values():
+                value.zero_()
+        tables = {name: table.clone() for name, table in start.items()}
+        adam.step(frame, tables, gradients, one, none)
+        return tuple(tables[name][4] - start[name][4] for name in shapes)
+
+    return Piece(f"rows of {model.name} (+ 18 copies)", ours, None, [])
+
+
+def pieces(quick: bool) -> Iterator[Piece]:
+    head, body = load_model("anny_head"), load_model("anny_body")
+    yield losses(802, 550)
+    yield binding(100_000, False)
+    yield posing(head, 1)
+    yield own_terms(100_000)
+    yield seen(802, 550, 16)
+    yield truth(802, 550, 40)
+    yield statistics(100_000)
+    yield rows(body)
+    if quick:
+        return
+    yield losses(2048, 2048)
+    yield losses(257, 131)
+    yield binding(100_000, True)
+    yield posing(body, 1)
+    yield posing(flame_size(), 1)
+    yield posing(head, 16)
+    yield own_terms(1_000)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer sizes")
+    quick = parser.parse_args().quick
+    print(torch.cuda.get_device_name(), "torch", torch.__version__)
+    print(f"{'piece':34} {'value':>9} {'gradient':>9} {'graph':>6} {'forward':>8} {'+ back':>8}  (errors relative to the largest value; microseconds)")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    return 0 if all([check(piece) for piece in pieces(quick)]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

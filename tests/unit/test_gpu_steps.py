@@ -1,0 +1,58 @@
+"""Adam for rows and the statistics of density control in Triton, under Triton's interpreter, against their torch twins."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from tests.unit.triton_interpreter import interpreted
+
+rows_gpu = interpreted("pipeline.training.rows_gpu")
+density_gpu = interpreted("pipeline.training.density_gpu")
+RATES = {"pose": 3e-4, "expression": 3e-3, "translation": 1e-2}
+
+
+def tables(dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {name: torch.randn(3, *shape, generator=generator).to(dtype) for name, shape in (("pose", (200, 3)), ("expression", (5,)), ("translation", (3,)))}
+
+
+def test_drawn_rows_move_as_adam_moves_them_and_others_keep_still():
+    ours = tables(torch.float32)
+    start = {name: table.clone() for name, table in ours.items()}
+    twins = {(name, frame): torch.nn.Parameter(table[frame].double()) for name, table in ours.items() for frame in (0, 2)}
+    groups = {key: torch.optim.Adam([row], lr=0.5 * RATES[key[0]], eps=1e-15) for key, row in twins.items()}
+    adam, generator = rows_gpu.RowAdam(ours, RATES, (0.9, 0.999), 1e-15), torch.Generator().manual_seed(1)
+    for frame in (2, 0, 2, 2, 0):
+        gradients = {name: 1e-3 * torch.randn(table.shape[1:], generator=generator) for name, table in ours.items()}
+        adam.step(torch.tensor(frame), ours, gradients, torch.tensor(0.5), torch.tensor(0.0))
+        for name in ours:
+            twins[name, frame].grad = gradients[name].double()
+            groups[name, frame].step()
+    for (name, frame), twin in twins.items():
+        assert torch.equal(ours[name][1], start[name][1])
+        moved, expected = (ours[name][frame] - start[name][frame]).double(), twin.detach() - start[name][frame]
+        assert_close(moved, expected, rtol=1e-4, atol=5e-7)  # the tables hold values up to 4 in single precision
+        state = groups[name, frame].state[twin]
+        assert_close(adam.first[name][frame].double(), state["exp_avg"], rtol=1e-5, atol=1e-9)
+        assert_close(adam.second[name][frame].double(), state["exp_avg_sq"], rtol=1e-5, atol=1e-12)
+    assert adam.state()["pose"]["steps"] == [2, 0, 3]
+
+
+def test_a_step_to_be_skipped_changes_nothing():
+    ours = tables(torch.float32)
+    before = {name: table.clone() for name, table in ours.items()}
+    adam = rows_gpu.RowAdam(ours, RATES, (0.9, 0.999), 1e-15)
+    adam.step(torch.tensor(1), ours, {name: table[0].clone() for name, table in ours.items()}, torch.tensor(1.0), torch.tensor(1.0))
+    assert all(torch.equal(ours[name], before[name]) for name in ours) and adam.state()["pose"]["steps"] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.float32])
+def test_statistics_add_up(dtype):
+    gradient, radii = torch.randn(700, 2), torch.randint(0, 3, (700,)).to(dtype)
+    pull, seen = torch.rand(700), torch.ones(700)
+    expected = pull + (gradient * torch.tensor([20.0, 15.0])).norm(dim=1), seen + (radii > 0)
+    density_gpu.watch(gradient, radii, (40, 30), pull, seen)
+    assert_close(pull, expected[0])
+    assert torch.equal(seen, expected[1])
