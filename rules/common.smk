@@ -54,7 +54,7 @@ def resources_of(stage):
 def command_of(stage):
     """The job, with what is the same in all of them filled in already: there may be thousands.
 
-    tee outlives a SIGTERM to the whole group: what a stage says while it saves and leaves must reach the log.
+    A scheduler sends SIGTERM to all processes of a job: the shell waits for the stage, which saves, and tee for what it says meanwhile.
     """
     words = [sys.executable, "-m", "pipeline", "render-stage" if stage == "render" else stage]
     options = [
@@ -70,7 +70,7 @@ def command_of(stage):
     fixed, rest = (shlex.join(part).replace("{", "{{").replace("}", "}}") for part in (words, options))
     method = " --method {wildcards.method}" if stage in METHOD_STAGES else ""
     own = "--threads {threads} --key {params.key}" + method
-    return fixed + " {wildcards.id} " + rest + " " + own + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
+    return "trap : TERM; " + fixed + " {wildcards.id} " + rest + " " + own + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
 
 
 def every_output(wildcards):
