@@ -46,7 +46,8 @@ def describe(error: BaseException) -> str:
 
 def note_failure(stage: str, layout: Layout, error: BaseException) -> None:
     """Say what went wrong on standard error, and write the error file."""
-    log(str(error) if isinstance(error, InputError) else "".join(traceback.format_exception(error)))
+    expected = isinstance(error, InputError | SystemExit | KeyboardInterrupt)
+    log(describe(error) if expected else "".join(traceback.format_exception(error)))
     write_error(stage, layout, describe(error), myself(), user_error=isinstance(error, InputError))
 
 
