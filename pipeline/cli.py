@@ -253,8 +253,13 @@ def main() -> None:
     """Entry point of `python -m pipeline`; user errors end in a few lines and exit code 1, never in a traceback."""
     try:
         sys.exit(app.cli(prog="c2a", description="Multi-view captures of people in, animatable Gaussian-splat avatars out."))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        from pipeline.stages.failure import explain
+
+        told = explain(error)
+        if told is error and not isinstance(error, InputError):
+            raise
+        print(f"error: {told}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -16,6 +16,7 @@ import yaml
 from pipeline.captures import CaptureRow, read_captures
 from pipeline.config import Config, parse_config
 from pipeline.io.errors import InputError
+from pipeline.io.files import TEMPORARY
 from pipeline.io.layout import Layout
 from pipeline.io.lease import lease
 from pipeline.io.progress import log
@@ -65,6 +66,7 @@ def run(request: Request) -> int:
     print("$ " + shlex.join(command), flush=True)
     if request.dry:
         return call(command)
+    _check_writable(config)
     with contextlib.ExitStack() as leases:
         _allow_files(4 * len(rows))
         tokens = [leases.enter_context(lease(layouts[row.id].running("run"), layouts[row.id].leases, f"run of {row.id}")).token for row in rows]
@@ -176,6 +178,17 @@ def _forget(request: Request, layout: Layout, forced: list[str], stages: list[st
     if request.fresh or request.first:
         for stage in forced:
             shutil.rmtree(layout.scratch(stage), ignore_errors=True)
+
+
+def _check_writable(config: Config) -> None:
+    """Raises OSError, which the command line explains, where results or scratch may not be written."""
+    for folder in (Path(config.results), Path(config.work)):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"{TEMPORARY}{os.getpid()}-probe"
+        try:
+            probe.write_text("may this be written?")
+        finally:
+            probe.unlink(missing_ok=True)
 
 
 def _allow_files(count: int) -> None:

@@ -42,7 +42,7 @@ def execute(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any
         with _terminable(), lease(layout.running(stage), layout.leases, stage_name(stage, layout)) as held:
             _run(stage, row, layout, settings, key, threads, held)
     except OSError as error:  # of the lease itself: a stage's own come explained
-        raise explain(error, layout) from error
+        raise explain(error, row.id) from error
 
 
 def stage_name(stage: str, layout: Layout) -> str:
@@ -65,7 +65,7 @@ def _run(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], 
             raise RuntimeError("another process took this stage over while this one was asleep")
         _write_manifest(stage, layout, outputs, settings, key, facts, time.perf_counter() - start)
     except BaseException as error:
-        told = explain(error, layout)
+        told = explain(error, row.id)
         if held.is_mine():
             for path in outputs:
                 _remove(path)

@@ -72,13 +72,13 @@ def test_attempts_are_counted(place):
     assert attempts(layout, "frames") == 2
 
 
-def test_errors_that_are_no_fault_of_the_program_are_explained(place):
-    layout = place[1]["new"]
-    assert "no space" in str(explain(OSError(28, "x", "/data/frames"), layout)) and "/data/frames" in str(explain(OSError(28, "x", "/data/frames"), layout))
-    assert "may not be written" in str(explain(PermissionError(13, "Permission denied", "/data"), layout))
-    assert "memory ran out" in str(explain(MemoryError(), layout))
+def test_errors_that_are_no_fault_of_the_program_are_explained():
+    full = str(explain(OSError(28, "x", "/data/frames"), "new"))
+    assert "no space" in full and "/data/frames" in full and "./c2a run new" in full
+    assert "may not be written" in str(explain(PermissionError(13, "Permission denied", "/data"), "new"))
+    assert "memory ran out" in str(explain(MemoryError(), "new"))
     other = ValueError("x")
-    assert explain(other, layout) is other
+    assert explain(other, "new") is other
 
 
 def test_the_table_and_the_page_show_all_and_why(place, tmp_path):
