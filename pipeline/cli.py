@@ -210,13 +210,14 @@ def _add_stage_verb(stage: str) -> None:
         threads: int = 2,
         settings: str = "",
         key: str = "",
+        part: str = "",
     ) -> int:
         from pipeline.captures import read_captures
         from pipeline.config import Config
         from pipeline.io.layout import Layout
         from pipeline.plan import stage_key
         from pipeline.run import Request, load_config
-        from pipeline.stages.runner import execute
+        from pipeline.stages.runner import execute, execute_part
 
         if captures and results and work and settings and key:  # a job of a run: what config.yaml says by now is not its business
             config = Config(captures=str(captures), results=str(results), work=str(work), method=method)
@@ -227,6 +228,10 @@ def _add_stage_verb(stage: str) -> None:
             raise InputError(f"no capture '{id}' in the table", file=config.captures, remedy="add a row, or correct the id")
         layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
         chosen = json.loads(settings) if settings else config.settings(stage)
+        if part:
+            number, _, count = part.partition("/")
+            execute_part(stage, table[id], layout, chosen, threads, int(number), int(count))
+            return 0
         execute(stage, table[id], layout, chosen, key or stage_key(stage, table[id], config), threads)
         return 0
 
@@ -241,6 +246,7 @@ def _add_stage_verb(stage: str) -> None:
         threads: Cores to use.
         settings: The stage's settings as JSON (default: those of config.yaml).
         key: What the results depend on, kept in the manifest (default: computed).
+        part: Such as 2/8: only these of the cameras, for the stage itself to find done (frames, matte).
     """
     app.command(verb, name=stage if stage != "render" else "render-stage")
 

@@ -30,6 +30,7 @@ class Config:
     method: str = "rigged"
     until: str = "report"
     threads: int = 8
+    scatter: int = 1
     synthesise: SynthesiseSettings = field(default_factory=SynthesiseSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     frames: FramesSettings = field(default_factory=FramesSettings)

@@ -35,3 +35,6 @@ NEEDS = {
 def gpus_of(stage: str, device: str) -> int:
     """How many GPUs a stage holds; device: `train.device`. A run that is told to stay on the CPU holds none."""
     return int(NEEDS[stage].gpu and device != "cpu")
+
+
+SCATTERED = ("frames", "matte")  # stages whose cameras know nothing of each other: `scatter` splits them over several jobs

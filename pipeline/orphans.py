@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -19,11 +20,13 @@ from pipeline.io.errors import InputError
 from pipeline.io.layout import METHOD_STAGES, Layout
 from pipeline.io.lease import Holder, is_alive, myself, read_holder
 from pipeline.io.progress import log
+from pipeline.needs import SCATTERED
 from pipeline.slurm import cancel_jobs, job_comment, job_prefix, queued_jobs
 from pipeline.versions import METHODS, STAGES
 
 PATIENCE_SECONDS = 120.0  # SLURM kills what was told to end after KillWait, 30 s unless configured otherwise
 ASK_AGAIN_SECONDS = 0.5
+_PART = re.compile(rf"^rule_({'|'.join(SCATTERED)})_part_wildcards_(.+)_\d+_\d+$")
 
 
 def end_orphans(layouts: Mapping[str, Layout], config: Config) -> None:
@@ -48,9 +51,9 @@ def end_orphans(layouts: Mapping[str, Layout], config: Config) -> None:
 
 
 def _leases(layout: Layout) -> Iterable[Path]:
-    for stage in STAGES:
-        for method in METHODS if stage in METHOD_STAGES else METHODS[:1]:
-            yield replace(layout, method=method).running(stage)
+    """Those of stages, and of the parts of scattered ones, of every method; not that of the run itself."""
+    for folder in (layout.running("run").parent, *(replace(layout, method=method).running("train").parent for method in METHODS)):
+        yield from (path for path in folder.glob("*.json") if path != layout.running("run"))
 
 
 def _orphan(path: Path) -> Holder | None:
@@ -66,7 +69,8 @@ def _queued(layouts: Mapping[str, Layout], config: Config) -> dict[str, str]:
     ours = {
         job_comment(stage, name, method if stage in METHOD_STAGES else ""): f"{stage} of {name}" for name in layouts for stage in STAGES for method in METHODS
     }
-    return {job: ours[comment] for job, (_, comment) in found.items() if comment in ours}
+    whole = {job: _PART.sub(r"rule_\1_wildcards_\2", comment) for job, (_, comment) in found.items()}
+    return {job: ours[comment] for job, comment in whole.items() if comment in ours}
 
 
 def _signal(holders: Iterable[Holder], number: int) -> None:

@@ -52,9 +52,10 @@ def survey(rows: list[CaptureRow], layouts: dict[str, Layout], config: Config) -
 
 def _cell(layout: Layout, stage: str, stale: dict[str, str], failed: dict[str, dict]) -> Cell:
     path = layout.running(stage)
-    holder = read_holder(path)
-    if holder and is_alive(path, holder):
-        return Cell("running", f"{holder.host}{f':{holder.job}' if holder.job else ''}")
+    for lease in (path, *path.parent.glob(f"{stage}-*of*.json")):  # the stage itself, or a part of a scattered one
+        holder = read_holder(lease)
+        if holder and is_alive(lease, holder):
+            return Cell("running", f"{holder.host}{f':{holder.job}' if holder.job else ''}")
     if stage in failed:
         return Cell("FAILED", error=failed[stage])
     if read_manifest(layout, stage) is None:

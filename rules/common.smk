@@ -24,6 +24,8 @@ os.environ["PYTHONPATH"] = workflow.basedir
 wildcard_constraints:
     id=r"[A-Za-z0-9][A-Za-z0-9._+-]*",
     method=r"[a-z]+",
+    part=r"\d+",
+    parts=r"\d+",
 
 
 def log_of(stage):
@@ -51,8 +53,8 @@ def resources_of(stage):
     return dict(gpu=gpus) if gpus else {}
 
 
-def command_of(stage):
-    """The job, with what is the same in all of them filled in already: there may be thousands.
+def command_of(stage, own=""):
+    """The job, with what is the same in all of them filled in already: there may be thousands. own: options of this rule alone.
 
     A scheduler sends SIGTERM to all processes of a job: the shell waits for the stage, which saves, and tee for what it says meanwhile.
     """
@@ -69,8 +71,16 @@ def command_of(stage):
     ]
     fixed, rest = (shlex.join(part).replace("{", "{{").replace("}", "}}") for part in (words, options))
     method = " --method {wildcards.method}" if stage in METHOD_STAGES else ""
-    own = "--threads {threads} --key {params.key}" + method
-    return "trap : TERM; " + fixed + " {wildcards.id} " + rest + " " + own + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
+    own += " --threads {threads} --key {params.key}" + method
+    return (
+        "trap : TERM; " + fixed + " {wildcards.id} " + rest + " " + own + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
+    )
+
+
+def parts_of(stage):
+    """What a scattered stage waits for; nothing where its cameras all stay in one job."""
+    count = CONFIG.scatter
+    return [str(LAYOUT.part(stage, number, count)) for number in range(1, count + 1)] if count > 1 else []
 
 
 def every_output(wildcards):

@@ -28,9 +28,24 @@ rule ingest:
         command_of("ingest")
 
 
+rule frames_part:
+    input:
+        LAYOUT.capture,
+    output:
+        temp(str(LAYOUT.part("frames", "{part}", "{parts}"))),
+    log:
+        log_of("frames-{part}of{parts}"),
+    threads: threads_of("frames")
+    params:
+        **params_of("frames"),
+    shell:
+        command_of("frames", "--part {wildcards.part}/{wildcards.parts}")
+
+
 rule frames:
     input:
         LAYOUT.capture,
+        parts_of("frames"),
     output:
         directory(LAYOUT.frames),
         LAYOUT.frames_json,
@@ -60,10 +75,26 @@ rule sample:
         command_of("sample")
 
 
+rule matte_part:
+    input:
+        LAYOUT.frames_json,
+        LAYOUT.sample,
+    output:
+        temp(str(LAYOUT.part("matte", "{part}", "{parts}"))),
+    log:
+        log_of("matte-{part}of{parts}"),
+    threads: threads_of("matte")
+    params:
+        **params_of("matte"),
+    shell:
+        command_of("matte", "--part {wildcards.part}/{wildcards.parts}")
+
+
 rule matte:
     input:
         LAYOUT.frames_json,
         LAYOUT.sample,
+        parts_of("matte"),
     output:
         directory(LAYOUT.alpha),
         LAYOUT.alpha_json,

@@ -123,6 +123,10 @@ class Layout:
         """What a stage said, this attempt's only."""
         return self.scratch(stage).parent / "logs" / f"{stage}.log"
 
+    def part(self, stage: str, number: int | str, count: int | str) -> Path:
+        """A note that a part of a scattered stage's cameras is done; the cameras themselves wait in the stage's scratch."""
+        return self.scratch(stage).parent / "parts" / f"{stage}-{number}of{count}.json"
+
     def running(self, stage: str) -> Path:
         """Who is at work on a stage; gone when it has ended (see io/lease.py)."""
         return self.scratch(stage).parent / "running" / f"{stage}.json"

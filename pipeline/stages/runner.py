@@ -20,9 +20,9 @@ from pipeline.captures import CaptureRow
 from pipeline.config import parse_settings
 from pipeline.io.files import TEMPORARY, sha256, write_json
 from pipeline.io.layout import METHOD_STAGES, Layout
-from pipeline.io.lease import Lease, lease
+from pipeline.io.lease import Lease, lease, read_holder
 from pipeline.needs import gpus_of
-from pipeline.stages.failure import explain, note_failure
+from pipeline.stages.failure import explain, note_failure, write_error
 from pipeline.training.gpu_choice import claim_card
 from pipeline.versions import VERSIONS
 
@@ -38,11 +38,27 @@ def execute(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any
     """
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    before = read_holder(layout.running(stage))
     try:
         with _terminable(), lease(layout.running(stage), layout.leases, stage_name(stage, layout)) as held:
+            if before:  # killed before it could say a word: it counts as an attempt
+                write_error(stage, layout, f"was killed ({before.describe()})", before)
             _run(stage, row, layout, settings, key, threads, held)
     except OSError as error:  # of the lease itself: a stage's own come explained
         raise explain(error, row.id) from error
+
+
+def execute_part(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int, number: int, count: int) -> None:
+    """Do the `number`-th of `count` parts of a stage's cameras; the stage itself, run later, finds them done and publishes them. Raises as `execute` does."""
+    note, name = layout.part(stage, number, count), f"{stage}-{number}of{count}"
+    with _terminable(), lease(layout.running(name), layout.leases, f"{name} of {row.id}"):
+        try:
+            _call(stage, row, layout, settings, threads, part=slice(number - 1, None, count))
+            write_json(note, {"stage": stage, "part": number, "of": count})
+        except BaseException as error:
+            told = explain(error, row.id)
+            note_failure(stage, layout, told)
+            raise told from None if told is error else error
 
 
 def stage_name(stage: str, layout: Layout) -> str:
@@ -105,9 +121,9 @@ def _sweep(stage: str, row: CaptureRow, layout: Layout) -> None:
             _remove(left)
 
 
-def _call(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int) -> dict[str, Any] | None:
+def _call(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int, part: slice | None = None) -> dict[str, Any] | None:
     run = importlib.import_module(f"pipeline.stages.{stage}").run
-    given = {"settings": parse_settings(stage, settings), "layout": layout, "threads": threads, "row": row}
+    given = {"settings": parse_settings(stage, settings), "layout": layout, "threads": threads, "row": row, "part": part}
     return run(**{name: given[name] for name in inspect.signature(run).parameters})
 
 
