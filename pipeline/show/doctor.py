@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -126,9 +127,9 @@ def _gpu() -> Check:
         why = "this torch is a CPU build" if torch.version.cuda is None else "no NVIDIA driver or no GPU"
         return Check("GPU", "optional", why, "nothing: every stage runs on the CPU")
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    from pipeline.splat.rasterise import BACKENDS
-
-    return Check("GPU", "ok", names, "" if "gpu" in BACKENDS else "this version has no fast GPU rasteriser yet: train.device: cpu in config.yaml may be faster")
+    if importlib.util.find_spec("triton") is None:
+        return Check("GPU", "problem", f"{names}; triton is not installed, so that it is not used", "delete .venv, run ./c2a again")
+    return Check("GPU", "ok", names)
 
 
 def _ffmpeg() -> Check:

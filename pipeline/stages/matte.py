@@ -44,5 +44,5 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow, 
     publish_folder([job[-1] for job in jobs], layout.alpha)
     frames = {frame.id: frame for frame in images.frames}
     write_image_set(layout.alpha_json, layout.alpha, images.cameras, tuple(frames[name] for name in sample.frames), {"cameras": facts})
-    shutil.rmtree(waiting, ignore_errors=True)
+    shutil.rmtree(layout.scratch("matte"), ignore_errors=True)
     return {"cameras": facts}

@@ -27,19 +27,18 @@ class Optimiser:
             parameter.requires_grad_(rates[name] > 0)
         groups = [{"params": [p], "lr": self._rates[name], "name": name} for name, p in parameters.items() if rates[name] > 0]
         self._device = next(iter(parameters.values())).device
-        self._adam = torch.optim.Adam(groups, betas=tuple(b**views for b in _BETAS), eps=_EPSILON, fused=True, capturable=self._device.type == "cuda")
-        self._rows = _RowAdam(tables, rates)
-        self._factor: float | Tensor = 1.0
+        betas = tuple(b**views for b in _BETAS)
         self._skip = torch.zeros((), device=self._device)
+        self._factor: float | Tensor = 1.0
         if self._device.type == "cuda":  # a captured step reads its learning rates from the device
-            from pipeline.training.rows_gpu import RowAdam  # Triton is there where CUDA is
+            from pipeline.training import adam_gpu, rows_gpu  # Triton is there where CUDA is
 
-            self._rows = RowAdam(tables, rates, _BETAS, _EPSILON)
             self._factor = torch.ones((), device=self._device)
-            self._first_rates = torch.tensor([self._rates[group["name"]] for group in groups], device=self._device)
-            self._now_rates = self._first_rates.clone()
-            for group, rate in zip(self._adam.param_groups, self._now_rates):
-                group["lr"] = rate
+            self._adam = adam_gpu.Adam(groups, betas, _EPSILON, self._factor, self._skip)
+            self._rows = rows_gpu.RowAdam(tables, rates, _BETAS, _EPSILON)
+        else:
+            self._adam = torch.optim.Adam(groups, betas=betas, eps=_EPSILON, fused=True)
+            self._rows = _RowAdam(tables, rates)
 
     def set_factor(self, factor: float) -> None:
         """Set every learning rate to this part of its first value."""
@@ -54,7 +53,7 @@ class Optimiser:
         """From now on, a step changes nothing where this number on the device is 1 instead of 0."""
         self._skip = flag
         if flag.is_cuda:
-            self._adam.found_inf = flag  # the name under which fused Adam knows steps to be skipped
+            self._adam.found_inf = flag
 
     def step_rows(self, frame: int | Tensor, tables: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
         """Update row `frame` of every table that has a gradient [...] for it."""
@@ -62,8 +61,6 @@ class Optimiser:
 
     def step(self) -> None:
         """Update all parameters; then forget the gradients."""
-        if isinstance(self._factor, Tensor):
-            torch.mul(self._first_rates, self._factor, out=self._now_rates)
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
 

@@ -72,10 +72,12 @@ def avatar(splats: int, sh_degree: int = 3) -> RiggedAvatar:
         "translation": np.zeros((FRAMES, 3)),
     }
     made = RiggedAvatar(Rig(model(), fit))
-    faces = len(made.rig.faces)
+    corners, faces = ellipsoid()
+    a, b, c = corners[faces].transpose(1, 0, 2)
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)  # as `init` spreads them
     rest = {"means": 0.5 * rng.normal(size=(splats, 3)), "quats": rng.normal(size=(splats, 4)), "log_scales": rng.normal(-2.5, 0.5, (splats, 3))}
     rest |= {"opacities": rng.normal(0.5, 1, splats), "sh_dc": (rng.random((splats, 1, 3)) - 0.5) / SH_C0, "sh_rest": 0.05 * rng.normal(size=(splats, 15, 3))}
-    made.initialise({"binding": np.sort(rng.integers(0, faces, splats)), **rest}, sh_degree)
+    made.initialise({"binding": np.sort(rng.choice(len(area), splats, p=area / area.sum())), **rest}, sh_degree)
     return made
 
 
