@@ -93,7 +93,8 @@ def cohort_page(members: Sequence[Member]) -> str:
     if failures:
         notes = "".join(_failure(member) for member in failures)
         body += page.section("failed", "What failed", "The stage, its message, and the last lines of its log.", notes)
-    pictures = [_picture(member) for member in members]
+    shape = next((image.shape for member in members if (image := member.picture()) is not None), (PICTURE_WIDTH, PICTURE_WIDTH, 3))
+    pictures = [_picture(member, shape) for member in members]
     body += page.section(
         "renders",
         "Contact sheet",
@@ -144,10 +145,10 @@ def _failure(member: Member) -> str:
     return page.note(f"{member.id}: {member.failed} failed", records.failure_text(member.error), f"./c2a run {member.id}")
 
 
-def _picture(member: Member) -> str:
+def _picture(member: Member, shape: tuple[int, ...]) -> str:
     image = member.picture()
     if image is None:
-        image = np.full((PICTURE_WIDTH * 3 // 2, PICTURE_WIDTH, 3), 235, np.uint8)
-    what = f"{member.id}: {member.failed} failed" if member.failed else f"{member.id}" + ("" if member.state == "done" else f": {member.state}")
-    figure = page.figure(image, what, widest=PICTURE_WIDTH)
+        image = np.full(shape, 235, np.uint8)
+    state = f"{member.failed} failed" if member.failed else member.state
+    figure = page.figure(image, member.id if member.state == "done" else f"{member.id}: {state}", widest=PICTURE_WIDTH)
     return f'<a href="{page.escape(member.report)}">{figure}</a>' if member.report else figure
