@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from pipeline.io.errors import InputError
 
@@ -55,11 +52,11 @@ def read_captures(path: str | Path) -> dict[str, CaptureRow]:
     Blank lines and lines that start with # do not count. Raises InputError naming file, line, value and expectation.
     """
     path = Path(path)
-    table, lines = _read_table(path)
+    table = _read_table(path)
     rows: dict[str, CaptureRow] = {}
     seen: dict[str, int] = {}
-    for line, cells in zip(lines, table.to_dict("records")):
-        row = _parse(path, line, {str(key): str(value).strip() for key, value in cells.items()})
+    for line, cells in table.items():
+        row = _parse(path, line, cells)
         if row.id in rows:
             raise InputError(
                 f"line {line}: two captures have the id '{row.id}'",
@@ -75,7 +72,8 @@ def read_captures(path: str | Path) -> dict[str, CaptureRow]:
     return rows
 
 
-def _read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
+def _read_table(path: Path) -> dict[int, dict[str, str]]:
+    """Line number -> column -> cell. No table library: this runs in every job, and loading one takes longer than the rest of it."""
     if not path.is_file():
         raise InputError("no such table", file=path, expected="a tab-separated table with the columns " + ", ".join(REQUIRED))
     try:
@@ -92,11 +90,7 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
             raise InputError(
                 f"line {n}: another number of cells than the first line", file=path, found=line.count("\t") + 1, expected=f"{len(header)}, separated by tabs"
             )
-    body = "\n".join(line for _, line in numbered[1:])
-    if not body:
-        return pd.DataFrame(columns=header, dtype=str), []
-    table = pd.read_csv(io.StringIO(body), sep="\t", dtype=str, keep_default_na=False, names=header, quoting=3)
-    return table, [n for n, _ in numbered[1:]]
+    return {n: dict(zip(header, (cell.strip() for cell in line.split("\t")))) for n, line in numbered[1:]}
 
 
 def _check_header(path: Path, line: int, header: list[str]) -> None:

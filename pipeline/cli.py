@@ -31,6 +31,7 @@ def run_captures(
     ids: Ids = (),
     /,
     all: bool = False,
+    failed: bool = False,
     method: str = "rigged",
     captures: Path | None = None,
     results: Path | None = None,
@@ -39,6 +40,7 @@ def run_captures(
     first: Annotated[str | None, tyro.conf.arg(name="from")] = None,
     until: str = STAGES[-1],
     fresh: bool = False,
+    profile: str = "default",
     cores: int | None = None,
     dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False,
 ) -> int:
@@ -47,6 +49,7 @@ def run_captures(
     Args:
         ids: Rows of the captures table.
         all: Every row of the table.
+        failed: The captures whose last run failed.
         method: The avatar method.
         captures: The table (default: captures.tsv).
         results: Where results go (default: results).
@@ -55,12 +58,84 @@ def run_captures(
         first: Begin anew with this stage; what comes before must be there.
         until: The last stage to run.
         fresh: Run every stage anew.
-        cores: Cores to use (default: all).
+        profile: Where the stages run: default (this machine), slurm, or a folder with a Snakemake profile of yours.
+        cores: Cores to use (default: all); a cluster's profile decides by itself.
         dry_run: Only show what would run.
     """
     from pipeline.run import Request, run
 
-    return run(Request(ids, all, method, captures, results, work, config, first, until, fresh, cores, dry_run))
+    return run(Request(ids, all, method, captures, results, work, config, first, until, fresh, cores, dry_run, failed, profile))
+
+
+@app.command(name="status")
+def status(
+    ids: Ids = (),
+    /,
+    watch: bool = False,
+    method: str = "rigged",
+    captures: Path | None = None,
+    results: Path | None = None,
+    work: Path | None = None,
+    config: Path | None = None,
+) -> int:
+    """Show how far every capture is, stage by stage: done, running and where, failed and why, missing.
+
+    Args:
+        ids: Rows of the captures table (default: all).
+        watch: Keep showing until everything is done.
+        method: The avatar method.
+        captures: The table (default: captures.tsv).
+        results: Where results lie (default: results).
+        work: Scratch space (default: work).
+        config: Settings laid over config.yaml, as in the run.
+    """
+    from pipeline.run import Request
+    from pipeline.status import show
+
+    return show(Request(ids, not ids, method, captures, results, work, config), watch)
+
+
+@app.command(name="cohort")
+def cohort(
+    ids: Ids = (),
+    /,
+    out: Path | None = None,
+    method: str = "rigged",
+    captures: Path | None = None,
+    results: Path | None = None,
+    work: Path | None = None,
+    config: Path | None = None,
+) -> int:
+    """Write a table and a page over many captures, failed ones included: quality, time, memory, a picture of each.
+
+    Args:
+        ids: Rows of the captures table (default: all).
+        out: Folder for cohort.tsv and cohort.html (default: that of the results).
+        method: The avatar method.
+        captures: The table (default: captures.tsv).
+        results: Where results lie (default: results).
+        work: Scratch space (default: work).
+        config: Settings laid over config.yaml, as in the run.
+    """
+    from pipeline.run import Request
+    from pipeline.status import write_cohort
+
+    return write_cohort(Request(ids, not ids, method, captures, results, work, config), out and Path.cwd() / out)
+
+
+@app.command(name="clean-work")
+def clean_work(ids: Ids = (), /, dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False, results: Path | None = None, work: Path | None = None) -> int:
+    """Remove the scratch of captures that are complete, and say how much that was; unfinished and running captures are left alone.
+
+    Args:
+        ids: Captures (default: all that have scratch).
+        dry_run: Only say what would go.
+        results: Where results lie (default: results).
+        work: Scratch space (default: work).
+    """
+    from pipeline.clean import clean
+
+    return clean(ids, dry_run, results, work)
 
 
 @app.command(name="render")
@@ -135,13 +210,14 @@ def _add_stage_verb(stage: str) -> None:
         threads: int = 2,
         settings: str = "",
         key: str = "",
+        part: str = "",
     ) -> int:
         from pipeline.captures import read_captures
         from pipeline.config import Config
         from pipeline.io.layout import Layout
         from pipeline.plan import stage_key
         from pipeline.run import Request, load_config
-        from pipeline.stages.runner import execute
+        from pipeline.stages.runner import execute, execute_part
 
         if captures and results and work and settings and key:  # a job of a run: what config.yaml says by now is not its business
             config = Config(captures=str(captures), results=str(results), work=str(work), method=method)
@@ -152,6 +228,10 @@ def _add_stage_verb(stage: str) -> None:
             raise InputError(f"no capture '{id}' in the table", file=config.captures, remedy="add a row, or correct the id")
         layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
         chosen = json.loads(settings) if settings else config.settings(stage)
+        if part:
+            number, _, count = part.partition("/")
+            execute_part(stage, table[id], layout, chosen, threads, int(number), int(count))
+            return 0
         execute(stage, table[id], layout, chosen, key or stage_key(stage, table[id], config), threads)
         return 0
 
@@ -166,6 +246,7 @@ def _add_stage_verb(stage: str) -> None:
         threads: Cores to use.
         settings: The stage's settings as JSON (default: those of config.yaml).
         key: What the results depend on, kept in the manifest (default: computed).
+        part: Such as 2/8: only these of the cameras, for the stage itself to find done (frames, matte).
     """
     app.command(verb, name=stage if stage != "render" else "render-stage")
 
@@ -178,8 +259,13 @@ def main() -> None:
     """Entry point of `python -m pipeline`; user errors end in a few lines and exit code 1, never in a traceback."""
     try:
         sys.exit(app.cli(prog="c2a", description="Multi-view captures of people in, animatable Gaussian-splat avatars out."))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        from pipeline.stages.failure import explain
+
+        told = explain(error)
+        if told is error and not isinstance(error, InputError):
+            raise
+        print(f"error: {told}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

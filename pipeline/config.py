@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Config:
     method: str = "rigged"
     until: str = "report"
     threads: int = 8
+    scatter: int = 1
     synthesise: SynthesiseSettings = field(default_factory=SynthesiseSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     frames: FramesSettings = field(default_factory=FramesSettings)
@@ -43,8 +45,12 @@ class Config:
     report: ReportSettings = field(default_factory=ReportSettings)
 
     def settings(self, stage: str) -> dict[str, Any]:
-        """One stage's settings as plain JSON values."""
-        return asdict(getattr(self, stage))
+        """One stage's settings as plain JSON values; not to be changed."""
+        return self._plain[stage]
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
+        return asdict(self)  # once: a run over a thousand captures asks ten thousand times
 
 
 def parse_config(values: dict[str, Any], *, file: str | Path = "config.yaml") -> Config:

@@ -19,7 +19,7 @@ from pipeline.io.files import digest
 from pipeline.io.layout import Layout
 from pipeline.versions import AFTER, STAGES, VERSIONS
 
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent  # the checkout
 
 
 def stages_of(row: CaptureRow, until: str = STAGES[-1]) -> list[str]:
@@ -29,21 +29,29 @@ def stages_of(row: CaptureRow, until: str = STAGES[-1]) -> list[str]:
     return [stage for stage in STAGES[: STAGES.index(until) + 1] if stage != "synthesise" or row.kind == "synthetic"]
 
 
+def stage_keys(row: CaptureRow, config: Config) -> dict[str, str]:
+    """Stage -> digest of all that its result depends on: its version, its settings, its capture, and the same of every stage before it."""
+    keys: dict[str, str] = {}
+    cells = {name: _portable(value) for name, value in asdict(row).items()}
+    for stage in STAGES:
+        upstream = {name: keys[name] for name in AFTER[stage] if name != "synthesise" or row.kind == "synthetic"}
+        capture = cells if stage in ("synthesise", "ingest") else row.id
+        keys[stage] = digest([stage, VERSIONS[stage], config.settings(stage), capture, upstream])
+    return keys
+
+
 def stage_key(stage: str, row: CaptureRow, config: Config) -> str:
-    """A digest of all that a stage's result depends on: its version, its settings, its capture, and the same of every stage before it."""
-    upstream = {name: stage_key(name, row, config) for name in AFTER[stage] if name != "synthesise" or row.kind == "synthetic"}
-    capture = {name: _portable(value) for name, value in asdict(row).items()} if stage in ("synthesise", "ingest") else row.id
-    return digest([stage, VERSIONS[stage], config.settings(stage), capture, upstream])
+    """One of `stage_keys`."""
+    return stage_keys(row, config)[stage]
 
 
 def stale_stages(row: CaptureRow, layout: Layout, config: Config, stages: Iterable[str]) -> dict[str, str]:
     """Stages whose results exist and yet must be made again, with the reason: another key, or files that are gone or changed in size."""
     stale: dict[str, str] = {}
-    for stage in stages:
-        manifest = read_manifest(layout, stage)
-        if manifest is None:
-            continue  # never finished: Snakemake makes what is missing
-        if manifest.get("key") != stage_key(stage, row, config):
+    finished = {stage: manifest for stage in stages if (manifest := read_manifest(layout, stage)) is not None}  # Snakemake makes what never finished
+    keys = stage_keys(row, config) if finished else {}
+    for stage, manifest in finished.items():
+        if manifest.get("key") != keys[stage]:
             stale[stage] = "settings, version or capture changed"
             continue
         damaged = _damaged(layout, manifest)
@@ -61,7 +69,7 @@ def unfinished_stages(row: CaptureRow, layout: Layout, config: Config, stages: I
 
 def _portable(value: object) -> str:
     """A table cell as text; paths inside the checkout relative to it, so that a checkout may move without a rerun."""
-    return os.path.relpath(value, _ROOT) if isinstance(value, Path) and value.is_relative_to(_ROOT) else str(value)
+    return os.path.relpath(value, ROOT) if isinstance(value, Path) and value.is_relative_to(ROOT) else str(value)
 
 
 def read_manifest(layout: Layout, stage: str) -> dict | None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
+import resource
 import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +16,15 @@ import yaml
 from pipeline.captures import CaptureRow, read_captures
 from pipeline.config import Config, parse_config
 from pipeline.io.errors import InputError
+from pipeline.io.files import TEMPORARY
 from pipeline.io.layout import Layout
-from pipeline.io.progress import ON_TERMINAL, log
-from pipeline.plan import stages_of, stale_stages, unfinished_stages
+from pipeline.io.lease import lease
+from pipeline.io.progress import log
+from pipeline.launch import call, portable, snakemake_command
+from pipeline.orphans import end_orphans
+from pipeline.plan import ROOT, stages_of, stale_stages, unfinished_stages
+from pipeline.verdict import failed_stages, verdict
 from pipeline.versions import AFTER, METHODS, STAGES
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Request:
     fresh: bool = False
     cores: int | None = None
     dry: bool = False
+    failed: bool = False
+    profile: str = "default"
 
 
 def run(request: Request) -> int:
@@ -52,24 +54,37 @@ def run(request: Request) -> int:
         InputError: the request, the table, the configuration or a capture's files are not as expected; nothing was started.
     """
     config = load_config(request)
-    rows = _chosen_rows(request, config)
-    layouts = {row.id: Layout(Path(config.results) / row.id, Path(config.work) / row.id, config.method) for row in rows}
-    rows, broken = _preflight(rows)
+    rows = chosen_rows(request, config)
+    layouts = layouts_of(rows, config)
+    if not rows:
+        print("no capture's last run failed" if request.failed else f"{config.captures} names no capture")
+        return 0
+    rows, broken = _preflight(rows, layouts, quiet=request.dry)
     forced = {row.id: _forced_stages(request, row, layouts[row.id], config) for row in rows}
-    command = _command(request, config, "all" if request.every and not broken else ",".join(row.id for row in rows), forced, layouts)
+    ids = "all" if request.every and not broken else ",".join(row.id for row in rows)
+    command = snakemake_command(request, config, ids, [str(layouts[name].manifest(stage)) for name, stages in forced.items() for stage in stages])
     print("$ " + shlex.join(command), flush=True)
     if request.dry:
-        return _call(command)
-    with contextlib.ExitStack() as locks:
+        return call(command)
+    _check_writable(config)
+    with contextlib.ExitStack() as leases:
+        _allow_files(4 * len(rows))
+        tokens = [leases.enter_context(lease(layouts[row.id].running("run"), layouts[row.id].leases, f"run of {row.id}")).token for row in rows]
+        chosen = {row.id: layouts[row.id] for row in rows}
+        end_orphans(chosen, config)
         for row in rows:
-            locks.enter_context(_only_driver(layouts[row.id]))
-        for row in rows:
-            _forget(request, layouts[row.id], forced[row.id])
-        code = _call(command)
-    code = _verdict(code, rows, layouts, config)
+            _forget(request, layouts[row.id], forced[row.id], stages_of(row, request.until))
+        code = call(command, token=tokens[0])
+        end_orphans(chosen, config)
+        code = verdict(code, rows, layouts, config)
     for name, error in broken.items():
         print(f"{name}: was not started\n{error}", file=sys.stderr)
     return code or int(bool(broken))
+
+
+def layouts_of(rows: list[CaptureRow], config: Config) -> dict[str, Layout]:
+    """Where the files of each capture lie."""
+    return {row.id: Layout(Path(config.results) / row.id, Path(config.work) / row.id, config.method) for row in rows}
 
 
 def load_config(request: Request) -> Config:
@@ -80,7 +95,7 @@ def load_config(request: Request) -> Config:
             values[key] = {**values[key], **value} if isinstance(value, dict) and isinstance(values.get(key), dict) else value
     for name in ("captures", "results", "work"):
         given = getattr(request, name)
-        values[name] = _portable(Path.cwd() / given) if given else values.get(name, Config.__dataclass_fields__[name].default)
+        values[name] = portable(Path.cwd() / given) if given else values.get(name, Config.__dataclass_fields__[name].default)
     if request.method not in METHODS:
         raise InputError(f"no avatar method is called '{request.method}'", expected="one of " + ", ".join(METHODS))
     values |= {"method": request.method, "until": request.until}
@@ -99,26 +114,25 @@ def _read_yaml(path: Path) -> dict:
     return values or {}
 
 
-def _portable(path: Path) -> str:
-    """Relative to the checkout where it lies inside, so that the checkout may move; absolute elsewhere."""
-    path = Path(os.path.normpath(path))
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
-def _chosen_rows(request: Request, config: Config) -> list[CaptureRow]:
+def chosen_rows(request: Request, config: Config) -> list[CaptureRow]:
+    """The captures that a request means. Raises InputError for an unknown id, or where the request does not say which."""
     table = read_captures(Path(config.captures))
-    if request.every == bool(request.ids):
-        raise InputError("say which captures to run", expected="ids of " + config.captures + ", or --all", remedy="./c2a run " + next(iter(table), "ID"))
+    if request.every + request.failed + bool(request.ids) != 1:
+        expected = "ids of " + config.captures + ", or --all, or --failed"
+        raise InputError("say which captures to run", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
     unknown = [name for name in request.ids if name not in table]
     if unknown:
         raise InputError(
             f"no capture '{unknown[0]}' in the table", file=config.captures, found=", ".join(table) or "an empty table", remedy="add a row, or correct the id"
         )
+    if request.failed:
+        return [row for row, layout in zip(table.values(), layouts_of(list(table.values()), config).values()) if failed_stages(row, layout)]
     return list(table.values()) if request.every else [table[name] for name in dict.fromkeys(request.ids)]
 
 
-def _preflight(rows: list[CaptureRow]) -> tuple[list[CaptureRow], dict[str, InputError]]:
+def _preflight(rows: list[CaptureRow], layouts: dict[str, Layout], quiet: bool) -> tuple[list[CaptureRow], dict[str, InputError]]:
     """Check what can be checked without decoding anything: the captures that may start, and what is wrong with the others. Raises where none may."""
+    from pipeline.stages.failure import write_error
     from pipeline.stages.ingest import preflight
 
     broken: dict[str, InputError] = {}
@@ -127,7 +141,11 @@ def _preflight(rows: list[CaptureRow]) -> tuple[list[CaptureRow], dict[str, Inpu
             preflight(row)
         except InputError as error:
             broken[row.id] = error
+            if not quiet:
+                write_error("ingest", layouts[row.id], str(error), None, user_error=True, attempt=1)
     if len(broken) == len(rows):
+        for name in list(broken)[1:]:
+            print(f"{name}: was not started\n{broken[name]}", file=sys.stderr)
         raise next(iter(broken.values()))
     return [row for row in rows if row.id not in broken], broken
 
@@ -153,73 +171,29 @@ def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Co
     return list(dict.fromkeys([*stale, *wanted[wanted.index(request.first) :]]))
 
 
-def _command(request: Request, config: Config, ids: str, forced: dict[str, list[str]], layouts: dict[str, Layout]) -> list[str]:
-    cores = request.cores or len(os.sched_getaffinity(0))
-    settings = {name: getattr(config, name) for name in ("captures", "results", "work", "method", "until")}
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--profile", "profiles/default"]
-    if request.config:
-        command += ["--configfile", "config.yaml", _portable(request.config.resolve())]
-    targets = [str(layouts[name].manifest(stage)) for name, stages in forced.items() for stage in stages]
-    if targets:
-        command += ["--forcerun", *targets]
-    if request.dry:
-        command.append("--dry-run")
-    return [*command, "--config", f"ids={ids}", *(f"{name}={value}" for name, value in settings.items())]
-
-
-def _call(command: list[str]) -> int:
-    """Run Snakemake; Ctrl-C reaches it through the terminal, and we wait until it has ended its jobs."""
-    watched = {ON_TERMINAL: "1"} if sys.stderr.isatty() else {}
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **watched, "PYTHONPATH": str(ROOT)})
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
-
-
-@contextlib.contextmanager
-def _only_driver(layout: Layout) -> Iterator[None]:
-    """One run per capture at a time; the system frees the lock when the process ends, however it ends."""
-    layout.work.mkdir(parents=True, exist_ok=True)
-    with open(layout.work / ".run.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError("another run is at work on this capture", file=layout.work, remedy="wait for it to end, then run again") from None
-        yield
-
-
-def _forget(request: Request, layout: Layout, forced: list[str]) -> None:
-    """Drop the unfinished work of stages that begin anew by request; without a request an interrupted stage goes on."""
+def _forget(request: Request, layout: Layout, forced: list[str], stages: list[str]) -> None:
+    """Drop what earlier runs said of their failures, and the unfinished work of stages that begin anew by request; an interrupted stage goes on."""
+    for stage in stages:
+        layout.error(stage).unlink(missing_ok=True)
     if request.fresh or request.first:
         for stage in forced:
             shutil.rmtree(layout.scratch(stage), ignore_errors=True)
 
 
-def _verdict(code: int, rows: Sequence[CaptureRow], layouts: dict[str, Layout], config: Config) -> int:
-    for row in rows:
-        layout = layouts[row.id]
-        missing = unfinished_stages(row, layout, config, stages_of(row, config.until))
-        if not missing:
-            if config.until == STAGES[-1]:
-                print(f"{row.id}: done. Open {layout.report}")
-            continue
-        code = code or 1
-        error = next((layout.error(stage) for stage in missing if layout.error(stage).is_file()), None)
-        reason = json.loads(error.read_text()) if error else {"stage": missing[0], "message": "did not finish"}
-        print(
-            f"{row.id}: {reason['stage']} failed\n{reason['message']}\n  what there is: {_failure_page(layout, config)}\n  go on with: ./c2a run {row.id}",
-            file=sys.stderr,
-        )
-    return code
+def _check_writable(config: Config) -> None:
+    """Raises OSError, which the command line explains, where results or scratch may not be written."""
+    for folder in (Path(config.results), Path(config.work)):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"{TEMPORARY}{os.getpid()}-probe"
+        try:
+            probe.write_text("may this be written?")
+        finally:
+            probe.unlink(missing_ok=True)
 
 
-def _failure_page(layout: Layout, config: Config) -> Path:
-    """The report of an unfinished capture. It lies under work/: what stands in results/ is complete and current."""
-    from pipeline.io.files import write_text
-    from pipeline.show.report import make_report
-
-    page = layout.work / layout.report.name
-    write_text(page, make_report(layout, config.report)[0])
-    return page
+def _allow_files(count: int) -> None:
+    """A lock per capture is an open file per capture; systems allow 1,024 unless asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

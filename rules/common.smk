@@ -1,6 +1,8 @@
-# What every rule shares: the checked configuration, the captures, the paths, and the one command line of a stage.
+# What every rule shares: the checked configuration, the captures, the paths, the one command line of a stage and what it asks of a machine.
+import functools
 import json
 import os
+import shlex
 import sys
 
 sys.path.insert(0, workflow.basedir)
@@ -8,52 +10,85 @@ sys.path.insert(0, workflow.basedir)
 from pipeline.captures import read_captures
 from pipeline.config import parse_config
 from pipeline.io.layout import METHOD_STAGES, Layout
-from pipeline.plan import stage_key, stages_of
-from pipeline.versions import VERSIONS
+from pipeline.needs import NEEDS, gpus_of
+from pipeline.plan import stage_keys, stages_of
+from pipeline.versions import STAGES
 
 CONFIG = parse_config({**config, "ids": str(config.get("ids", "all"))})
 CAPTURES = read_captures(Path(CONFIG.captures))
 IDS = list(CAPTURES) if CONFIG.ids == "all" else CONFIG.ids.split(",")
 LAYOUT = Layout(Path(CONFIG.results) / "{id}", Path(CONFIG.work) / "{id}", "{method}")
-THREADS = min(CONFIG.threads, workflow.cores or 1)
-PYTHON = sys.executable
-COMMAND = (
-    "{PYTHON} -m pipeline {params.verb} {wildcards.id} --captures {CONFIG.captures:q} --results {CONFIG.results:q} "
-    "--work {CONFIG.work:q} --threads {threads} --settings {params.settings:q} --key {params.key} "
-    "{params.method} 2>&1 | tee {log:q}"
-)
 os.environ["PYTHONPATH"] = workflow.basedir
 
 
 wildcard_constraints:
     id=r"[A-Za-z0-9][A-Za-z0-9._+-]*",
     method=r"[a-z]+",
+    part=r"\d+",
+    parts=r"\d+",
 
 
 def log_of(stage):
     """The log lies under work/, since Snakemake deletes logs before a restart and training appends to its own."""
-    return str(LAYOUT.scratch(stage).parent / "logs" / f"{stage}.log")
+    return str(LAYOUT.log(stage))
 
 
-def benchmark_of(stage):
-    return str(LAYOUT.scratch(stage).parent / "benchmarks" / f"{stage}.tsv")
+@functools.cache
+def keys_of(name):
+    return stage_keys(CAPTURES[name], CONFIG)
 
 
 def params_of(stage):
-    """What a stage's result depends on: its own settings, and a key that also covers its version and everything upstream."""
-    return dict(
-        verb="render-stage" if stage == "render" else stage,
-        method="--method {method}" if stage in METHOD_STAGES else "",
-        settings=json.dumps(CONFIG.settings(stage)),
-        key=lambda wildcards: stage_key(stage, CAPTURES[wildcards.id], CONFIG),
+    """What a stage's result depends on: a key of its version, its settings, its capture and everything upstream."""
+    return dict(key=lambda wildcards: keys_of(wildcards.id)[stage])
+
+
+def threads_of(stage):
+    return min(CONFIG.threads, NEEDS[stage].cores)
+
+
+def resources_of(stage):
+    """Memory and time stand in the profiles of clusters: thousands of jobs that nobody asks for them are planned faster without."""
+    gpus = gpus_of(stage, CONFIG.train.device)
+    return dict(gpu=gpus) if gpus else {}
+
+
+def command_of(stage, own=""):
+    """The job, with what is the same in all of them filled in already: there may be thousands. own: options of this rule alone.
+
+    A scheduler sends SIGTERM to all processes of a job: the shell waits for the stage, which saves, and tee for what it says meanwhile.
+    """
+    words = [sys.executable, "-m", "pipeline", "render-stage" if stage == "render" else stage]
+    options = [
+        "--captures",
+        CONFIG.captures,
+        "--results",
+        CONFIG.results,
+        "--work",
+        CONFIG.work,
+        "--settings",
+        json.dumps(CONFIG.settings(stage)),
+    ]
+    fixed, rest = (shlex.join(part).replace("{", "{{").replace("}", "}}") for part in (words, options))
+    method = " --method {wildcards.method}" if stage in METHOD_STAGES else ""
+    own += " --threads {threads} --key {params.key}" + method
+    return (
+        "trap : TERM; " + fixed + " {wildcards.id} " + rest + " " + own + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
     )
+
+
+def parts_of(stage):
+    """What a scattered stage waits for; nothing where its cameras all stay in one job."""
+    count = CONFIG.scatter
+    return [str(LAYOUT.part(stage, number, count)) for number in range(1, count + 1)] if count > 1 else []
 
 
 def every_output(wildcards):
     """Every declared output of every wanted stage of every wanted capture: a report alone would let a failed rerun pass for done."""
-    paths = []
-    for name in IDS:
-        layout = Layout(Path(CONFIG.results) / name, Path(CONFIG.work) / name, CONFIG.method)
-        for stage in stages_of(CAPTURES[name], CONFIG.until):
-            paths += [*layout.outputs(stage), layout.manifest(stage)]
-    return paths
+    files = {stage: [str(path) for path in (*LAYOUT.outputs(stage), LAYOUT.manifest(stage))] for stage in STAGES}
+    return [
+        path.format(id=name, method=CONFIG.method)
+        for name in IDS
+        for stage in stages_of(CAPTURES[name], CONFIG.until)
+        for path in files[stage]
+    ]

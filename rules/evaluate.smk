@@ -13,15 +13,13 @@ rule render:
         LAYOUT.manifest("render"),
     log:
         log_of("render"),
-    benchmark:
-        benchmark_of("render")
-    threads: THREADS
+    threads: threads_of("render")
     resources:
-        gpu=1,
+        **resources_of("render"),
     params:
         **params_of("render"),
     shell:
-        COMMAND
+        command_of("render")
 
 
 rule evaluate:
@@ -36,10 +34,8 @@ rule evaluate:
         LAYOUT.manifest("evaluate"),
     log:
         log_of("evaluate"),
-    benchmark:
-        benchmark_of("evaluate")
-    threads: THREADS
+    threads: threads_of("evaluate")
     params:
         **params_of("evaluate"),
     shell:
-        COMMAND
+        command_of("evaluate")

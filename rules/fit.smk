@@ -13,10 +13,8 @@ rule fit:
         LAYOUT.manifest("fit"),
     log:
         log_of("fit"),
-    benchmark:
-        benchmark_of("fit")
-    threads: THREADS
+    threads: threads_of("fit")
     params:
         **params_of("fit"),
     shell:
-        COMMAND
+        command_of("fit")

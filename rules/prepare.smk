@@ -6,13 +6,11 @@ rule synthesise:
         LAYOUT.manifest("synthesise"),
     log:
         log_of("synthesise"),
-    benchmark:
-        benchmark_of("synthesise")
-    threads: THREADS
+    threads: threads_of("synthesise")
     params:
         **params_of("synthesise"),
     shell:
-        COMMAND
+        command_of("synthesise")
 
 
 rule ingest:
@@ -23,31 +21,42 @@ rule ingest:
         LAYOUT.manifest("ingest"),
     log:
         log_of("ingest"),
-    benchmark:
-        benchmark_of("ingest")
-    threads: THREADS
+    threads: threads_of("ingest")
     params:
         **params_of("ingest"),
     shell:
-        COMMAND
+        command_of("ingest")
+
+
+rule frames_part:
+    input:
+        LAYOUT.capture,
+    output:
+        temp(str(LAYOUT.part("frames", "{part}", "{parts}"))),
+    log:
+        log_of("frames-{part}of{parts}"),
+    threads: threads_of("frames")
+    params:
+        **params_of("frames"),
+    shell:
+        command_of("frames", "--part {wildcards.part}/{wildcards.parts}")
 
 
 rule frames:
     input:
         LAYOUT.capture,
+        parts_of("frames"),
     output:
         directory(LAYOUT.frames),
         LAYOUT.frames_json,
         LAYOUT.manifest("frames"),
     log:
         log_of("frames"),
-    benchmark:
-        benchmark_of("frames")
-    threads: THREADS
+    threads: threads_of("frames")
     params:
         **params_of("frames"),
     shell:
-        COMMAND
+        command_of("frames")
 
 
 rule sample:
@@ -59,32 +68,44 @@ rule sample:
         LAYOUT.manifest("sample"),
     log:
         log_of("sample"),
-    benchmark:
-        benchmark_of("sample")
-    threads: THREADS
+    threads: threads_of("sample")
     params:
         **params_of("sample"),
     shell:
-        COMMAND
+        command_of("sample")
+
+
+rule matte_part:
+    input:
+        LAYOUT.frames_json,
+        LAYOUT.sample,
+    output:
+        temp(str(LAYOUT.part("matte", "{part}", "{parts}"))),
+    log:
+        log_of("matte-{part}of{parts}"),
+    threads: threads_of("matte")
+    params:
+        **params_of("matte"),
+    shell:
+        command_of("matte", "--part {wildcards.part}/{wildcards.parts}")
 
 
 rule matte:
     input:
         LAYOUT.frames_json,
         LAYOUT.sample,
+        parts_of("matte"),
     output:
         directory(LAYOUT.alpha),
         LAYOUT.alpha_json,
         LAYOUT.manifest("matte"),
     log:
         log_of("matte"),
-    benchmark:
-        benchmark_of("matte")
-    threads: THREADS
+    threads: threads_of("matte")
     params:
         **params_of("matte"),
     shell:
-        COMMAND
+        command_of("matte")
 
 
 rule keypoints:
@@ -97,10 +118,8 @@ rule keypoints:
         LAYOUT.manifest("keypoints"),
     log:
         log_of("keypoints"),
-    benchmark:
-        benchmark_of("keypoints")
-    threads: THREADS
+    threads: threads_of("keypoints")
     params:
         **params_of("keypoints"),
     shell:
-        COMMAND
+        command_of("keypoints")

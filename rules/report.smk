@@ -3,25 +3,14 @@
 
 rule report:
     input:
-        LAYOUT.capture,
-        LAYOUT.frames_json,
-        LAYOUT.sample,
-        LAYOUT.alpha_json,
-        LAYOUT.keypoints,
-        LAYOUT.fit,
-        LAYOUT.init,
-        LAYOUT.train_log,
-        LAYOUT.render,
-        LAYOUT.metrics,
+        LAYOUT.metrics,  # the last of the files that the page shows; each of the others is upstream of it
     output:
         LAYOUT.report,
         LAYOUT.manifest("report"),
     log:
         log_of("report"),
-    benchmark:
-        benchmark_of("report")
-    threads: THREADS
+    threads: threads_of("report")
     params:
         **params_of("report"),
     shell:
-        COMMAND
+        command_of("report")

@@ -12,13 +12,11 @@ rule init:
         LAYOUT.manifest("init"),
     log:
         log_of("init"),
-    benchmark:
-        benchmark_of("init")
-    threads: THREADS
+    threads: threads_of("init")
     params:
         **params_of("init"),
     shell:
-        COMMAND
+        command_of("init")
 
 
 rule train:
@@ -35,12 +33,10 @@ rule train:
         LAYOUT.manifest("train"),
     log:
         log_of("train"),
-    benchmark:
-        benchmark_of("train")
-    threads: THREADS
+    threads: threads_of("train")
     resources:
-        gpu=1,
+        **resources_of("train"),
     params:
         **params_of("train"),
     shell:
-        COMMAND
+        command_of("train")

@@ -116,8 +116,25 @@ class Layout:
         return (self.avatar_folder if stage in METHOD_STAGES else self.results) / "manifests" / f"{stage}.json"
 
     def error(self, stage: str) -> Path:
-        """What a failed stage left: stage, message, attempt."""
+        """What a failed stage left: stage, message, attempt, job, host, the last lines of its log."""
         return self.scratch(stage).parent / "errors" / f"{stage}.json"
+
+    def log(self, stage: str) -> Path:
+        """What a stage said, this attempt's only."""
+        return self.scratch(stage).parent / "logs" / f"{stage}.log"
+
+    def part(self, stage: str, number: int | str, count: int | str) -> Path:
+        """A note that a part of a scattered stage's cameras is done; the cameras themselves wait in the stage's scratch."""
+        return self.scratch(stage).parent / "parts" / f"{stage}-{number}of{count}.json"
+
+    def running(self, stage: str) -> Path:
+        """Who is at work on a stage; gone when it has ended (see io/lease.py)."""
+        return self.scratch(stage).parent / "running" / f"{stage}.json"
+
+    @property
+    def leases(self) -> Path:
+        """Who took and released what, ever: nothing is removed from it."""
+        return self.work / "leases.tsv"
 
     def scratch(self, stage: str) -> Path:
         """Folder for a stage's unfinished work, kept after a failure and removed when the stage is done."""

@@ -29,9 +29,23 @@ def manifests(layout: Layout) -> dict[str, dict[str, Any]]:
 
 
 def errors(layout: Layout) -> dict[str, str]:
-    """What every failed stage said, in the order of the path."""
+    """What every failed stage said, where it ran, and the last lines of its log, in the order of the path."""
     found = {stage: read_record(layout.error(stage)) for stage in STAGES}
-    return {stage: str(record.get("message", "it said nothing")) for stage, record in found.items() if record is not None}
+    return {stage: failure_text(record) for stage, record in found.items() if record is not None}
+
+
+def failure_text(record: dict[str, Any]) -> str:
+    """An error file as a person reads it."""
+    where = failure_place(record)
+    tail = ["", "the last lines of its log:", *(f"  {line}" for line in record["log"])] if record.get("log") else []
+    return "\n".join([str(record.get("message", "it said nothing")), *([where] if where else []), *tail])
+
+
+def failure_place(record: dict[str, Any]) -> str:
+    """Which attempt it was, of which SLURM job, on which host; empty where nothing is known."""
+    parts = [f"attempt {record['attempt']}"] if record.get("attempt") else []
+    parts += [f"SLURM job {record['job']}"] if record.get("job") else []
+    return ", ".join(parts + ([f"on {record['host']}"] if record.get("host") else []))
 
 
 def stage_seconds(layout: Layout) -> dict[str, float]:

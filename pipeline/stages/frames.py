@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pipeline.captures import CaptureRow
 
 
-def run(settings: FramesSettings, layout: Layout, threads: int, row: CaptureRow) -> dict:
-    """Process every camera in parallel; finished ones wait under `work/` and survive a failure. Raises InputError."""
+def run(settings: FramesSettings, layout: Layout, threads: int, row: CaptureRow, part: slice | None = None) -> dict:
+    """Process every camera in parallel; finished ones wait under `work/` and survive a failure. part: only these cameras, nothing published. Raises InputError."""
     from pipeline.capture.frames import choose_frames, pack_camera, processed_cameras
     from pipeline.capture.processed import write_image_set
     from pipeline.capture.record import read_capture
@@ -30,7 +30,9 @@ def run(settings: FramesSettings, layout: Layout, threads: int, row: CaptureRow)
     key = digest([asdict(settings), row.first, row.last, row.stride, row.size, sha256(layout.capture)])
     waiting = layout.scratch("frames") / key
     jobs = [(capture, raw, camera, frames, waiting / f"{raw.name}.zip") for raw, camera in zip(capture.cameras, cameras)]
-    map_processes(pack_camera, jobs, threads, f"frames of {capture.id}")
+    map_processes(pack_camera, jobs[part] if part else jobs, threads, f"frames of {capture.id}")
+    if part:
+        return {}
     publish_folder([job[-1] for job in jobs], layout.frames)
     facts = {"crop": {name: list(window) for name, window in windows.items()}, "size": {c.name: [c.width, c.height] for c in cameras}}
     write_image_set(layout.frames_json, layout.frames, cameras, frames, facts)

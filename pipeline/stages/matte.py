@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pipeline.captures import CaptureRow
 
 
-def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow) -> dict:
-    """Write alpha/<camera>.zip and alpha.json; finished cameras wait under `work/` and survive a failure.
+def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow, part: slice | None = None) -> dict:
+    """Write alpha/<camera>.zip and alpha.json; finished cameras wait under `work/` and survive a failure. part: only these cameras, nothing published.
 
     Raises:
         InputError: an input is missing or damaged, a plate or checkpoint is missing, or no picture shows anything but background.
@@ -30,8 +30,11 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow) 
     images.verify()
     if settings.person == "auto":
         settings = replace(settings, person="always" if row.model == "body" else "never")
-    waiting = layout.work / f"matte-{digest([asdict(settings), images.archives, sample.frames])}"
+    waiting = layout.scratch("matte") / digest([asdict(settings), images.archives, sample.frames])
     jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip") for camera in images.cameras]
+    if part:
+        map_processes(matte_camera, jobs[part], threads, "mattes")
+        return {}
     facts = dict(zip((camera.name for camera in images.cameras), map_processes(matte_camera, jobs, threads, "mattes")))
     if all(fact["mean_alpha"] == 0 for fact in facts.values()):
         found = f"{len(sample.frames)} frames of {len(facts)} cameras, all background"
@@ -41,5 +44,5 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow) 
     publish_folder([job[-1] for job in jobs], layout.alpha)
     frames = {frame.id: frame for frame in images.frames}
     write_image_set(layout.alpha_json, layout.alpha, images.cameras, tuple(frames[name] for name in sample.frames), {"cameras": facts})
-    shutil.rmtree(waiting, ignore_errors=True)
+    shutil.rmtree(layout.scratch("matte"), ignore_errors=True)
     return {"cameras": facts}

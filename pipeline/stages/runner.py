@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib
 import inspect
 import os
 import resource
 import shutil
+import signal
 import sys
+import threading
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.captures import CaptureRow
 from pipeline.config import parse_settings
-from pipeline.io.errors import InputError
-from pipeline.io.files import sha256, write_json
-from pipeline.io.layout import Layout
-from pipeline.io.progress import log
+from pipeline.io.files import TEMPORARY, sha256, write_json
+from pipeline.io.layout import METHOD_STAGES, Layout
+from pipeline.io.lease import Lease, lease, read_holder
+from pipeline.needs import gpus_of
+from pipeline.stages.failure import explain, note_failure, write_error
+from pipeline.training.gpu_choice import claim_card
 from pipeline.versions import VERSIONS
 
 
@@ -29,35 +31,99 @@ def execute(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any
     """Run a stage and write its manifest.
 
     Args:
-        settings: its subtree of config.yaml. key: what `plan.stage_key` says of it, kept in the manifest.
+        settings: its subtree of config.yaml. key: what `plan.stage_keys` says of it, kept in the manifest.
 
     Raises:
         InputError and whatever else the stage raises, after the error file was written and the outputs were removed.
     """
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    before = read_holder(layout.running(stage))
+    try:
+        with _terminable(), lease(layout.running(stage), layout.leases, stage_name(stage, layout)) as held:
+            if before:  # killed before it could say a word: it counts as an attempt
+                write_error(stage, layout, f"was killed ({before.describe()})", before)
+            _run(stage, row, layout, settings, key, threads, held)
+    except OSError as error:  # of the lease itself: a stage's own come explained
+        raise explain(error, row.id) from error
+
+
+def execute_part(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int, number: int, count: int) -> None:
+    """Do the `number`-th of `count` parts of a stage's cameras; the stage itself, run later, finds them done and publishes them. Raises as `execute` does."""
+    note, name = layout.part(stage, number, count), f"{stage}-{number}of{count}"
+    with _terminable(), lease(layout.running(name), layout.leases, f"{name} of {row.id}"):
+        try:
+            _call(stage, row, layout, settings, threads, part=slice(number - 1, None, count))
+            write_json(note, {"stage": stage, "part": number, "of": count})
+        except BaseException as error:
+            told = explain(error, row.id)
+            note_failure(stage, layout, told)
+            raise told from None if told is error else error
+
+
+def stage_name(stage: str, layout: Layout) -> str:
+    """A stage of a capture in words."""
+    return f"{layout.method}/{stage} of {layout.results.name}" if stage in METHOD_STAGES else f"{stage} of {layout.results.name}"
+
+
+def _run(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], key: str, threads: int, held: Lease) -> None:
     start, outputs = time.perf_counter(), layout.outputs(stage)
-    with _only_one(layout.scratch(stage)):
+    try:
+        _sweep(stage, row, layout)
         for path in outputs:
             _remove(path)
-        try:
+        with claim_card() if gpus_of(stage, settings.get("device", "auto")) else contextlib.nullcontext():
             facts = _call(stage, row, layout, settings, threads) or {}
-            missing = [path for path in outputs if not path.exists()]
-            if missing:
-                raise RuntimeError(f"the stage ended without writing {', '.join(map(str, missing))}")
-            _write_manifest(stage, layout, outputs, settings, key, facts, time.perf_counter() - start)
-        except BaseException as error:
+        missing = [path for path in outputs if not path.exists()]
+        if missing:
+            raise RuntimeError(f"the stage ended without writing {', '.join(map(str, missing))}")
+        if not held.is_mine():
+            raise RuntimeError("another process took this stage over while this one was asleep")
+        _write_manifest(stage, layout, outputs, settings, key, facts, time.perf_counter() - start)
+    except BaseException as error:
+        told = explain(error, row.id)
+        if held.is_mine():
             for path in outputs:
                 _remove(path)
-            _write_error(stage, layout, error)
+        note_failure(stage, layout, told)
+        if told is error:
             raise
-        layout.error(stage).unlink(missing_ok=True)
-        shutil.rmtree(layout.scratch(stage), ignore_errors=True)
+        raise told from error
+    layout.error(stage).unlink(missing_ok=True)
+    shutil.rmtree(layout.scratch(stage), ignore_errors=True)
 
 
-def _call(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int) -> dict[str, Any] | None:
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, a scheduler's way to end a job, leaves through every `finally`, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _sweep(stage: str, row: CaptureRow, layout: Layout) -> None:
+    """Remove the temporary files that a killed attempt at this stage left behind."""
+    for path in [*layout.outputs(stage), layout.manifest(stage), layout.error(stage), layout.running(stage)]:
+        for left in path.parent.glob(f"{TEMPORARY}*-{path.name}"):
+            _remove(left)
+    for folder in [layout.scratch(stage), *([row.path] if stage == "synthesise" else [])]:
+        for left in sorted(folder.rglob(f"{TEMPORARY}*")) if folder.is_dir() else []:
+            _remove(left)
+
+
+def _call(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int, part: slice | None = None) -> dict[str, Any] | None:
     run = importlib.import_module(f"pipeline.stages.{stage}").run
-    given = {"settings": parse_settings(stage, settings), "layout": layout, "threads": threads, "row": row}
+    given = {"settings": parse_settings(stage, settings), "layout": layout, "threads": threads, "row": row, "part": part}
     return run(**{name: given[name] for name in inspect.signature(run).parameters})
 
 
@@ -79,27 +145,6 @@ def _write_manifest(stage: str, layout: Layout, outputs: list[Path], settings: d
         },
     }
     write_json(layout.manifest(stage), manifest)
-
-
-def _write_error(stage: str, layout: Layout, error: BaseException) -> None:
-    message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-    log(message if isinstance(error, InputError) else "".join(traceback.format_exception(error)))
-    with contextlib.suppress(OSError):  # a full disk must not hide the first error
-        write_json(layout.error(stage), {"stage": stage, "message": message, "user_error": isinstance(error, InputError), "time": time.time()})
-
-
-@contextlib.contextmanager
-def _only_one(scratch: Path) -> Iterator[None]:
-    """Hold the stage's lock; the system frees it when the process ends, however it ends."""
-    scratch.parent.mkdir(parents=True, exist_ok=True)
-    with open(scratch.parent / f".{scratch.name}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"{scratch.name} is already running for this capture", file=scratch.parent, remedy="wait for it, or end that process, then run again"
-            ) from None
-        yield
 
 
 def _peak_memory_mb() -> int:

@@ -15,6 +15,7 @@ import torch
 from pipeline.avatars.protocol import Avatar
 from pipeline.io.progress import log
 from pipeline.training import schedules
+from pipeline.training.budget import OUT_OF_TIME, TimeBudget
 from pipeline.training.camera_color import CameraColor
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.data import Sampler, TrainingPictures
@@ -28,7 +29,7 @@ from pipeline.training.stack import StackedPictures
 
 
 class Interrupted(SystemExit):
-    """Training stopped on a signal, after it wrote a checkpoint; the code says which signal, as shells do."""
+    """Training stopped after it wrote a checkpoint; the code says on which signal, as shells do, or that its time was up."""
 
 
 @dataclass
@@ -142,7 +143,7 @@ def train(training: Training, folder: Path, boards: Path, key: str) -> dict[str,
         facts: steps, seconds, splats, resumed_at (step or None).
 
     Raises:
-        Interrupted: SIGTERM or SIGINT arrived; a checkpoint was written.
+        Interrupted: SIGTERM or SIGINT arrived, or the job's time is nearly up; a checkpoint was written.
     """
     settings = training.settings
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,10 +162,12 @@ def train(training: Training, folder: Path, boards: Path, key: str) -> dict[str,
 
 
 def _steps(training: Training, monitor: Monitor, folder: Path, key: str, received: list[int]) -> None:
-    settings, last_save = training.settings, time.monotonic()
+    settings, last_save, budget = training.settings, time.monotonic(), TimeBudget.of_this_job()
     while training.step < settings.iterations:
         if training.advance() is None:
             continue
+        if budget.is_over() and not received:
+            received.append(OUT_OF_TIME)
         if training.step % settings.log_every == 0 or training.step == settings.iterations:
             count = settings.log_every if training.step % settings.log_every == 0 else training.step % settings.log_every
             loss, photometric = (training.sums / (count * settings.views)).tolist()
@@ -177,14 +180,14 @@ def _steps(training: Training, monitor: Monitor, folder: Path, key: str, receive
             save_checkpoint(folder, training.step, {"key": key, **training.state()})
         if received and training.step < settings.iterations:
             log(f"train: interrupted at step {training.step}; the same command goes on from there")
-            raise Interrupted(128 + received[0])
+            raise Interrupted(received[0])
 
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """A list that SIGTERM and SIGINT are noted in, so that a step is finished before anything else happens."""
+    """A list that SIGTERM and SIGINT are noted in as exit codes, so that a step is finished before anything else happens."""
     received: list[int] = []
-    before = {number: signal.signal(number, lambda got, _: received.append(got)) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, lambda got, _: received.append(128 + got)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield received
     finally:

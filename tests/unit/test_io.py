@@ -92,6 +92,16 @@ def test_video_round_trip(tmp_path):
         assert abs(frame.astype(int) - _ramp(index)).max() <= 3
 
 
+def test_a_video_has_the_same_bytes_every_time(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [np.kron(rng.integers(0, 255, (14, 10, 3)), np.ones((10, 10, 1))).astype(np.uint8) for _ in range(6)]
+    seen = set()
+    for _ in range(25):
+        write_video(tmp_path / "v.mp4", frames, fps=24)
+        seen.add((tmp_path / "v.mp4").read_bytes())
+    assert len(seen) == 1
+
+
 def test_a_truncated_video_is_named(tmp_path):
     rng = np.random.default_rng(0)
     write_video(tmp_path / "v.mp4", (rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(10)), fps=25)

@@ -1,0 +1,87 @@
+"""What a failed stage leaves: an error file that `status`, the report and the cohort page show."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import time
+import traceback
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from pipeline.io.errors import InputError
+from pipeline.io.files import write_json
+from pipeline.io.layout import Layout
+from pipeline.io.lease import Holder, myself
+from pipeline.io.progress import log
+
+LOG_LINES = 12
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def explain(error: BaseException, capture: str = "ID") -> BaseException:
+    """The same error in words for the user, where it is one of a kind that is no fault of the program: a full disk, a place that may not be written, no memory."""
+    again = f"then ./c2a run {capture}"
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return InputError("no space is left on this disk", file=error.filename, remedy=f"free some, or use --results and --work; {again}")
+    if isinstance(error, OSError) and error.errno in _FORBIDDEN:
+        return InputError("may not be written", file=error.filename, found=error.strerror, remedy=f"make it writable, {again}")
+    if isinstance(error, MemoryError | BrokenProcessPool):
+        found = "a worker process was killed" if isinstance(error, BrokenProcessPool) else str(error) or "an allocation failed"
+        return InputError("memory ran out", found=found, remedy=f"use fewer --cores or a machine with more memory, {again}")
+    return error
+
+
+def describe(error: BaseException) -> str:
+    """An error as the message of an error file."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        why = "its time was up" if error.code == 75 else f"it was told to stop (exit code {error.code})"
+        return f"{why}; the same command goes on from what it saved"
+    return f"{type(error).__name__}: {error}" if not isinstance(error, KeyboardInterrupt) else "interrupted from the keyboard"
+
+
+def note_failure(stage: str, layout: Layout, error: BaseException) -> None:
+    """Say what went wrong on standard error, and write the error file."""
+    expected = isinstance(error, InputError | SystemExit | KeyboardInterrupt)
+    log(describe(error) if expected else "".join(traceback.format_exception(error)))
+    write_error(stage, layout, describe(error), myself(), user_error=isinstance(error, InputError))
+
+
+def write_error(stage: str, layout: Layout, message: str, where: Holder | None, *, user_error: bool = False, attempt: int | None = None) -> None:
+    """The error file of a stage. attempt: which one of this run (default: one more than the file that stands)."""
+    record = {
+        "stage": stage,
+        "message": message,
+        "user_error": user_error,
+        "attempt": attempt or attempts(layout, stage) + 1,
+        "job": where.job if where else "",
+        "host": where.host if where else "",
+        "log": last_lines(layout, stage),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    with contextlib.suppress(OSError):  # a full disk must not hide the first error
+        write_json(layout.error(stage), record)
+
+
+def attempts(layout: Layout, stage: str) -> int:
+    """How many attempts at a stage failed in this run; `run` begins with a clean slate."""
+    return int(read_error(layout, stage).get("attempt", 0))
+
+
+def read_error(layout: Layout, stage: str) -> dict[str, Any]:
+    """The error file of a stage; empty where none stands."""
+    with contextlib.suppress(OSError, ValueError):
+        record = json.loads(layout.error(stage).read_text())
+        return record if isinstance(record, dict) else {}
+    return {}
+
+
+def last_lines(layout: Layout, stage: str) -> list[str]:
+    """The end of a stage's log."""
+    with contextlib.suppress(OSError):
+        return layout.log(stage).read_text(errors="replace").splitlines()[-LOG_LINES:]
+    return []

@@ -1,0 +1,63 @@
+"""A full disk, a disk that may not be written, a stage that is killed: a clear word, nothing lost, and the same command goes on."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from pipeline.io.layout import Layout
+from pipeline.io.lease import read_holder
+from tests.workflow.support import ROOT, Place
+
+MICRO = ROOT / "tests" / "workflow" / "micro.yaml"
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """A small disk of its own, and how to change it."""
+    folder = tmp_path_factory.mktemp("disk")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1400k", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+
+    def change(options):
+        subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+
+    yield folder, change
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_full_and_read_only_disks_and_a_killed_stage(disk, tmp_path):
+    folder, change = disk
+    place = Place(tmp_path)
+    place.write_table("id kind path", "a synthetic raw/a")
+    (folder / "results").mkdir(), (folder / "work").mkdir()
+    place.results.symlink_to(folder / "results"), place.work.symlink_to(folder / "work")
+    layout = Layout(place.results / "a", place.work / "a")
+
+    full = place.run("a", config=MICRO)
+    assert full.returncode != 0 and "no space is left on this disk" in full.stdout + full.stderr and "Traceback" not in full.stderr
+    finished = place.times("a")
+    assert "ingest" in finished and "report" not in finished
+
+    change("size=200m,ro")
+    refused = place.run("a", config=MICRO)
+    assert refused.returncode == 1 and "may not be written" in refused.stderr and "Traceback" not in refused.stderr
+    assert place.times("a") == finished
+
+    change("size=200m,rw")
+    running = place.start("a", config=MICRO)
+    end = time.monotonic() + 120
+    while not (list(layout.scratch("train").glob("*.pt")) and (holder := read_holder(layout.running("train")))):
+        assert running.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    os.kill(holder.pid, signal.SIGKILL)  # as the system does when memory runs out
+    assert running.wait(60) != 0
+    assert "perhaps memory ran out" in layout.error("train").read_text() and not layout.avatar.exists()
+
+    done = place.run("a", config=MICRO)
+    assert done.returncode == 0, done.stderr[-2000:]
+    after = place.times("a")
+    assert {stage: after[stage] for stage in finished} == finished, "what was finished before is not made again"

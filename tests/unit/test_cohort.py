@@ -1,0 +1,122 @@
+"""What a person sees of many captures: status, the cohort's table and page, and what clean-work removes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import pytest
+
+from pipeline.captures import read_captures
+from pipeline.clean import clean
+from pipeline.config import Config
+from pipeline.io.errors import InputError
+from pipeline.io.files import write_json
+from pipeline.io.layout import Layout
+from pipeline.io.lease import lease, myself
+from pipeline.plan import stage_key
+from pipeline.show.cohort import COLUMNS, Member, cohort_page, cohort_table
+from pipeline.stages.failure import attempts, explain, write_error
+from pipeline.status import describe, summary, survey
+from pipeline.verdict import failed_stages, verdict
+from pipeline.versions import STAGES
+from tests.unit import show_example
+
+MESSAGE = "raw/x: no such folder\n  next:     correct the path"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Four captures: done, failed, running, untouched."""
+    names = ("whole", "broken", "busy", "new")
+    (tmp_path / "captures.tsv").write_text("id\tkind\tpath\n" + "".join(f"{name}\trig\traw/{name}\n" for name in names))
+    rows = read_captures(tmp_path / "captures.tsv")
+    layouts = {name: Layout(tmp_path / "results" / name, tmp_path / "work" / name) for name in names}
+    for stage in STAGES[1:]:
+        write_json(layouts["whole"].manifest(stage), {"key": stage_key(stage, rows["whole"], Config()), "timing": {"seconds": 2.0, "peak_memory_mb": 70}})
+    (layouts["broken"].log("frames").parent).mkdir(parents=True)
+    layouts["broken"].log("frames").write_text("one\ntwo\n")
+    write_error("frames", layouts["broken"], MESSAGE, replace(myself(), host="n1", job="12"), user_error=True)
+    return rows, layouts, tmp_path
+
+
+def test_every_state_is_seen(place):
+    rows, layouts, _ = place
+    with lease(layouts["busy"].running("train"), layouts["busy"].leases, "train of busy"):
+        table = survey(list(rows.values()), layouts, Config())
+        assert {name: summary(cells) for name, cells in table.items()} == {"whole": "done", "broken": "failed", "busy": "running", "new": "unfinished"}
+        assert table["busy"]["train"].text.startswith(myself().host) and table["new"]["report"].state == "missing"
+    assert describe("frames", table["broken"]["frames"].error) == "frames: raw/x: no such folder (attempt 1, SLURM job 12, on n1)"
+    changed = replace(Config(), train=replace(Config().train, iterations=7))
+    assert survey([rows["whole"]], layouts, changed)["whole"]["train"].state == "stale"
+
+
+def test_a_killed_stage_counts_as_failed_although_it_left_no_word(place, capsys):
+    rows, layouts, _ = place
+    layout, row = layouts["new"], rows["new"]
+    process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    write_json(layout.running("ingest"), asdict(replace(myself(), pid=int(process.stdout), host="n2", job="")))
+    assert "was killed" in failed_stages(row, layout)["ingest"]["message"]
+    assert verdict(0, [row], layouts, Config()) == 1
+    record = json.loads(layout.error("ingest").read_text())
+    assert record["host"] == "n2" and record["attempt"] == 1 and "memory" in record["message"]
+    assert "new: ingest failed" in capsys.readouterr().err and list(failed_stages(row, layout)) == ["ingest"]
+
+
+def test_attempts_are_counted(place):
+    layout = place[1]["broken"]
+    assert attempts(layout, "frames") == 1
+    write_error("frames", layout, "again", None)
+    assert attempts(layout, "frames") == 2
+
+
+def test_errors_that_are_no_fault_of_the_program_are_explained():
+    full = str(explain(OSError(28, "x", "/data/frames"), "new"))
+    assert "no space" in full and "/data/frames" in full and "./c2a run new" in full
+    assert "may not be written" in str(explain(PermissionError(13, "Permission denied", "/data"), "new"))
+    assert "memory ran out" in str(explain(MemoryError(), "new"))
+    other = ValueError("x")
+    assert explain(other, "new") is other
+
+
+def test_the_table_and_the_page_show_all_and_why(place, tmp_path):
+    rows, layouts, _ = place
+    drawn = show_example.make(tmp_path / "drawn")
+    members = [Member(layouts["whole"], "done", "report"), Member(drawn, "unfinished", "render")]
+    error = json.loads(layouts["broken"].error("frames").read_text())
+    members.append(Member(layouts["broken"], "failed", "ingest", "frames", error))
+    lines = [line.split("\t") for line in cohort_table(members).splitlines()]
+    assert lines[0] == list(COLUMNS) and all(len(line) == len(COLUMNS) for line in lines)
+    by_column = dict(zip(lines[0], lines[3]))
+    assert by_column["failed_stage"] == "frames" and by_column["job"] == "12" and "no such folder" in by_column["reason"]
+    assert dict(zip(lines[0], lines[1]))["total_seconds"] == str(2 * (len(STAGES) - 1)) and dict(zip(lines[0], lines[1]))["peak_memory_mb"] == "70"
+    page = cohort_page(members)
+    assert "SLURM job 12" in page and "two" in page and not re.search(r'src="(?!data:)', page)
+
+
+def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
+    rows, layouts, root = place
+    for layout in layouts.values():
+        layout.log("train").parent.mkdir(parents=True, exist_ok=True)
+        layout.log("train").write_bytes(bytes(1_000_000))
+    arguments = (root / "results", root / "work")
+    clean((), True, *arguments)
+    assert layouts["whole"].log("train").is_file() and "whole: would remove 1.0 MB" in capsys.readouterr().out
+    with lease(layouts["whole"].running("run"), layouts["whole"].leases, "run of whole"):
+        clean((), False, *arguments)
+        assert layouts["whole"].log("train").is_file() and "whole: kept" in capsys.readouterr().out
+    clean((), False, *arguments)
+    said = capsys.readouterr().out
+    assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in all" in said
+    assert not layouts["whole"].log("train").exists() and layouts["broken"].log("train").is_file() and layouts["whole"].leases.is_file()
+    with pytest.raises(InputError, match="nobody"):
+        clean(("nobody",), False, *arguments)
+
+
+def test_a_failure_page_names_the_job(place):
+    from pipeline.show.records import errors
+
+    text = errors(place[1]["broken"])["frames"]
+    assert "SLURM job 12" in text and "  two" in text and os.linesep in text

@@ -1,0 +1,147 @@
+"""The Snakemake command of a run, profiles, and the jobs that a dead run leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline import launch, orphans
+from pipeline.config import Config
+from pipeline.io.errors import InputError
+from pipeline.io.layout import Layout
+from pipeline.io.lease import RUN, myself, read_holder
+from pipeline.needs import NEEDS, SCATTERED
+from pipeline.plan import ROOT
+from pipeline.run import Request
+from pipeline.slurm import job_prefix
+from pipeline.versions import STAGES
+
+
+def _option(command, name):
+    return command[command.index(name) + 1]
+
+
+def test_as_many_gpus_as_there_are(monkeypatch):
+    monkeypatch.setattr(launch, "cards", lambda: ["0", "1"])
+    assert _option(launch.snakemake_command(Request(("a",), cores=4), Config(), "a", []), "--resources") == "gpu=2"
+    monkeypatch.setattr(launch, "cards", lambda: [])
+    command = launch.snakemake_command(Request(("a",), cores=4), Config(), "a", ["results/a/x"])
+    assert _option(command, "--resources") == "gpu=4" and _option(command, "--cores") == "4" and _option(command, "--forcerun") == "results/a/x"
+
+
+def test_a_clusters_profile_decides_by_itself(monkeypatch):
+    monkeypatch.setattr(launch.shutil, "which", lambda name: "/usr/bin/sbatch")
+    command = launch.snakemake_command(Request(("a",), profile="slurm"), Config(), "a", [])
+    assert "--cores" not in command and _option(command, "--slurm-jobname-prefix") == job_prefix("work")
+    monkeypatch.setattr(launch.shutil, "which", lambda name: None)
+    with pytest.raises(InputError, match="needs SLURM"):
+        launch.snakemake_command(Request(("a",), profile="slurm"), Config(), "a", [])
+    with pytest.raises(InputError, match="no profile 'nothing'") as error:
+        launch.profile_folder("nothing")
+    assert "slurm" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["slurm", "ci"])
+def test_a_clusters_profile_names_every_stage_and_grows_with_the_attempt(name):
+    values = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+    asked = values["set-resources"]
+    assert set(asked) == {*STAGES, *(f"{stage}_part" for stage in SCATTERED)} and set(NEEDS) == set(STAGES)
+    for stage, wanted in asked.items():
+        for what in ("mem_mb", "runtime"):
+            first, second = (eval(wanted[what], {"attempt": attempt, "threads": 4, "min": min}) for attempt in (1, 2))  # noqa: S307
+            assert second == 2 * first, (stage, what)
+    assert values["retries"] and (ROOT / values["slurm-partition-config"]).is_file()
+    default = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
+    assert "retries" not in default and default["rerun-triggers"] == values["rerun-triggers"]
+
+
+WORKER = """
+import os, signal, sys, time
+from pathlib import Path
+from pipeline.io.lease import lease
+def leave(*_): raise SystemExit(143)
+signal.signal(signal.SIGTERM, leave)
+with lease(Path(sys.argv[1]), Path(sys.argv[2]), "train of a"):
+    time.sleep(60)
+"""
+
+
+def _worker(layout, run):
+    path = layout.running("train")
+    words = [sys.executable, "-c", WORKER, str(path), str(layout.leases)]
+    process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT), RUN: run})
+    while not read_holder(path):
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
+
+
+def test_what_a_dead_run_left_is_ended_and_what_a_person_started_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(orphans, "queued_jobs", lambda prefix: {})
+    layout = Layout(tmp_path / "results" / "a", tmp_path / "work" / "a")
+    by_hand = _worker(layout, run="")
+    orphans.end_orphans({"a": layout}, Config())
+    assert by_hand.poll() is None
+    by_hand.send_signal(signal.SIGTERM)
+    by_hand.wait(10)
+    left = _worker(layout, run="dead")
+    orphans.end_orphans({"a": layout}, Config())
+    assert left.wait(10) == 143 and not layout.running("train").exists(), "it was told, and could save"
+
+
+def test_jobs_in_the_queue_are_cancelled_and_those_of_other_captures_are_not(tmp_path, monkeypatch):
+    queue = {
+        "5": ("PENDING", "rule_train_wildcards_a_rigged"),
+        "6": ("RUNNING", "rule_frames_part_wildcards_a_2_8"),
+        "7": ("PENDING", "rule_train_wildcards_ab_rigged"),
+        "8": ("PENDING", "rule_fit_wildcards_a"),
+    }
+    cancelled = []
+    monkeypatch.setattr(orphans, "queued_jobs", lambda prefix: {job: queue[job] for job in queue if job not in cancelled})
+    monkeypatch.setattr(orphans, "cancel_jobs", cancelled.extend)
+    orphans.end_orphans({"a": Layout(tmp_path / "results" / "a", tmp_path / "work" / "a")}, Config())
+    assert cancelled == ["5", "6", "8"]
+
+
+def test_one_that_cannot_be_ended_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(orphans, "queued_jobs", lambda prefix: {})
+    monkeypatch.setattr(orphans, "PATIENCE_SECONDS", 0.1)
+    layout = Layout(tmp_path / "results" / "a", tmp_path / "work" / "a")
+    path = layout.running("train")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(asdict(replace(myself(), machine="elsewhere", host="n9", run="dead"))))
+    with pytest.raises(InputError, match="still at work") as error:
+        orphans.end_orphans({"a": layout}, Config())
+    assert "n9" in str(error.value) and "kill" in str(error.value)
+
+
+SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+
+
+def test_a_killed_driver_takes_snakemake_with_it(tmp_path):
+    note = tmp_path / "pid"
+    code = f"import sys\nfrom pipeline.launch import call\ncall([sys.executable, '-c', {SLEEPER!r}, {str(note)!r}])"
+    driver = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    while not (note.is_file() and note.read_text()):
+        assert driver.poll() is None
+        time.sleep(0.02)
+    driver.kill()
+    driver.wait()
+    end = time.monotonic() + 5
+    while (state := _state(int(note.read_text()))) not in ("", "Z"):
+        assert time.monotonic() < end, state
+        time.sleep(0.02)
+
+
+def _state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
