@@ -17,8 +17,9 @@ from pipeline.splat.gpu_project import project
 from pipeline.splat.gpu_workspace import Workspace, workspace_of
 from pipeline.splat.splats import Rendered, Splats, Views
 
+# fewer registers than the compiler would take: more warps hide more waiting
 _PROJECT, _RESERVE, _FILL = Launcher(project, num_warps=1), Launcher(reserve), Launcher(fill, num_warps=1)
-_DRAW, _DRAW_BACKWARD = Launcher(draw, num_warps=1), Launcher(draw_backward, num_warps=1)
+_DRAW, _DRAW_BACKWARD = Launcher(draw, num_warps=1, maxnreg=56), Launcher(draw_backward, num_warps=1, maxnreg=72)
 _FINISH, _FINISH_POSE = Launcher(finish, num_warps=1), Launcher(finish_pose, num_warps=1)
 
 
@@ -81,20 +82,20 @@ def _forward(plan: Plan, inputs: list, screen: torch.Tensor, spread: torch.Tenso
     """Pictures (image, alpha, depth, radii) and what the backward pass needs (rows, counters, lists)."""
     shape, device = plan.shape, plan.shape.device
     fast, stream = _DRAW.knows(plan) and _PROJECT.knows(plan), current_stream(device)
-    rows, keys = torch.empty(max(1, plan.instances) * plan.row, device=device), torch.empty(plan.capacity, dtype=torch.int64, device=device)
-    counters, lists, unordered = plan.counters.allocate().zero_(), plan.lists.allocate(), plan.unordered.allocate()
+    rows, entries = torch.empty((plan.instances + 1) * plan.row, device=device), torch.empty(2 * plan.capacity, dtype=torch.int64, device=device)
+    counters, lists = plan.counters.allocate().zero_(), plan.lists.allocate()
+    cursors = torch.empty(plan.tiles, dtype=torch.int32, device=device)
     image = torch.empty((shape.views, shape.height, shape.width, shape.channels), device=device)
     alpha, depth = (torch.empty((shape.views, shape.height, shape.width), device=device) for _ in range(2))
     radii = torch.empty((shape.views, shape.splats), device=device)
     tile_counts, totals = plan.counters.parts(counters, fast)
-    first_slot, counts, starts, sorted_splats, sorted_slots, slot_tiles = plan.lists.parts(lists, fast)
-    cursors, slots = plan.unordered.parts(unordered, fast)
-    state, seen, *inputs = pointers([workspace.state, workspace.seen, *inputs], fast)
-    screen, row, key, spread, *out = pointers([screen, rows, keys, spread, image, alpha, depth, radii], fast)
+    first_slot, counts, starts, sorted_splats, sorted_slots = plan.lists.parts(lists, fast)
+    state, seen, cursor, *inputs = pointers([workspace.state, workspace.seen, cursors, *inputs], fast)
+    screen, row, entry, spread, *out = pointers([screen, rows, entries, spread, image, alpha, depth, radii], fast)
     _PROJECT(plan, stream, plan.by_splats, (*inputs, screen, row, out[3], first_slot, counts, tile_counts, totals), *plan.project)
-    _RESERVE(plan, stream, (-(-plan.tiles // plan.reserve[2]), 1, 1), (tile_counts, starts, cursors, totals, state, seen), *plan.reserve)
-    _FILL(plan, stream, plan.by_splats, (row, first_slot, counts, cursors, key, slots, slot_tiles), *plan.fill)
-    _DRAW(plan, stream, plan.by_tiles, (starts, tile_counts, key, slots, sorted_splats, sorted_slots, row, spread, *out[:3]), *plan.draw)
+    _RESERVE(plan, stream, (-(-plan.tiles // plan.reserve[-1]), 1, 1), (tile_counts, starts, cursor, totals, state, seen, row), *plan.reserve)
+    _FILL(plan, stream, plan.by_splats, (row, first_slot, counts, cursor, entry), *plan.fill)
+    _DRAW(plan, stream, plan.by_tiles, (starts, tile_counts, entry, sorted_splats, sorted_slots, row, spread, *out[:3]), *plan.draw)
     return (image, alpha, depth, radii), (rows, counters, lists)
 
 
@@ -109,13 +110,13 @@ def _backward(plan: Plan, inputs: list, state: tuple, spread: torch.Tensor, draw
     d_splats = [torch.empty_like(x) for x in inputs[:5]]
     d_screen = torch.empty((shape.views, shape.splats, 2), device=device) if shape.screened else None
     d_pose = torch.empty(plan.pose_floats(), device=device) if posed else None
-    tile_counts, _ = plan.counters.parts(counters, fast)
-    first_slot, counts, starts, sorted_splats, sorted_slots, slot_tiles = plan.lists.parts(lists, fast)
+    tile_counts, totals = plan.counters.parts(counters, fast)
+    first_slot, counts, starts, sorted_splats, sorted_slots = plan.lists.parts(lists, fast)
     row, d_row, spread, *given = pointers([rows, d_rows, spread, *drawn, *(d_drawn[0] if x is None else x for x in d_drawn)], fast)
-    _DRAW_BACKWARD(key, stream, plan.by_tiles, (starts, tile_counts, sorted_splats, sorted_slots, slot_tiles, row, spread, *given, d_row),
+    _DRAW_BACKWARD(key, stream, plan.by_tiles, (starts, tile_counts, sorted_splats, sorted_slots, row, spread, *given, d_row),
                    *plan.draw_backward(has_alpha, has_depth))  # fmt: skip
     ends = pointers([*inputs, *d_splats, rows if d_screen is None else d_screen, rows if d_pose is None else d_pose], fast)
-    _FINISH(key, stream, (plan.blocks, 1 if shape.shared else shape.views, 1), (*ends[:8], row, first_slot, counts, slot_tiles, d_row, *ends[8:]),
+    _FINISH(key, stream, (plan.blocks, 1 if shape.shared else shape.views, 1), (*ends[:8], row, first_slot, counts, totals, d_row, *ends[8:]),
             *plan.finish(posed, has_depth))  # fmt: skip
     d_R = d_t = None
     if posed:

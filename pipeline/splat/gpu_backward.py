@@ -9,7 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from pipeline.splat.gpu_forward import chunk_alpha, four, splats_at, tile_pixels, transmittance
+from pipeline.splat.gpu_forward import any_lit, chunk_alpha, four, splats_at, tile_pixels, transmittance
 from pipeline.splat.gpu_project import COLOURS
 from pipeline.splat.rules import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 
@@ -46,21 +46,27 @@ def coarse(x):
 
 @triton.jit
 def product(values, coarse_operand):
-    """values [CHUNK, P] times an operand that tf32 holds exactly: two products keep 21 bits of the values."""
-    high = coarse(values)
-    return tl.dot(values - high, coarse_operand, tl.dot(high, coarse_operand, input_precision="tf32"), input_precision="tf32")
+    """values [CHUNK, P] times an operand that tf32 holds exactly; split in two tf32 parts, which keep 21 bits and fill the sixteen rows of a matrix unit."""
+    high = (values.to(tl.int32, bitcast=True) & -0x2000).to(tl.float32, bitcast=True)
+    parts = tl.reshape(tl.permute(tl.join(high, values - high), (2, 0, 1)), [2 * values.shape[0], values.shape[1]])
+    sums = tl.dot(parts, coarse_operand, input_precision="tf32")
+    return tl.sum(tl.reshape(sums, [2, values.shape[0], coarse_operand.shape[1]]), 0)
 
 
-@triton.jit(do_not_specialize=("capacity",))
-def draw_backward(starts, tile_counts, sorted_splats, sorted_slots, slot_tiles, rows, background, image, alpha, depth, d_image, d_alpha, d_depth, d_rows,
-                  width, height, columns, tiles, bg_view, bg_y, bg_x, bg_channel, capacity,
+@triton.jit(do_not_specialize=("capacity", "instances"))
+def draw_backward(starts, tile_counts, sorted_splats, sorted_slots, rows, background, image, alpha, depth, d_image, d_alpha, d_depth, d_rows,
+                  width, height, columns, tiles, bg_view, bg_y, bg_x, bg_channel, capacity, instances,
                   CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, DOT: tl.constexpr, ALPHA: tl.constexpr, DEPTH: tl.constexpr,
                   TX: tl.constexpr, TY: tl.constexpr, CHUNK: tl.constexpr):  # fmt: skip
-    """Fills d_rows [pairs, WIDTH]: six moments of the exponent's gradient, two free, gradients of the colours, of depth.
+    """Fills d_rows [pairs, WIDTH]: six moments of the exponent's gradient, the centre of the tile, gradients of the colours, of depth.
 
-    ALPHA, DEPTH: whether their gradients are given. A pair that a tile never came to is marked in slot_tiles.
+    ALPHA, DEPTH: whether their gradients are given. The row of a pair that a tile never came to has -1 as the centre's x and nothing else.
     """
     tile = tl.program_id(0)
+    begin = tl.load(starts + tile)
+    end = begin + tl.load(tile_counts + tile)
+    if begin >= end:
+        return
     view, xs, ys = tile_pixels(tile, columns, tiles, TX, TY)
     px, py = (xs + 0.5)[None, :], (ys + 0.5)[None, :]
     inside = (xs < width) & (ys < height)
@@ -97,61 +103,64 @@ def draw_backward(starts, tile_counts, sorted_splats, sorted_slots, slot_tiles, 
     if DOT:
         targets = coarse(tl.trans(d_colour))
     else:
-        targets = tl.load(d_image + pixel[:, None] * CHANNELS + column, (column < CHANNELS) & inside[:, None], 0.0)
-        targets = coarse(tl.where(column == CHANNELS, d_far[:, None], targets))
-    begin = tl.load(starts + tile)
-    end = begin + tl.load(tile_counts + tile)
-    at, going, splats = begin, begin < end, splats_at(sorted_splats, begin, begin, end, CHUNK)
+        # two columns each, the coarse part and what it leaves
+        number = column // 2
+        targets = tl.load(d_image + pixel[:, None] * CHANNELS + number, (number < CHANNELS) & inside[:, None], 0.0)
+        targets = tl.where(number == CHANNELS, d_far[:, None], targets)
+        targets = tl.where(column % 2 == 0, coarse(targets), targets - coarse(targets))
+    centre = tl.where(column == 6, tl.min(xs, 0) + TX * 0.5, tl.where(column == 7, tl.min(ys, 0) + TY * 0.5, 0.0))
+    at, going, splats = begin, begin < end, splats_at(sorted_splats, begin, end, instances, CHUNK)
     while going:
-        present = at + lane < end
-        row = rows + splats * WIDTH
-        splats = splats_at(sorted_splats, at + CHUNK, begin, end, CHUNK)  # fetched a chunk ahead
-        full, distance = chunk_alpha(row, present, px, py)
-        value = tl.minimum(full, _MAX_ALPHA)
-        value = tl.where(value >= _MIN_ALPHA, value, 0.0)
+        row = splats * WIDTH
+        slot = tl.load(sorted_slots + at + lane, at + lane < end, capacity)
+        splats = splats_at(sorted_splats, at + CHUNK, end, instances, CHUNK)  # fetched a chunk ahead
+        full = chunk_alpha(rows, row, px, py)
+        value = tl.where(full >= _MIN_ALPHA, tl.minimum(full, _MAX_ALPHA), 0.0)
         before, behind = transmittance(value, light)
-        lit = before > _MIN_TRANSMITTANCE
-        weight = tl.where(lit, value * before, 0.0)
+        value_drawn = tl.where(before > _MIN_TRANSMITTANCE, value, 0.0)
+        weight = value_drawn * before
+        along = tl.zeros([CHUNK, TX * TY], tl.float32) + d_solid[None, :]
         if DOT:
-            along = tl.zeros([CHUNK, TX * TY], tl.float32)
             for c in range(CHANNELS):
-                along += tl.load(row + COLOURS + c)[:, None] * tl.load(d_image + pixel[None, :] * CHANNELS + c, inside[None, :], 0.0)
+                along += tl.load(rows + row + COLOURS + c)[:, None] * tl.load(d_image + pixel[None, :] * CHANNELS + c, inside[None, :], 0.0)
         else:
-            red, green, blue, _ = four(row + COLOURS)
-            along = red * d_first[None, :]
+            red, green, blue, distance = four(rows, row + COLOURS)
+            distance = green if CHANNELS == 1 else (blue if CHANNELS == 2 else distance)
+            along += red * d_first[None, :]
             if CHANNELS > 1:
                 along += green * d_second[None, :]
             if CHANNELS > 2:
                 along += blue * d_third[None, :]
         if DEPTH:
+            if DOT:
+                distance = tl.load(rows + row + COLOURS + CHANNELS)[:, None]
             along += distance * d_far[None, :]
-        along += d_solid[None, :]
         share = weight * along
         hidden = rest[None, :] - tl.associative_scan(share, 0, add)
         root = tl.rsqrt(1 - value)  # its square is the cheapest reciprocal
-        d_exponent = tl.where((weight > 0) & (full < _MAX_ALPHA), full * (hidden * root * root - before * along), 0.0)
-        slot = tl.load(sorted_slots + at + lane, present, capacity)
+        d_exponent = tl.where(full < _MAX_ALPHA, value_drawn * (hidden * root * root - before * along), 0.0)
         kept = (slot < capacity)[:, None]
         out = (d_rows + slot.to(tl.int64) * WIDTH)[:, None]
-        tl.store(out + column, product(d_exponent, shapes), kept & (column < 6))
+        tl.store(out + column, product(d_exponent, shapes) + centre, kept)
         if DOT:
             tl.store(out + COLOURS + channel[None, :], product(weight, targets), kept & (channel < CHANNELS)[None, :])
             if DEPTH:
                 tl.store(out + COLOURS + CHANNELS, tl.sum(weight * d_far[None, :], 1)[:, None], kept)
         else:
-            tl.store(out + COLOURS + column, product(weight, targets), kept & (column <= CHANNELS))
+            both = tl.reshape(tl.dot(coarse(weight), targets, input_precision="tf32"), [CHUNK, 4, 2])
+            tl.store(out + COLOURS + tl.arange(0, 4)[None, :], tl.sum(both, 2), kept)
         rest -= tl.sum(share, 0)
-        light = tl.minimum(light, tl.min(tl.where(lit, behind, 1.0), 0))
+        light = tl.min(behind, 0)
         at += CHUNK
-        going = (at < end) & (tl.max(light, 0) > _MIN_TRANSMITTANCE)
-    _mark_hidden(slot_tiles, sorted_slots, at, end, capacity)
+        going = (at < end) & any_lit(light)
+    _mark_hidden(d_rows, sorted_slots, at, end, capacity, WIDTH)
 
 
 @triton.jit
-def _mark_hidden(slot_tiles, sorted_slots, at, end, capacity):
-    """Pairs behind an opaque tile have no gradient: their slot belongs to no tile (-1), so that its row is neither written nor read."""
+def _mark_hidden(d_rows, sorted_slots, at, end, capacity, WIDTH: tl.constexpr):
+    """Pairs behind an opaque tile have no gradient: their row is only marked, by -1 where the tile's centre would be."""
     lane = tl.arange(0, 32)
     while at < end:
         slot = tl.load(sorted_slots + at + lane, at + lane < end, capacity)
-        tl.store(slot_tiles + slot, -1, slot < capacity)
+        tl.store(d_rows + slot.to(tl.int64) * WIDTH + 6, -1.0, slot < capacity)
         at += 32

@@ -8,7 +8,21 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from pipeline.splat.gpu_project import COLOURS, LN2, UNSPECIALISED, bounded_slopes, cross, scaled_rotation, screen_axes, times, to_camera, unit_quaternion
+from pipeline.splat.gpu_project import (
+    COLOURS,
+    LARGE,
+    LN2,
+    UNSPECIALISED,
+    bounded_slopes,
+    cross,
+    picked,
+    scaled_rotation,
+    screen_axes,
+    take_four,
+    times,
+    to_camera,
+    unit_quaternion,
+)
 from pipeline.splat.gpu_shade import sh_basis, sh_slope_x, sh_slope_y, sh_slope_z, view_direction
 from pipeline.splat.rules import LOW_PASS, MIN_COMPENSATION
 
@@ -17,40 +31,68 @@ _LOW_PASS, _MIN_COMPENSATION = tl.constexpr(LOW_PASS), tl.constexpr(MIN_COMPENSA
 
 
 @triton.jit
-def _gather(d_rows, slot_tiles, first, count, mx, my, r, columns, tiles, capacity, CHANNELS: tl.constexpr, WIDTH: tl.constexpr,
-            DEPTH: tl.constexpr, RGB: tl.constexpr, TX: tl.constexpr, TY: tl.constexpr):  # fmt: skip
-    """Sums [S] over each splat's pairs of g, g u, g dy, g uu, g u dy, g dy dy and the gradients of depth, red, green, blue.
+def _pair(d_rows, slot, here, mx, my, r, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr, RGB: tl.constexpr):
+    """Of the pairs [S] in `slot`: g, g u, g dy, g uu, g u dy, g dy dy and the gradients of depth, red, green, blue.
 
-    g: gradient of the exponent, u = dx + r dy. Unrolled, because the rows come from far away.
+    g: gradient of the exponent, u = dx + r dy.
     """
+    at = d_rows + slot.to(tl.int64) * WIDTH
+    m, mx1, my1, mxx = take_four(at, here)
+    mxy, myy, centre_x, centre_y = take_four(at + 4, here)
+    here = here & (centre_x >= 0)
+    m, mx1, my1 = tl.where(here, m, 0.0), tl.where(here, mx1, 0.0), tl.where(here, my1, 0.0)
+    mxx, mxy, myy = tl.where(here, mxx, 0.0), tl.where(here, mxy, 0.0), tl.where(here, myy, 0.0)
+    y = my - centre_y
+    u = mx - centre_x + r * y
+    # x + r y of the pixel about the tile's centre, and its products
+    mu, muy = mx1 + r * my1, mxy + r * myy
+    muu = mxx + r * (mxy + muy)
+    zero = m * 0.0
+    far, red, green, blue = zero, zero, zero, zero
+    if RGB:
+        red, green, blue, far = take_four(at + COLOURS, here)
+    if DEPTH:
+        if not RGB:
+            far = tl.load(at + COLOURS + CHANNELS, here, 0.0)
+    else:
+        far = zero
+    gu, gy = u * m - mu, y * m - my1
+    return m, gu, gy, u * (gu - mu) + muu, u * gy - y * mu + muy, y * (gy - my1) + myy, far, red, green, blue
+
+
+@triton.jit
+def _gather(
+    d_rows, first, count, mx, my, r, capacity, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr, RGB: tl.constexpr, BLOCK: tl.constexpr
+):
+    """Sums [BLOCK] over each splat's pairs of what `_pair` gives, in order. Unrolled, because the rows come from far away."""
     zero = mx * 0.0
     g, gu, gy, guu, guy, gyy, far, red, green, blue = zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
-    for i in tl.range(0, tl.max(count, 0), loop_unroll_factor=4):
+    large, lane = count > LARGE, tl.arange(0, BLOCK)
+    few = tl.where(large, 0, count)
+    for i in tl.range(0, tl.max(few, 0), loop_unroll_factor=4):
         slot = first + i
-        tile = tl.load(slot_tiles + slot, (i < count) & (slot < capacity), -1)
-        here = tile >= 0
-        tile = tile % tiles
-        y = my - ((tile // columns) * TY + TY * 0.5)
-        u = mx - ((tile % columns) * TX + TX * 0.5) + r * y
-        at = d_rows + slot.to(tl.int64) * WIDTH
-        m, mx1, my1 = tl.load(at, here, 0.0), tl.load(at + 1, here, 0.0), tl.load(at + 2, here, 0.0)
-        mxx, mxy, myy = tl.load(at + 3, here, 0.0), tl.load(at + 4, here, 0.0), tl.load(at + 5, here, 0.0)
-        # x + r y of the pixel about the tile's centre, and its products
-        mu, muy = mx1 + r * my1, mxy + r * myy
-        muu = mxx + r * (mxy + muy)
-        g += m
-        gu += u * m - mu
-        gy += y * m - my1
-        guu += u * (u * m - 2 * mu) + muu
-        guy += u * (y * m - my1) - y * mu + muy
-        gyy += y * (y * m - 2 * my1) + myy
-        if DEPTH:
-            far += tl.load(at + COLOURS + CHANNELS, here, 0.0)
-        if RGB:
-            red += tl.load(at + COLOURS, here, 0.0)
-            green += tl.load(at + COLOURS + 1, here, 0.0)
-            blue += tl.load(at + COLOURS + 2, here, 0.0)
+        p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 = _pair(d_rows, slot, (i < few) & (slot < capacity), mx, my, r, CHANNELS, WIDTH, DEPTH, RGB)
+        g, gu, gy, guu, guy, gyy, far, red, green, blue = g + p0, gu + p1, gy + p2, guu + p3, guy + p4, gyy + p5, far + p6, red + p7, green + p8, blue + p9
+    while tl.max(large.to(tl.int32), 0) > 0:
+        # all lanes together go through the pairs of one splat
+        pick = lane == tl.min(tl.where(large, lane, BLOCK), 0)
+        large = large & ~pick
+        start, its = picked(pick, first), picked(pick, count)
+        its_x, its_y, its_r = picked(pick, mx) + zero, picked(pick, my) + zero, picked(pick, r) + zero
+        s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 = zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
+        for i in range(0, its, BLOCK):
+            slot = start + i + lane
+            p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 = _pair(d_rows, slot, (i + lane < its) & (slot < capacity), its_x, its_y, its_r, CHANNELS, WIDTH, DEPTH, RGB)
+            s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 = s0 + p0, s1 + p1, s2 + p2, s3 + p3, s4 + p4, s5 + p5, s6 + p6, s7 + p7, s8 + p8, s9 + p9
+        g, gu, gy, guu = _into(g, pick, s0), _into(gu, pick, s1), _into(gy, pick, s2), _into(guu, pick, s3)
+        guy, gyy, far = _into(guy, pick, s4), _into(gyy, pick, s5), _into(far, pick, s6)
+        red, green, blue = _into(red, pick, s7), _into(green, pick, s8), _into(blue, pick, s9)
     return g, gu, gy, guu, guy, gyy, far, red, green, blue
+
+
+@triton.jit
+def _into(sums, pick, parts):
+    return tl.where(pick, tl.sum(parts, 0), sums)
 
 
 @triton.jit
@@ -112,12 +154,15 @@ def _store_block(out, at, mask, WIDTH: tl.constexpr, v0, v1, v2):
 
 
 @triton.jit(do_not_specialize=UNSPECIALISED)
-def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slot, counts, slot_tiles, d_rows,
+def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slot, counts, totals, d_rows,
            d_means, d_quats, d_log_scales, d_opacities, d_colour, d_screen, d_pose,
-           N, views, width, height, columns, tiles, capacity,
+           N, views, width, height, capacity,
            SHARED: tl.constexpr, ACTIVE: tl.constexpr, STORED: tl.constexpr, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
-           SCREEN: tl.constexpr, WITH_POSE: tl.constexpr, DEPTH: tl.constexpr, ANTIALIAS: tl.constexpr, TX: tl.constexpr, TY: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
-    """Grid (splat blocks, sets of splats). Fills the gradients of splats, screen [B, N, 2] and d_pose [B, splat blocks, POSE]; shared splats go through all views."""
+           SCREEN: tl.constexpr, WITH_POSE: tl.constexpr, DEPTH: tl.constexpr, ANTIALIAS: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+    """Grid (splat blocks, sets of splats). Fills the gradients of splats, screen [B, N, 2] and d_pose [B, splat blocks, POSE]; shared splats go through all views.
+
+    totals [1]: pairs; where they had no room all gradients are zero.
+    """
     block = tl.program_id(0)
     splat = block * BLOCK + tl.arange(0, BLOCK)
     mask = splat < N
@@ -127,7 +172,7 @@ def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slo
     qw, qx, qy, qz, q_inverse = unit_quaternion(quats, source, mask)
     m0, m1, m2, m3, m4, m5, m6, m7, m8 = scaled_rotation(qw, qx, qy, qz, log_scales, source, mask)
     logistic = 1.0 / (1.0 + tl.exp(-tl.load(opacities + source, mask, 0.0)))
-    zero = x * 0.0
+    zero, roomy = x * 0.0, tl.load(totals) <= capacity
     gx, gy, gz, g_logit = zero, zero, zero, zero
     g0, g1, g2, g3, g4, g5, g6, g7, g8 = zero, zero, zero, zero, zero, zero, zero, zero, zero
     index = tl.arange(0, 16)[None, :]
@@ -143,14 +188,14 @@ def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slo
         view = turn if SHARED else first_view
         at = view * N + splat
         Kv, Rv, tv = K + 9 * view, R + 9 * view, t + 3 * view
-        count, first = tl.load(counts + at, mask, 0), tl.load(first_slot + at, mask, 0)
+        count, first = tl.load(counts + at, mask & roomy, 0), tl.load(first_slot + at, mask, 0)
         drawn = count > 0
         row_at = rows + at * WIDTH
-        a, r, k = tl.load(row_at + 2, drawn, -1.0) * -LN2, tl.load(row_at + 3, drawn, 0.0), tl.load(row_at + 4, drawn, -1.0) * -LN2
-        opacity = tl.load(row_at + 5, drawn, 1.0)
-        mx, my = tl.load(row_at, drawn, 0.0), tl.load(row_at + 1, drawn, 0.0)
+        mx, my, a, r = take_four(row_at, drawn)
+        k, _, _, opacity = take_four(row_at + 4, drawn)
+        a, k, opacity = a * -LN2, k * -LN2, tl.where(drawn, opacity, 1.0)
         g, gu, gdy, guu, guy, gyy, d_depth, d_red, d_green, d_blue = _gather(
-            d_rows, slot_tiles, first, count, mx, my, r, columns, tiles, capacity, CHANNELS, WIDTH, DEPTH, ACTIVE > 0, TX, TY
+            d_rows, first, count, mx, my, r, capacity, CHANNELS, WIDTH, DEPTH, ACTIVE > 0, BLOCK
         )
         d_mx = 2 * a * gu
         d_my = r * d_mx + 2 * k * gdy
@@ -208,13 +253,12 @@ def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slo
         if ACTIVE == 0:
             channel = tl.arange(0, PADDED)[None, :]
             for i in range(0, tl.max(count, 0)):
-                slot = (first + i)[:, None]
-                here = tl.load(slot_tiles + first + i, (i < count) & (first + i < capacity), -1)[:, None] >= 0
-                g_features += tl.load(d_rows + slot.to(tl.int64) * WIDTH + COLOURS + channel, here & (channel < CHANNELS), 0.0)
+                pair = d_rows + (first + i).to(tl.int64) * WIDTH
+                here = tl.load(pair + 6, (i < count) & (first + i < capacity), -1.0)[:, None] >= 0
+                g_features += tl.load(pair[:, None] + COLOURS + channel, here & (channel < CHANNELS), 0.0)
         else:
-            d_red = tl.where(tl.load(row_at + COLOURS, drawn, 0.0) > 0, d_red, 0.0)
-            d_green = tl.where(tl.load(row_at + COLOURS + 1, drawn, 0.0) > 0, d_green, 0.0)
-            d_blue = tl.where(tl.load(row_at + COLOURS + 2, drawn, 0.0) > 0, d_blue, 0.0)
+            red, green, blue, _ = take_four(row_at + COLOURS, drawn)
+            d_red, d_green, d_blue = tl.where(red > 0, d_red, 0.0), tl.where(green > 0, d_green, 0.0), tl.where(blue > 0, d_blue, 0.0)
             if ACTIVE == 1:
                 g_red += 0.28209479177387814 * d_red
                 g_green += 0.28209479177387814 * d_green

@@ -25,29 +25,29 @@ def tile_pixels(tile, columns, tiles, TX: tl.constexpr, TY: tl.constexpr):
 
 
 @triton.jit
-def splats_at(sorted_splats, at, begin, end, CHUNK: tl.constexpr):
-    """The splats [CHUNK] at `at` of a list begin..end; past its end the last is repeated, so that nothing has to be masked."""
-    lane = tl.arange(0, CHUNK)
-    return tl.load(sorted_splats + tl.minimum(at + lane, end - 1), (lane >= 0) & (begin < end), 0)
+def splats_at(sorted_splats, at, end, nowhere, CHUNK: tl.constexpr):
+    """The splats [CHUNK] at `at` of a list that ends at `end`; past its end the one that is nowhere, so that nothing has to be masked."""
+    at += tl.arange(0, CHUNK)
+    return tl.load(sorted_splats + at, at < end, nowhere)
 
 
 @triton.jit
-def four(at):
-    """Four neighbouring numbers behind each of CHUNK pointers on 16 bytes, as four columns [CHUNK, 1]: one wide load, handed round in shared memory."""
-    even, odd = tl.split(tl.reshape(tl.load(at[:, None] + tl.arange(0, 4)[None, :]), [at.shape[0], 2, 2]))
+def four(rows, at):
+    """Four neighbouring numbers at `at` [CHUNK], multiples of four, as four columns [CHUNK, 1]: one wide load, handed round in shared memory."""
+    even, odd = tl.split(tl.reshape(tl.load(rows + (at[:, None] + tl.arange(0, 4)[None, :])), [at.shape[0], 2, 2]))
     first, third = tl.split(even)
     second, fourth = tl.split(odd)
     return first[:, None], second[:, None], third[:, None], fourth[:, None]
 
 
 @triton.jit
-def chunk_alpha(row, present, px, py):
-    """Opacity times falloff [CHUNK, P] of splat rows [CHUNK] on pixel centres px, py [1, P], 0 where a row is not `present` [CHUNK]; depths [CHUNK, 1]."""
-    mx, my, minus_a, r = four(row)
-    minus_k, opacity, depth, _ = four(row + 4)
+def chunk_alpha(rows, at, px, py):
+    """Opacity times falloff [CHUNK, P] of splat rows at `at` [CHUNK] on pixel centres px, py [1, P]."""
+    mx, my, minus_a, r = four(rows, at)
+    minus_k, log_opacity, _, _ = four(rows, at + 4)
     dy = my - py
     u = mx - px + r * dy
-    return tl.where(present[:, None], opacity, 0.0) * tl.exp2(minus_a * u * u + minus_k * dy * dy), depth
+    return tl.exp2(minus_a * u * u + (minus_k * dy * dy + log_opacity))
 
 
 @triton.jit
@@ -63,61 +63,70 @@ def transmittance(value, light):
 
 
 @triton.jit
+def any_lit(light):
+    """Whether a splat would still be drawn on one of the pixels. The maximum of whole numbers is one instruction."""
+    return tl.max((light > _MIN_TRANSMITTANCE).to(tl.int32), 0) > 0
+
+
+@triton.jit
 def store_blended(image, background, bg_channel, sums, light, at, pixel, inside, c, CHANNELS: tl.constexpr):
     """One channel [P] of the picture, over its background; `at`: where the pixels' background begins."""
     behind = tl.load(background + at + c * bg_channel, inside, 0.0)
     tl.store(image + pixel * CHANNELS + c, sums + light * behind, inside)
 
 
-@triton.jit
-def draw(starts, tile_counts, keys, slots, sorted_splats, sorted_slots, rows, background, image, alpha, depth, width, height, columns, tiles, bg_view, bg_y, bg_x, bg_channel,
+@triton.jit(do_not_specialize=("instances",))
+def draw(starts, tile_counts, entries, sorted_splats, sorted_slots, rows, background, image, alpha, depth,
+         instances, width, height, columns, tiles, bg_view, bg_y, bg_x, bg_channel,
          CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, DOT: tl.constexpr,
          TX: tl.constexpr, TY: tl.constexpr, CHUNK: tl.constexpr):  # fmt: skip
     """One program per tile of every view. Puts the tile's list in order, then fills image [B, H, W, CHANNELS], alpha and depth [B, H, W].
 
-    bg_*: strides of background. DOT: the sums of colours are matrix products, over channels padded to PADDED; else there are at most three channels.
+    instances: the row of the splat that is nowhere. bg_*: strides of background. DOT: the sums of colours are matrix products, over channels padded to PADDED; else there are at most three channels.
     """
     tile = tl.program_id(0)
     view, xs, ys = tile_pixels(tile, columns, tiles, TX, TY)
     px, py = (xs + 0.5)[None, :], (ys + 0.5)[None, :]
     light = tl.full([TX * TY], 1.0, tl.float32)
-    far, first, second, third = light * 0, light * 0, light * 0, light * 0
-    lane, channel = tl.arange(0, CHUNK), tl.arange(0, PADDED)[None, :]
+    solid, far, first, second, third = light * 0, light * 0, light * 0, light * 0, light * 0
+    channel = tl.arange(0, PADDED)[None, :]
     if DOT:
         sums = tl.zeros([TX * TY, PADDED], tl.float32)
     begin = tl.load(starts + tile)
     end = begin + tl.load(tile_counts + tile)
-    put_in_order(keys, slots, sorted_splats, sorted_slots, begin, end)
+    put_in_order(entries, sorted_splats, sorted_slots, begin, end)
     tl.debug_barrier()
-    at, going, splats = begin, begin < end, splats_at(sorted_splats, begin, begin, end, CHUNK)
+    at, going, splats = begin, begin < end, splats_at(sorted_splats, begin, end, instances, CHUNK)
     while going:
-        present = at + lane < end
-        row = rows + splats * WIDTH
-        splats = splats_at(sorted_splats, at + CHUNK, begin, end, CHUNK)  # fetched a chunk ahead
-        full, distance = chunk_alpha(row, present, px, py)
-        value = tl.minimum(full, _MAX_ALPHA)
-        value = tl.where(value >= _MIN_ALPHA, value, 0.0)
+        row = splats * WIDTH
+        splats = splats_at(sorted_splats, at + CHUNK, end, instances, CHUNK)  # fetched a chunk ahead
+        full = chunk_alpha(rows, row, px, py)
+        value = tl.where(full >= _MIN_ALPHA, tl.minimum(full, _MAX_ALPHA), 0.0)
         before, behind = transmittance(value, light)
-        drawn = before > _MIN_TRANSMITTANCE
-        weight = tl.where(drawn, value * before, 0.0)
-        far += tl.sum(weight * distance, 0)
+        weight = tl.where(before > _MIN_TRANSMITTANCE, value * before, 0.0)
+        solid += tl.sum(weight, 0)
         if DOT:
-            colour = tl.load(row[:, None] + COLOURS + channel, channel < CHANNELS, 0.0)
+            colour = tl.load(rows + row[:, None] + COLOURS + channel, channel < CHANNELS, 0.0)
             sums += tl.dot(tl.trans(weight), colour, input_precision="tf32x3")
+            distance = tl.load(rows + row + COLOURS + CHANNELS)[:, None]
         else:
-            red, green, blue, _ = four(row + COLOURS)
+            red, green, blue, distance = four(rows, row + COLOURS)
+            distance = green if CHANNELS == 1 else (blue if CHANNELS == 2 else distance)
             first += tl.sum(weight * red, 0)
             if CHANNELS > 1:
                 second += tl.sum(weight * green, 0)
             if CHANNELS > 2:
                 third += tl.sum(weight * blue, 0)
-        light = tl.minimum(light, tl.min(tl.where(drawn, behind, 1.0), 0))
+        far += tl.sum(weight * distance, 0)
+        light = tl.min(behind, 0)
         at += CHUNK
-        going = (at < end) & (tl.max(light, 0) > _MIN_TRANSMITTANCE)
+        going = (at < end) & any_lit(light)
+    # `light` also went through what was too dark to be drawn
+    light = tl.maximum(1 - solid, 0.0)
     inside = (xs < width) & (ys < height)
     pixel = (view * height + ys) * width + xs
     tl.store(alpha + pixel, 1 - light, inside)
-    tl.store(depth + pixel, far / tl.maximum(1 - light, 1e-6), inside)
+    tl.store(depth + pixel, far / tl.maximum(solid, 1e-6), inside)
     source = view * bg_view + ys * bg_y + xs * bg_x
     if DOT:
         wanted = inside[:, None] & (channel < CHANNELS)

@@ -55,13 +55,8 @@ class Plan:
 
     @cached_property
     def lists(self) -> Slab:
-        """What the backward pass needs: first slot and count of a splat, start of a tile, splats and slots in order, tile of a slot."""
-        return Slab([self.instances] * 2 + [self.tiles] + [self.capacity] * 3, torch.int32, self.shape.device)
-
-    @cached_property
-    def unordered(self) -> Slab:
-        """Cursor of a tile, slots."""
-        return Slab([self.tiles, self.capacity], torch.int32, self.shape.device)
+        """What the backward pass needs: first slot and count of a splat, start of a tile, splats and slots in order."""
+        return Slab([self.instances] * 2 + [self.tiles] + [self.capacity] * 2, torch.int32, self.shape.device)
 
     @cached_property
     def counters(self) -> Slab:
@@ -77,7 +72,7 @@ class Plan:
 
     @cached_property
     def reserve(self) -> tuple:
-        return self.tiles, self.capacity, RESERVE_BLOCK
+        return self.tiles, self.capacity, self.instances, self.row, RESERVE_BLOCK
 
     @cached_property
     def fill(self) -> tuple:
@@ -89,16 +84,16 @@ class Plan:
 
     @cached_property
     def draw(self) -> tuple:
-        return *self._picture, self.shape.channels, self.row, self.padded, self.many, TILE_X, TILE_Y, self.chunk
+        return self.instances, *self._picture, self.shape.channels, self.row, self.padded, self.many, TILE_X, TILE_Y, self.chunk
 
     def draw_backward(self, alpha: bool, depth: bool) -> tuple:
-        return *self._picture, self.capacity, self.shape.channels, self.row, self.padded, self.many, alpha, depth, TILE_X, TILE_Y, self.chunk
+        return *self._picture, self.capacity, self.instances, self.shape.channels, self.row, self.padded, self.many, alpha, depth, TILE_X, TILE_Y, self.chunk
 
     def finish(self, posed: bool, depth: bool) -> tuple:
         shape = self.shape
-        numbers = shape.splats, shape.views, shape.width, shape.height, self.columns, self.tiles_in_view, self.capacity
+        numbers = shape.splats, shape.views, shape.width, shape.height, self.capacity
         constants = shape.shared, shape.active, shape.stored, shape.channels, self.row, self.padded, shape.screened, posed, depth, shape.antialias
-        return *numbers, *constants, TILE_X, TILE_Y, BLOCK
+        return *numbers, *constants, BLOCK
 
     def pose_floats(self) -> int:
         return self.shape.views * self.blocks * POSE.value

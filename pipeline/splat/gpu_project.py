@@ -1,6 +1,6 @@
 """First kernel of the GPU rasteriser: projection, colours, and how many splats each tile draws.
 
-The formulas are those of `reference.project`. A projected splat is a row of floats: mean x y, -a, r, -k, opacity, depth, (free), colours.
+The formulas are those of `reference.project`. A projected splat is a row of floats: mean x y, -a, r, -k, log2 opacity, depth, opacity, colours, depth again (beside what is summed like it).
 The falloff is 2^-(a (dx + r dy)^2 + k dy^2), a = yy / 2 det, r = -xy / yy, k = 1 / 2 yy of the screen covariance [[xx, xy], [xy, yy]], a and k over ln 2;
 against the usual inverse covariance this sum of squares loses no digits on long thin splats.
 """
@@ -13,9 +13,10 @@ import triton.language as tl
 from pipeline.splat.gpu_shade import sh_basis, view_direction
 from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MIN_ALPHA, MIN_COMPENSATION
 
-UNSPECIALISED = ("N", "tiles", "capacity", "blocks")  # numbers that change while an avatar is trained: no new compilation for them
+UNSPECIALISED = ("N", "tiles", "capacity", "blocks", "instances")  # numbers that change while an avatar is trained: no new compilation for them
 LN2 = tl.constexpr(0.6931471805599453)
 COLOURS = tl.constexpr(8)  # column where a row's colours begin
+LARGE = tl.constexpr(64)  # tiles; a larger splat is walked by all lanes together, else it would hold up the others of its warp
 _LOW_PASS, _MIN_ALPHA, _MARGIN, _MIN_COMPENSATION = (tl.constexpr(x) for x in (LOW_PASS, MIN_ALPHA, FRUSTUM_MARGIN, MIN_COMPENSATION))
 
 
@@ -117,6 +118,51 @@ def ellipse_reach(opacity):
     return tl.log2(tl.maximum(opacity / _MIN_ALPHA, 1.0)) * 1.0001 + 1e-4
 
 
+@triton.jit
+def put_four(at, a, b, c, d, mask):
+    """Store four columns [S] at pointers `at` on 16 bytes, each lane its four in one piece."""
+    tl.store(at[:, None] + tl.arange(0, 4)[None, :], tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), [a.shape[0], 4]), mask[:, None])
+
+
+@triton.jit
+def take_four(at, mask):
+    """Four columns [S] behind pointers `at` on 16 bytes, each lane its four in one piece; 0 outside the mask."""
+    even, odd = tl.split(tl.reshape(tl.load(at[:, None] + tl.arange(0, 4)[None, :], mask[:, None], 0.0), [at.shape[0], 2, 2]))
+    first, third = tl.split(even)
+    second, fourth = tl.split(odd)
+    return first, second, third, fourth
+
+
+@triton.jit
+def picked(pick, x):
+    """The one entry of x where `pick` is set."""
+    return tl.sum(tl.where(pick, x, 0), 0)
+
+
+@triton.jit
+def _count_large(large, tile_counts, row, last_row, mx, my, a, r, k, reach, columns, TX: tl.constexpr, TY: tl.constexpr, BLOCK: tl.constexpr):
+    """Count the tiles of the splats marked in `large`, one splat after the other: a lane takes a row of tiles. Returns the counts [BLOCK]."""
+    lane, next_four = tl.arange(0, BLOCK), tl.arange(0, 4)[None, :]
+    count = tl.zeros([BLOCK], tl.int32)
+    while tl.max(large.to(tl.int32), 0) > 0:
+        pick = lane == tl.min(tl.where(large, lane, BLOCK), 0)
+        large = large & ~pick
+        end = picked(pick, last_row)
+        for top in range(picked(pick, row), end + 1, BLOCK):
+            its = top + lane
+            first, last = row_span(
+                its, picked(pick, mx), picked(pick, my), picked(pick, a), picked(pick, r), picked(pick, k), picked(pick, reach), columns, TX, TY
+            )
+            last = tl.where(its <= end, last, -1)
+            count += tl.where(pick, tl.sum(tl.maximum(last - first + 1, 0), 0), 0)
+            column = first
+            while tl.max(last - column, 0) >= 0:
+                here = column[:, None] + next_four
+                tl.atomic_add(tile_counts + its[:, None] * columns + here, 1, here <= last[:, None], sem="relaxed")
+                column += 4
+    return count
+
+
 @triton.jit(do_not_specialize=("N",))
 def project(means, quats, log_scales, opacities, colour, K, R, t, screen, rows, radii, first_slot, counts, tile_counts, totals,
             N, width, height, columns, tile_rows, near,
@@ -162,36 +208,35 @@ def project(means, quats, log_scales, opacities, colour, K, R, t, screen, rows, 
     tl.store(radii + at, tl.where(drawn, extent, 0.0), mask)
     a, r, k = tl.maximum(yy / determinant * (0.5 / LN2), 1e-30), -xy / yy, tl.maximum(1.0 / yy * (0.5 / LN2), 1e-30)
     row_at = rows + at * WIDTH
-    tl.store(row_at, mx, drawn)
-    tl.store(row_at + 1, my, drawn)
-    tl.store(row_at + 2, -a, drawn)
-    tl.store(row_at + 3, r, drawn)
-    tl.store(row_at + 4, -k, drawn)
-    tl.store(row_at + 5, opacity, drawn)
-    tl.store(row_at + 6, pz, drawn)
+    put_four(row_at, mx, my, -a, r, drawn)
+    put_four(row_at + 4, -k, tl.log2(tl.maximum(opacity, _MIN_ALPHA)), pz, opacity, drawn)
     if ACTIVE == 0:
         channel = tl.arange(0, PADDED)[None, :]
         wanted = drawn[:, None] & (channel < CHANNELS)
         values = tl.load(colour + source[:, None] * CHANNELS + channel, wanted, 0.0)
         tl.store(rows + at[:, None] * WIDTH + COLOURS + channel, values, wanted)
+        tl.store(row_at + COLOURS + CHANNELS, pz, drawn)
     else:
         if ACTIVE == 1:
-            for c in tl.static_range(3):
-                value = 0.28209479177387814 * tl.load(colour + source * (3 * STORED) + c, drawn, 0.0) + 0.5
-                tl.store(row_at + COLOURS + c, tl.maximum(value, 0.0), drawn)
+            colour += source * (3 * STORED)
+            red, green, blue = tl.load(colour, drawn, 0.0), tl.load(colour + 1, drawn, 0.0), tl.load(colour + 2, drawn, 0.0)
+            red, green, blue = 0.28209479177387814 * red, 0.28209479177387814 * green, 0.28209479177387814 * blue
         else:
             dx, dy, dz, _ = view_direction(R, t, x, y, z)
             index = tl.arange(0, 16)[None, :]
             basis = sh_basis(dx[:, None], dy[:, None], dz[:, None], index, ACTIVE)
-            for c in tl.static_range(3):
-                sh = tl.load(colour + source[:, None] * (3 * STORED) + 3 * index + c, drawn[:, None] & (index < ACTIVE), 0.0)
-                tl.store(row_at + COLOURS + c, tl.maximum(tl.sum(basis * sh, 1) + 0.5, 0.0), drawn)
+            sh, used = colour + source[:, None] * (3 * STORED) + 3 * index, drawn[:, None] & (index < ACTIVE)
+            red, green = tl.sum(basis * tl.load(sh, used, 0.0), 1), tl.sum(basis * tl.load(sh + 1, used, 0.0), 1)
+            blue = tl.sum(basis * tl.load(sh + 2, used, 0.0), 1)
+        put_four(row_at + COLOURS, tl.maximum(red + 0.5, 0.0), tl.maximum(green + 0.5, 0.0), tl.maximum(blue + 0.5, 0.0), pz, drawn)
     reach = ellipse_reach(opacity)
     row, last_row = ellipse_rows(my, k, reach, tile_rows, TY)
     column, last = row_span(row, mx, my, a, r, k, reach, columns, TX, TY)
     live = drawn & (row <= last_row)
-    count = tl.zeros([BLOCK], tl.int32)
     tile_counts += view * columns * tile_rows
+    large = live & ((last_row - row + 1) * tl.minimum(2 * extent_x / TX + 1, columns) > LARGE)
+    count = _count_large(large, tile_counts, row, last_row, mx, my, a, r, k, reach, columns, TX, TY, BLOCK)
+    live = live & ~large
     while tl.max(live.to(tl.int32), 0) > 0:
         hit = live & (column <= last)
         tl.atomic_add(tile_counts + row * columns + column, 1, hit, sem="relaxed")

@@ -13,7 +13,7 @@ class Workspace:
     """How many pairs a call makes room for, and whether that was enough.
 
     Give one to `rasterise(..., workspace=)` to own the check, which is what a captured CUDA graph needs: nothing is read by the host then. Pairs
-    beyond the capacity are left out and `overflowed` is set to 1 on the device; it stays 1 until `grow()`. So a captured training step may hand
+    beyond the capacity are left out, the gradients are then zero, and `overflowed` is set to 1 on the device; it stays 1 until `grow()`. So a captured training step may hand
     `overflowed` to its optimiser as "skip this step", and look at it from time to time::
 
         workspace = Workspace("cuda")

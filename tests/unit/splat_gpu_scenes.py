@@ -22,11 +22,19 @@ def first(splats: Splats, count: int) -> Splats:
     return Splats(*(getattr(splats, name)[:count].clone() for name in NAMES))
 
 
+def huge_among_small() -> Splats:
+    """Small splats, and two on more than 64 tiles of a view 40 x 60, which all lanes of a warp list together."""
+    splats = random_splats(12, logit=-1.0)
+    splats.log_scales[3], splats.log_scales[7] = 1.0, torch.tensor([0.5, -1.5, -1.0])
+    return splats
+
+
 SCENES = {
     "odd size": (lambda: random_splats(40), view(21, 17)),
     "principal point off centre": (lambda: random_splats(40), view(24, 16, (3.5, 20.0))),
     "behind and beside the camera": (lambda: first(around_the_camera(), 40), view(16, 12)),
     "huge": (lambda: random_splats(8, size=2.0, logit=-2.0), view(17, 15)),
+    "huge among small": (huge_among_small, view(40, 60)),
     "thin as needles": (lambda: first(needles(), 20), view(24, 24)),
     "smaller than a pixel": (lambda: random_splats(40, size=1e-4), view(24, 24)),
     "transparent": (lambda: random_splats(40, logit=-5.0, size=0.05), view(24, 24)),
