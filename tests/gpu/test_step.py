@@ -54,10 +54,27 @@ def test_several_views_in_a_step_too(images):
     assert curve(training(images, replace(settings, graph=False)), 100) == curve(training(images, settings), 100)
 
 
+def test_the_cpu_computes_the_same_step(images):
+    """Loss and gradients of one step. Curves of several steps say less: Adam's first steps follow the sign alone of gradients that are next to nothing."""
+    settings = replace(SETTINGS, crop_margin=100.0, background="white")
+    losses, gradients = [], []
+    for device in ("cpu", "cuda"):
+        run = training(images, settings, device)
+        run.pictures.show([1])
+        terms, _, _ = run.objective(run.avatar, run.color, run.pictures.cuts()[0], 1)
+        loss = sum(terms.values())
+        loss.backward()
+        losses.append(float(loss.detach()))
+        found = {name: parameter.grad for name, parameter in run.avatar.parameters_by_name().items()} | run.avatar.row_gradients()
+        gradients.append({name: gradient.cpu() for name, gradient in found.items()})
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    for name, expected in gradients[0].items():
+        assert (gradients[1][name] - expected).norm() <= 1e-3 * expected.norm(), name
+
+
 def test_the_cpu_learns_the_same(images):
     settings = replace(SETTINGS, iterations=40, crop_margin=100.0, densify_from=1000, densify_until=0, opacity_reset_every=0)
     on_cpu, on_gpu = (curve(training(images, settings, device), 40) for device in ("cpu", "cuda"))
-    np.testing.assert_allclose(on_gpu[:5], on_cpu[:5], rtol=2e-4)
     np.testing.assert_allclose(on_gpu, on_cpu, rtol=2e-2)
 
 
@@ -76,13 +93,8 @@ def test_steps_that_lacked_room_are_done_again(images):
     expected = curve(training(images, settings), 60)
     tight = training(images, settings)
     curve(tight, 20)
-    enough = tight.room.workspace.capacity
     tight.room.workspace.capacity = 64  # captured anew with too little
-    capacities = []
-    grow = tight.room.workspace.grow
-    tight.room.workspace.grow = lambda: (grow(), capacities.append(tight.room.workspace.capacity))
     assert curve(tight, 60)[-10:] == expected[-10:]
-    assert enough > 64
 
 
 def test_a_gpu_draws_what_the_cpu_draws():
