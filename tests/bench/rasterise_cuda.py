@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import torch
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Splats, Views
 from tests.bench import gsplat_peer
+from tests.bench.machine import machine
 from tests.bench.scene import head, orbit
 
 
@@ -124,18 +125,11 @@ def measure(case: CudaCase, peer: bool, repetitions: int) -> dict:
     return row
 
 
-def machine() -> str:
-    """GPU, driver and versions in one line."""
-    import triton
-
-    driver = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True).stdout.split("\n")[0]
-    return f"{torch.cuda.get_device_name()}, driver {driver}, torch {torch.__version__}, triton {triton.__version__}"
-
-
 def run(quick: bool) -> dict:
     """Print the table; returns it with the machine's description."""
     peer = gsplat_peer.available()
-    print(machine() + ("" if peer else "; gsplat is not installed: no ratios"))
+    facts = machine(torch.device("cuda"))
+    print(json.dumps(facts) + ("" if peer else "; gsplat is not installed: no ratios"))
     print(f"{'splats, picture':34} {'wall ms':>8} {'GPU ms':>8} {'graph':>8} {'gsplat wall':>12} {'GPU':>8} {'wall x':>8} {'GPU x':>8}")
     rows = []
     for case in QUICK if quick else CASES:
@@ -149,4 +143,4 @@ def run(quick: bool) -> dict:
             )
         print(flush=True)
         rows.append(row)
-    return {"machine": machine(), "rows": rows}
+    return {"machine": facts, "rows": rows}
