@@ -75,7 +75,7 @@ class TrainingPictures:
         self._reader = ThreadPoolExecutor(1)  # the one thread that touches the zips
         self._waiting: dict[int, Future[Cut]] = {}
 
-    ahead = 1  # how many steps before its use a picture is asked for
+    ahead = 1  # how many pictures before its turn one is asked for
 
     def __len__(self) -> int:
         return len(self.items)
@@ -139,7 +139,8 @@ class Sampler:
 
     def upcoming(self, ahead: int = 1) -> int:
         """What `next` will return after `ahead - 1` more calls (at most one epoch ahead)."""
-        return (self._order + self._following)[self._position + ahead - 1]
+        at = self._position + ahead - 1
+        return self._order[at] if at < self._count else self._following[at - self._count]
 
     def state(self) -> dict[str, Any]:
         return {"order": self._order, "following": self._following, "position": self._position, "generator": self._generator.get_state()}

@@ -19,8 +19,8 @@ class Replay:
     """
 
     def __init__(self, step: Callable[[], None], device: torch.device, enabled: bool = True):
-        self._step, self._enabled = step, enabled and device.type == "cuda"
-        self._stream = torch.cuda.Stream(device) if self._enabled else None
+        self._step = step
+        self._stream = torch.cuda.Stream(device) if enabled and device.type == "cuda" else None
         self._key: Hashable = None
         self._graph: torch.cuda.CUDAGraph | None = None
 

@@ -99,7 +99,8 @@ class Training:
         settings = self.settings
         self.optimiser.set_factor(schedules.learning_rate_factor(self.step, settings))
         self.pictures.show([self.sampler.next() for _ in range(settings.views)])
-        self.pictures.prefetch(self.sampler.upcoming(self.pictures.ahead))
+        for view in range(settings.views):
+            self.pictures.prefetch(self.sampler.upcoming(max(self.pictures.ahead, settings.views) - view))
         self.objective.draw_background()
         self._degree = schedules.sh_degree(self.step, settings)
 

@@ -66,6 +66,14 @@ def test_several_views_cover_as_many_pictures_per_step(images):
     assert sorted(seen) == list(range(6))  # an epoch in two steps
 
 
+def test_all_views_of_the_next_step_are_being_read(images):
+    pictures = TrainingPictures(images, ["c0", "c1"], toy.FRAMES, index=toy.FRAMES, margin=WHOLE, memory_mb=10)
+    training = Training(toy.avatar(), CameraColor(2), pictures, replace(SETTINGS, views=2))
+    losses(training, 1)
+    coming = {training.sampler.upcoming(ahead) for ahead in (1, 2)}
+    assert len(coming) == 2 and coming <= {*pictures._kept, *pictures._waiting}
+
+
 def test_rates_grow_with_the_square_root_of_the_views():
     moved = []
     for views in (1, 4):
