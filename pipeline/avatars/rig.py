@@ -120,6 +120,11 @@ class Rig(nn.Module):
         self._posed = torch.stack([self.vertices(frame) for frame in range(len(self.frames))])
         self.offsets.requires_grad_(False)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing of the rig is trained."""
+        return self._posed is not None
+
     def row_gradients(self) -> dict[str, Tensor]:
         """Gradients of the rows of the frame posed last, by table."""
         if self._leaf.grad is None:

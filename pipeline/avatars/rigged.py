@@ -83,7 +83,7 @@ class RiggedAvatar(nn.Module):
         on_gpu = self.binding.is_cuda
         terms = (self.splat_terms_on_gpu if on_gpu else self.splat_terms)(weights, thresholds, visible)
         for name, term in (("laplacian", self.rig.roughness), ("pose", self.rig.deviation)):
-            if weights.get(name, 0) > 0:
+            if weights.get(name, 0) > 0 and not self.rig.frozen:
                 terms[name] = weights[name] * term()
         return terms
 

@@ -71,7 +71,7 @@ class _Rasterise(torch.autograd.Function):
         sums, alpha = np.empty((height, width, projected.colours.shape[1]), np.float32), np.empty((height, width), np.float32)
         ends = np.empty(columns * rows, np.int64)
         cpu_tiles.draw(lists.starts, lists.splat_of, projected.splat, projected.colours, columns, sums, alpha, ends)
-        ctx.state = inputs, projected, lists, ends, columns, sums, alpha, len(screen) > 0
+        ctx.state = inputs, projected, lists, ends, columns, sums, alpha, screen.shape[1] if len(screen) else 0
         outputs = tuple(torch.from_numpy(x) for x in (sums, alpha, projected.radii))
         ctx.mark_non_differentiable(outputs[2])
         return outputs
@@ -81,11 +81,12 @@ class _Rasterise(torch.autograd.Function):
     def backward(ctx, d_sums, d_alpha, _):
         use_threads()
         inputs, projected, lists, ends, columns, sums, alpha, screened = ctx.state
-        d_rows = np.empty((len(lists.splat_of), 6 + sums.shape[2]), np.float32)
+        absolute = screened == 4
+        d_rows = np.empty((len(lists.splat_of), 6 + sums.shape[2] + 2 * absolute), np.float32)
         cpu_tiles.draw_backward(lists.starts, ends, lists.splat_of, lists.row_of, projected.splat, projected.colours, columns, sums, alpha,
-                                _array(d_sums), _array(d_alpha), d_rows)  # fmt: skip
+                                _array(d_sums), _array(d_alpha), absolute, d_rows)  # fmt: skip
         d_splats = [np.zeros_like(x) for x in (inputs.means, inputs.quats, inputs.log_scales, inputs.opacities, inputs.colour)]
-        d_screen = np.zeros((len(inputs.means), 2), np.float32)
+        d_screen = np.zeros((len(inputs.means), max(screened, 2)), np.float32)
         d_camera = np.zeros((-(-len(inputs.means) // cpu_splats.BLOCK), 15), np.float32)
         cpu_splats.finish_backward(inputs.camera, inputs.means, inputs.quats, inputs.log_scales, inputs.colour, inputs.active, projected.radii, projected.splat,
                                    projected.colours, lists.first, projected.counts, d_rows, *d_splats, d_screen, d_camera)  # fmt: skip
@@ -104,7 +105,9 @@ def _prepare(inputs: Inputs, screen: np.ndarray, columns: int, rows: int) -> Scr
 def _list(projected: Screen, columns: int, rows: int) -> Lists:
     """Depth-sorted lists of splats per tile."""
     visible = np.flatnonzero(projected.counts)
-    order = visible[np.argsort(projected.splat[visible, 6], kind="stable")]
+    # bits of positive floats sort like the floats; with the splat below them numpy's fastest sort, which is not stable, is exact
+    depth = np.ascontiguousarray(projected.splat[visible, 6]).view(np.uint32)
+    order = np.sort(depth.astype(np.uint64) << np.uint64(32) | visible.astype(np.uint64)).astype(np.uint32)
     first = np.cumsum(projected.counts) - projected.counts
     pairs = int(projected.counts.sum())
     lists = Lists(np.empty(columns * rows + 1, np.int64), np.empty(pairs, np.int32), np.empty(pairs, np.int32), first)

@@ -125,8 +125,8 @@ def _pixel_grid():
 
 
 @kernel
-def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums, alpha, d_sums, d_alpha, d_rows):
-    """Gradients of `draw`, one row per pair: d_rows [pairs, 6 + C] of mean x y, a r k, opacity, colours.
+def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums, alpha, d_sums, d_alpha, absolute, d_rows):
+    """Gradients of `draw`, one row per pair: d_rows [pairs, 6 + C] of mean x y, a r k, opacity, colours; absolute: two more, of mean x y, absolute values summed.
 
     Replays front to back: what lies behind a splat is the final sum less what was already drawn, so nothing but `sums` and `alpha` has to be kept.
     """
@@ -135,7 +135,7 @@ def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums,
         left, top = (tile % columns) * TILE, (tile // columns) * TILE
         xs, ys = _pixel_grid()
         light, rest, weights, along = np.zeros(PLANE, np.float32), np.zeros(PLANE, np.float32), np.empty(PLANE, np.float32), np.empty(PLANE, np.float32)
-        d_light, planes = np.zeros(PLANE, np.float32), np.zeros(PLANE * channels, np.float32)
+        d_light, planes, pulls = np.zeros(PLANE, np.float32), np.zeros(PLANE * channels, np.float32), np.empty(PLANE, np.float32)
         for y in range(min(TILE, height - top)):
             for x in range(min(TILE, width - left)):
                 pixel = y * TILE + x
@@ -171,6 +171,7 @@ def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums,
                 d_value = d_value if value > f4(0) else f4(0)
                 d_value = d_value if opacity * falloff < f4(MAX_ALPHA) else f4(0)
                 g = falloff * d_value
+                pulls[p] = g
                 m += g
                 mu += g * u
                 my += g * dy
@@ -184,6 +185,14 @@ def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums,
                 for p in range(begin, end):
                     total += weights[p] * planes[plane + p]
                 out[6 + c] = total
+            if absolute:
+                pull_x = pull_y = f4(0)
+                for p in range(begin, end):
+                    dy = y_mean - ys[p]
+                    pull = a * (x_mean - xs[p] + r * dy)
+                    pull_x += abs(pulls[p] * pull)
+                    pull_y += abs(pulls[p] * (r * pull + k * dy))
+                out[6 + channels], out[7 + channels] = f4(2) * opacity * pull_x, f4(2) * opacity * pull_y
         for j in range(ends[tile], starts[tile + 1]):
             for c in range(d_rows.shape[1]):
                 d_rows[row_of[j], c] = 0

@@ -35,7 +35,21 @@ def rasterise_views(splats: Splats, views: Views, background: torch.Tensor, *, s
     active = stored if sh_degree is None or stored == 0 else (sh_degree + 1) ** 2
     count, number, width, height = len(views), len(splats), views.width, views.height
     spread = background.to(splats.means).expand(count, height, width, channels)
-    shape = Shape(device, count, number, width, height, not splats.batched, active, stored, channels, near, antialias, screen is not None, spread.stride())
+    shape = Shape(
+        device,
+        count,
+        number,
+        width,
+        height,
+        not splats.batched,
+        active,
+        stored,
+        channels,
+        near,
+        antialias,
+        0 if screen is None else screen.shape[-1],
+        spread.stride(),
+    )
     workspace = workspace or workspace_of(device, count, number, width, height, channels)
     return Rendered(*_Rasterise.apply(splats.means, splats.quats, splats.log_scales, splats.opacities, colour, views.R, views.t, screen, background,
                                       views.K, spread, shape, workspace))  # fmt: skip
@@ -84,7 +98,7 @@ def _forward(plan: Plan, inputs: list, screen: torch.Tensor, spread: torch.Tenso
     fast, stream = _DRAW.knows(plan) and _PROJECT.knows(plan), current_stream(device)
     rows, entries = torch.empty((plan.instances + 1) * plan.row, device=device), torch.empty(2 * plan.capacity, dtype=torch.int64, device=device)
     counters, lists = plan.counters.allocate().zero_(), plan.lists.allocate()
-    cursors = torch.empty(plan.tiles, dtype=torch.int32, device=device)
+    cursors = torch.empty(plan.tiles + 1, dtype=torch.int32, device=device)  # two counters in a word
     image = torch.empty((shape.views, shape.height, shape.width, shape.channels), device=device)
     alpha, depth = (torch.empty((shape.views, shape.height, shape.width), device=device) for _ in range(2))
     radii = torch.empty((shape.views, shape.splats), device=device)
@@ -108,15 +122,18 @@ def _backward(plan: Plan, inputs: list, state: tuple, spread: torch.Tensor, draw
     rows, counters, lists = state
     d_rows = torch.empty(plan.capacity * plan.row, device=device)
     d_splats = [torch.empty_like(x) for x in inputs[:5]]
-    d_screen = torch.empty((shape.views, shape.splats, 2), device=device) if shape.screened else None
+    d_screen = torch.empty((shape.views, shape.splats, shape.screened), device=device) if shape.screened else None
+    d_pulls = torch.empty(2 * plan.capacity, device=device) if plan.absolute else None
     d_pose = torch.empty(plan.pose_floats(), device=device) if posed else None
     tile_counts, totals = plan.counters.parts(counters, fast)
     first_slot, counts, starts, sorted_splats, sorted_slots = plan.lists.parts(lists, fast)
-    row, d_row, spread, *given = pointers([rows, d_rows, spread, *drawn, *(d_drawn[0] if x is None else x for x in d_drawn)], fast)
-    _DRAW_BACKWARD(key, stream, plan.by_tiles, (starts, tile_counts, sorted_splats, sorted_slots, row, spread, *given, d_row),
+    row, d_row, pull, spread, *given = pointers(
+        [rows, d_rows, rows if d_pulls is None else d_pulls, spread, *drawn, *(d_drawn[0] if x is None else x for x in d_drawn)], fast
+    )
+    _DRAW_BACKWARD(key, stream, plan.by_tiles, (starts, tile_counts, sorted_splats, sorted_slots, row, spread, *given, d_row, pull),
                    *plan.draw_backward(has_alpha, has_depth))  # fmt: skip
     ends = pointers([*inputs, *d_splats, rows if d_screen is None else d_screen, rows if d_pose is None else d_pose], fast)
-    _FINISH(key, stream, (plan.blocks, 1 if shape.shared else shape.views, 1), (*ends[:8], row, first_slot, counts, totals, d_row, *ends[8:]),
+    _FINISH(key, stream, (plan.blocks, 1 if shape.shared else shape.views, 1), (*ends[:8], row, first_slot, counts, totals, d_row, pull, *ends[8:]),
             *plan.finish(posed, has_depth))  # fmt: skip
     d_R = d_t = None
     if posed:

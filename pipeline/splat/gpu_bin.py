@@ -10,7 +10,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from pipeline.splat.gpu_project import LARGE, UNSPECIALISED, ellipse_reach, ellipse_rows, picked, row_span, take_four
+from pipeline.splat.gpu_ellipse import LARGE, ellipse_reach, ellipse_rows, picked, row_span, two_counters
+from pipeline.splat.gpu_project import UNSPECIALISED, take_four
 
 
 @triton.jit(do_not_specialize=UNSPECIALISED)
@@ -39,27 +40,24 @@ def reserve(tile_counts, starts, cursors, totals, state, seen, rows, tiles, capa
 
 
 @triton.jit
-def _step(left, row, last_row, column, last, mx, my, a, r, k, reach, columns, TX: tl.constexpr, TY: tl.constexpr):
-    """One step of a walk over an ellipse's tiles: whether there is a tile here (at row, column), and the walk's next state."""
-    hit = (left > 0) & (column <= last)
-    over = column >= last
-    row = tl.where(over, row + 1, row)
-    first, end = row_span(row, mx, my, a, r, k, reach, columns, TX, TY)
-    left = tl.where(row <= last_row, left - hit.to(tl.int32), 0)
-    return hit, left, row, tl.where(over, first, column + 1), tl.where(over, end, last)
-
-
-@triton.jit
 def _put(entries, key, slot, position, hit, capacity):
     kept = tl.expand_dims(hit & (position < capacity), -1)
     tl.store(entries + 2 * tl.expand_dims(position, -1) + tl.arange(0, 2), tl.join(key, slot.to(tl.int64)), kept)
 
 
 @triton.jit
-def _fill_large(large, entries, cursors, key, slot, row, last_row, mx, my, a, r, k, reach, columns, capacity,
+def _put_two(entries, key, slot, tile, taken, before, capacity):
+    """Entries of a splat in `taken` tiles from `tile` on; before: the word of their counters, as the addition found it."""
+    low, high = (before & 0xFFFFFFFF).to(tl.int32), (before >> 32).to(tl.int32)
+    _put(entries, key, slot, tl.where((tile & 1) > 0, high, low), taken > 0, capacity)
+    _put(entries, key, slot + 1, high, taken > 1, capacity)
+
+
+@triton.jit
+def _fill_large(large, entries, cursors, key, slot, row, last_row, mx, my, a, r, k, reach, base, columns, capacity,
                 TX: tl.constexpr, TY: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
     """The entries of the splats marked in `large`, one splat after the other: a lane takes a row of tiles; the slots go by rows."""
-    lane, next_four = tl.arange(0, BLOCK), tl.arange(0, 4)[None, :]
+    lane = tl.arange(0, BLOCK)
     while tl.max(large.to(tl.int32), 0) > 0:
         pick = lane == tl.min(tl.where(large, lane, BLOCK), 0)
         large = large & ~pick
@@ -73,22 +71,18 @@ def _fill_large(large, entries, cursors, key, slot, row, last_row, mx, my, a, r,
             width = tl.maximum(last - first + 1, 0)
             shift = its_slot + tl.cumsum(width, 0) - width - first
             its_slot += tl.sum(width, 0)
-            column = first
+            column, tiles = first, base + its * columns
             while tl.max(last - column, 0) >= 0:
-                here = column[:, None] + next_four
-                hit = here <= last[:, None]
-                position = tl.atomic_add(cursors + its[:, None] * columns + here, 1, hit, sem="relaxed")
-                _put(entries, its_key + tl.zeros([BLOCK, 4], tl.int64), shift[:, None] + here, position, hit, capacity)
-                column += 4
+                word, ones, taken = two_counters(tiles + column, last - column + 1)
+                before = tl.atomic_add(cursors + word, ones, column <= last, sem="relaxed")
+                _put_two(entries, its_key + tl.zeros([BLOCK], tl.int64), shift + column, tiles + column, tl.where(column <= last, taken, 0), before, capacity)
+                column += taken
 
 
 @triton.jit(do_not_specialize=UNSPECIALISED)
 def fill(rows, first_slot, counts, cursors, entries, N, columns, tile_rows, capacity,
          WIDTH: tl.constexpr, TX: tl.constexpr, TY: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
-    """Write the entry of every pair into its tile's range.
-
-    Four places are asked for before the first is used, because each answer takes as long as a hundred instructions.
-    """
+    """Write the entry of every pair into its tile's range."""
     view = tl.program_id(1)
     splat = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     at = view * N + splat
@@ -102,31 +96,23 @@ def fill(rows, first_slot, counts, cursors, entries, N, columns, tile_rows, capa
     reach = ellipse_reach(opacity)
     row, last_row = ellipse_rows(my, k, reach, tile_rows, TY)
     column, last = row_span(row, mx, my, a, r, k, reach, columns, TX, TY)
-    cursors += view * tile_rows * columns
+    cursors, base = cursors.to(tl.pointer_type(tl.int64), bitcast=True), view * tile_rows * columns
     large = left > LARGE
-    _fill_large(large, entries, cursors, key, slot, row, last_row, mx, my, a, r, k, reach, columns, capacity, TX, TY, BLOCK)
+    _fill_large(large, entries, cursors, key, slot, row, last_row, mx, my, a, r, k, reach, base, columns, capacity, TX, TY, BLOCK)
     left = tl.where(large, 0, left)
     while tl.max(left, 0) > 0:
-        tile0 = row * columns + column
-        hit0, left, row, column, last = _step(left, row, last_row, column, last, mx, my, a, r, k, reach, columns, TX, TY)
-        tile1 = row * columns + column
-        hit1, left, row, column, last = _step(left, row, last_row, column, last, mx, my, a, r, k, reach, columns, TX, TY)
-        tile2 = row * columns + column
-        hit2, left, row, column, last = _step(left, row, last_row, column, last, mx, my, a, r, k, reach, columns, TX, TY)
-        tile3 = row * columns + column
-        hit3, left, row, column, last = _step(left, row, last_row, column, last, mx, my, a, r, k, reach, columns, TX, TY)
-        position0 = tl.atomic_add(cursors + tile0, 1, hit0, sem="relaxed")
-        position1 = tl.atomic_add(cursors + tile1, 1, hit1, sem="relaxed")
-        position2 = tl.atomic_add(cursors + tile2, 1, hit2, sem="relaxed")
-        position3 = tl.atomic_add(cursors + tile3, 1, hit3, sem="relaxed")
-        _put(entries, key, slot, position0, hit0, capacity)
-        slot += hit0.to(tl.int32)
-        _put(entries, key, slot, position1, hit1, capacity)
-        slot += hit1.to(tl.int32)
-        _put(entries, key, slot, position2, hit2, capacity)
-        slot += hit2.to(tl.int32)
-        _put(entries, key, slot, position3, hit3, capacity)
-        slot += hit3.to(tl.int32)
+        hit, tile = (left > 0) & (column <= last), base + row * columns + column
+        word, ones, taken = two_counters(tile, last - column + 1)
+        before = tl.atomic_add(cursors + word, ones, hit, sem="relaxed")
+        taken, column = tl.where(hit, taken, 0), column + taken
+        # the next row is worked out while the counters are on their way
+        over = column > last
+        row = tl.where(over, row + 1, row)
+        next_column, next_last = row_span(row, mx, my, a, r, k, reach, columns, TX, TY)
+        column, last = tl.where(over, next_column, column), tl.where(over, next_last, last)
+        _put_two(entries, key, slot, tile, taken, before, capacity)
+        slot += taken
+        left = tl.where(row <= last_row, left - taken, 0)
 
 
 @triton.jit

@@ -1,4 +1,4 @@
-"""Last stage of the GPU rasteriser: sum each splat's pair gradients in order and pull them back through colours and projection.
+"""Last stage of the GPU rasteriser: pull the sums of each splat's pair gradients back through colours and projection.
 
 The formulas are those of `gpu_project` by the chain rule.
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from pipeline.splat.gpu_gather import gather, gather_pulls
 from pipeline.splat.gpu_project import (
     COLOURS,
-    LARGE,
     LN2,
     UNSPECIALISED,
     bounded_slopes,
     cross,
-    picked,
     scaled_rotation,
     screen_axes,
     take_four,
@@ -24,75 +23,12 @@ from pipeline.splat.gpu_project import (
     unit_quaternion,
 )
 from pipeline.splat.gpu_shade import sh_basis, sh_slope_x, sh_slope_y, sh_slope_z, view_direction
+from pipeline.splat.harmonics import SH_C0
 from pipeline.splat.rules import LOW_PASS, MIN_COMPENSATION
 
+SH_0 = tl.constexpr(SH_C0)
 POSE = tl.constexpr(16)  # columns of a pose gradient: R row-major, t, camera centre, (free)
 _LOW_PASS, _MIN_COMPENSATION = tl.constexpr(LOW_PASS), tl.constexpr(MIN_COMPENSATION)
-
-
-@triton.jit
-def _pair(d_rows, slot, here, mx, my, r, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr, RGB: tl.constexpr):
-    """Of the pairs [S] in `slot`: g, g u, g dy, g uu, g u dy, g dy dy and the gradients of depth, red, green, blue.
-
-    g: gradient of the exponent, u = dx + r dy.
-    """
-    at = d_rows + slot.to(tl.int64) * WIDTH
-    m, mx1, my1, mxx = take_four(at, here)
-    mxy, myy, centre_x, centre_y = take_four(at + 4, here)
-    here = here & (centre_x >= 0)
-    m, mx1, my1 = tl.where(here, m, 0.0), tl.where(here, mx1, 0.0), tl.where(here, my1, 0.0)
-    mxx, mxy, myy = tl.where(here, mxx, 0.0), tl.where(here, mxy, 0.0), tl.where(here, myy, 0.0)
-    y = my - centre_y
-    u = mx - centre_x + r * y
-    # x + r y of the pixel about the tile's centre, and its products
-    mu, muy = mx1 + r * my1, mxy + r * myy
-    muu = mxx + r * (mxy + muy)
-    zero = m * 0.0
-    far, red, green, blue = zero, zero, zero, zero
-    if RGB:
-        red, green, blue, far = take_four(at + COLOURS, here)
-    if DEPTH:
-        if not RGB:
-            far = tl.load(at + COLOURS + CHANNELS, here, 0.0)
-    else:
-        far = zero
-    gu, gy = u * m - mu, y * m - my1
-    return m, gu, gy, u * (gu - mu) + muu, u * gy - y * mu + muy, y * (gy - my1) + myy, far, red, green, blue
-
-
-@triton.jit
-def _gather(
-    d_rows, first, count, mx, my, r, capacity, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr, RGB: tl.constexpr, BLOCK: tl.constexpr
-):
-    """Sums [BLOCK] over each splat's pairs of what `_pair` gives, in order. Unrolled, because the rows come from far away."""
-    zero = mx * 0.0
-    g, gu, gy, guu, guy, gyy, far, red, green, blue = zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
-    large, lane = count > LARGE, tl.arange(0, BLOCK)
-    few = tl.where(large, 0, count)
-    for i in tl.range(0, tl.max(few, 0), loop_unroll_factor=4):
-        slot = first + i
-        p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 = _pair(d_rows, slot, (i < few) & (slot < capacity), mx, my, r, CHANNELS, WIDTH, DEPTH, RGB)
-        g, gu, gy, guu, guy, gyy, far, red, green, blue = g + p0, gu + p1, gy + p2, guu + p3, guy + p4, gyy + p5, far + p6, red + p7, green + p8, blue + p9
-    while tl.max(large.to(tl.int32), 0) > 0:
-        # all lanes together go through the pairs of one splat
-        pick = lane == tl.min(tl.where(large, lane, BLOCK), 0)
-        large = large & ~pick
-        start, its = picked(pick, first), picked(pick, count)
-        its_x, its_y, its_r = picked(pick, mx) + zero, picked(pick, my) + zero, picked(pick, r) + zero
-        s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 = zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
-        for i in range(0, its, BLOCK):
-            slot = start + i + lane
-            p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 = _pair(d_rows, slot, (i + lane < its) & (slot < capacity), its_x, its_y, its_r, CHANNELS, WIDTH, DEPTH, RGB)
-            s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 = s0 + p0, s1 + p1, s2 + p2, s3 + p3, s4 + p4, s5 + p5, s6 + p6, s7 + p7, s8 + p8, s9 + p9
-        g, gu, gy, guu = _into(g, pick, s0), _into(gu, pick, s1), _into(gy, pick, s2), _into(guu, pick, s3)
-        guy, gyy, far = _into(guy, pick, s4), _into(gyy, pick, s5), _into(far, pick, s6)
-        red, green, blue = _into(red, pick, s7), _into(green, pick, s8), _into(blue, pick, s9)
-    return g, gu, gy, guu, guy, gyy, far, red, green, blue
-
-
-@triton.jit
-def _into(sums, pick, parts):
-    return tl.where(pick, tl.sum(parts, 0), sums)
 
 
 @triton.jit
@@ -134,6 +70,95 @@ def _direction_gradient(weight, dx, dy, dz, inverse, drawn, index, ACTIVE: tl.co
 
 
 @triton.jit
+def _shape_gradient(a, r, k, d_a, d_r, d_k, d_opacity, logistic, p, q, ANTIALIAS: tl.constexpr):
+    """Anti-aliasing's factor, and the gradients of p and q (see `gpu_project`) from those of a, r, k and of the drawn opacity."""
+    scaled = 2 * a * a * d_a
+    d_xx, d_xy, d_yy = -scaled, -2 * (scaled * r + k * d_r), -(scaled * r * r + 2 * k * (r * d_r + k * d_k))
+    zero = 0.0 * a
+    factor, dp0, dp1, dp2, dq0, dq1, dq2 = zero + 1.0, zero, zero, zero, zero, zero, zero
+    if ANTIALIAS:
+        factor, d_trace, dp0, dp1, dp2, dq0, dq1, dq2 = _compensation_gradient(d_opacity * logistic, p[0], p[1], p[2], q[0], q[1], q[2])
+        d_xx += d_trace
+        d_yy += d_trace
+    dp0, dp1, dp2 = dp0 + 2 * d_xx * p[0] + d_xy * q[0], dp1 + 2 * d_xx * p[1] + d_xy * q[1], dp2 + 2 * d_xx * p[2] + d_xy * q[2]
+    dq0, dq1, dq2 = dq0 + 2 * d_yy * q[0] + d_xy * p[0], dq1 + 2 * d_yy * q[1] + d_xy * p[1], dq2 + 2 * d_yy * q[2] + d_xy * p[2]
+    return factor, dp0, dp1, dp2, dq0, dq1, dq2
+
+
+@triton.jit
+def _point_gradient(K, R, px, py, iz, bound_x, bound_y, d_mx, d_my, d_depth, du, dv, drawn):
+    """Gradient of the point in camera axes from those of its place on the screen, of its depth and of the rows u, v of J R."""
+    fx, fy = tl.load(K), tl.load(K + 4)
+    R6, R7, R8 = tl.load(R + 6), tl.load(R + 7), tl.load(R + 8)
+    d_a0, d_a2 = du[0] * tl.load(R) + du[1] * tl.load(R + 1) + du[2] * tl.load(R + 2), du[0] * R6 + du[1] * R7 + du[2] * R8
+    d_b1, d_b2 = dv[0] * tl.load(R + 3) + dv[1] * tl.load(R + 4) + dv[2] * tl.load(R + 5), dv[0] * R6 + dv[1] * R7 + dv[2] * R8
+    d_iz = fx * (d_a0 - bound_x * d_a2) + fy * (d_b1 - bound_y * d_b2)
+    d_slope_x = fx * d_mx - tl.where(bound_x == px * iz, fx * iz * d_a2, 0.0)
+    d_slope_y = fy * d_my - tl.where(bound_y == py * iz, fy * iz * d_b2, 0.0)
+    d_iz += d_slope_x * px + d_slope_y * py
+    d_px, d_py, d_pz = d_slope_x * iz, d_slope_y * iz, d_depth - d_iz * iz * iz
+    return tl.where(drawn, d_px, 0.0), tl.where(drawn, d_py, 0.0), tl.where(drawn, d_pz, 0.0)
+
+
+@triton.jit
+def _sh_gradient(colour, source, R, t, x, y, z, d_red, d_green, d_blue, drawn, ACTIVE: tl.constexpr, STORED: tl.constexpr):
+    """Basis [S, 16] of the splats' directions, and the gradient of the camera centre, that of the mean with the other sign."""
+    index = tl.arange(0, 16)[None, :]
+    dx, dy, dz, inverse = view_direction(R, t, x, y, z)
+    basis = sh_basis(dx[:, None], dy[:, None], dz[:, None], index, ACTIVE)
+    sh_at = colour + source[:, None] * (3 * STORED) + 3 * index
+    used = drawn[:, None] & (index < ACTIVE)
+    weight = d_red[:, None] * tl.load(sh_at, used, 0.0) + d_green[:, None] * tl.load(sh_at + 1, used, 0.0)
+    weight += d_blue[:, None] * tl.load(sh_at + 2, used, 0.0)
+    cx, cy, cz = _direction_gradient(weight, dx, dy, dz, inverse, drawn, index, ACTIVE)
+    return basis, cx, cy, cz
+
+
+@triton.jit
+def _features_gradient(d_rows, first, count, capacity, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr):
+    """Sums [S, PADDED] of the channels' gradients over each splat's pairs, in order."""
+    channel, total = tl.arange(0, PADDED)[None, :], tl.zeros([first.shape[0], PADDED], tl.float32)
+    for i in range(0, tl.max(count, 0)):
+        pair = d_rows + (first + i).to(tl.int64) * WIDTH
+        here = tl.load(pair + 6, (i < count) & (first + i < capacity), -1.0)[:, None] >= 0
+        total += tl.load(pair[:, None] + COLOURS + channel, here & (channel < CHANNELS), 0.0)
+    return total
+
+
+@triton.jit
+def _through_projection(K, R, t, x, y, z, m, a, r, k, logistic, d_mx, d_my, d_a, d_r, d_k, d_depth, d_opacity, d_centre, drawn, width, height, pose,
+                        WITH_POSE: tl.constexpr, ANTIALIAS: tl.constexpr):  # fmt: skip
+    """Gradients of the mean, of the nine entries of rotation * scales, and of the opacity's logit, of one view; fills the view's pose gradient."""
+    px, py, pz = to_camera(R, t, x, y, z)
+    iz = 1.0 / tl.where(drawn, pz, 1.0)
+    bound_x, bound_y = bounded_slopes(K, px, py, iz, width, height)
+    u0, u1, u2, v0, v1, v2 = screen_axes(K, R, bound_x, bound_y, iz)
+    p = times(u0, u1, u2, m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8])
+    q = times(v0, v1, v2, m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8])
+    factor, dp0, dp1, dp2, dq0, dq1, dq2 = _shape_gradient(a, r, k, d_a, d_r, d_k, d_opacity, logistic, p, q, ANTIALIAS)
+    du = times(dp0, dp1, dp2, m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8])
+    dv = times(dq0, dq1, dq2, m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8])
+    d_px, d_py, d_pz = _point_gradient(K, R, px, py, iz, bound_x, bound_y, d_mx, d_my, d_depth, du, dv, drawn)
+    if WITH_POSE:
+        fx, fy = tl.load(K), tl.load(K + 4)
+        a0, a2, b1, b2 = fx * iz, -fx * bound_x * iz, fy * iz, -fy * bound_y * iz
+        _store_pose_row(pose, a0 * du[0], a0 * du[1], a0 * du[2], d_px, x, y, z, drawn)
+        _store_pose_row(pose + 3, b1 * dv[0], b1 * dv[1], b1 * dv[2], d_py, x, y, z, drawn)
+        _store_pose_row(pose + 6, a2 * du[0] + b2 * dv[0], a2 * du[1] + b2 * dv[1], a2 * du[2] + b2 * dv[2], d_pz, x, y, z, drawn)
+        _store_sums(pose + 9, d_px, d_py, d_pz)
+        _store_sums(pose + 12, d_centre[0], d_centre[1], d_centre[2])
+    return (
+        tl.load(R) * d_px + tl.load(R + 3) * d_py + tl.load(R + 6) * d_pz - d_centre[0],
+        tl.load(R + 1) * d_px + tl.load(R + 4) * d_py + tl.load(R + 7) * d_pz - d_centre[1],
+        tl.load(R + 2) * d_px + tl.load(R + 5) * d_py + tl.load(R + 8) * d_pz - d_centre[2],
+        tl.where(drawn, u0 * dp0 + v0 * dq0, 0.0), tl.where(drawn, u0 * dp1 + v0 * dq1, 0.0), tl.where(drawn, u0 * dp2 + v0 * dq2, 0.0),
+        tl.where(drawn, u1 * dp0 + v1 * dq0, 0.0), tl.where(drawn, u1 * dp1 + v1 * dq1, 0.0), tl.where(drawn, u1 * dp2 + v1 * dq2, 0.0),
+        tl.where(drawn, u2 * dp0 + v2 * dq0, 0.0), tl.where(drawn, u2 * dp1 + v2 * dq1, 0.0), tl.where(drawn, u2 * dp2 + v2 * dq2, 0.0),
+        tl.where(drawn, d_opacity * factor * logistic * (1 - logistic), 0.0),
+    )  # fmt: skip
+
+
+@triton.jit
 def _store_sums(out, a, b, c):
     tl.store(out, tl.sum(a, 0))
     tl.store(out + 1, tl.sum(b, 0))
@@ -153,8 +178,53 @@ def _store_block(out, at, mask, WIDTH: tl.constexpr, v0, v1, v2):
     tl.store(out + at * WIDTH + 2, v2, mask)
 
 
+@triton.jit
+def _store_screen(d_screen, at, mask, d_mx, d_my, d_pulls, first, count, capacity, SCREEN: tl.constexpr, BLOCK: tl.constexpr):
+    """The gradient of `screen` [B, N, SCREEN]; with four columns also the absolute one."""
+    tl.store(d_screen + at * SCREEN, d_mx, mask)
+    tl.store(d_screen + at * SCREEN + 1, d_my, mask)
+    if SCREEN == 4:
+        pull_x, pull_y = gather_pulls(d_pulls, first, count, capacity, 0.0 * d_mx, BLOCK)
+        tl.store(d_screen + at * SCREEN + 2, pull_x * (2 * LN2), mask)
+        tl.store(d_screen + at * SCREEN + 3, pull_y * (2 * LN2), mask)
+
+
+@triton.jit
+def _store_shape(d_quats, d_log_scales, log_scales, source, mask, q, m, g):
+    """Gradients of the quaternion q (w, x, y, z, inverse length) and of the logarithms of the scales from g [9], that of m = rotation * scales."""
+    _store_block(d_log_scales, source, mask, 3, g[0] * m[0] + g[3] * m[3] + g[6] * m[6], g[1] * m[1] + g[4] * m[4] + g[7] * m[7],
+                 g[2] * m[2] + g[5] * m[5] + g[8] * m[8])  # fmt: skip
+    sx = tl.exp(tl.load(log_scales + 3 * source, mask, 0.0))
+    sy = tl.exp(tl.load(log_scales + 3 * source + 1, mask, 0.0))
+    sz = tl.exp(tl.load(log_scales + 3 * source + 2, mask, 0.0))
+    hw, hx, hy, hz = _quaternion_gradient(
+        q[0], q[1], q[2], q[3], q[4], g[0] * sx, g[1] * sy, g[2] * sz, g[3] * sx, g[4] * sy, g[5] * sz, g[6] * sx, g[7] * sy, g[8] * sz
+    )
+    tl.store(d_quats + 4 * source, hw, mask)
+    tl.store(d_quats + 4 * source + 1, hx, mask)
+    tl.store(d_quats + 4 * source + 2, hy, mask)
+    tl.store(d_quats + 4 * source + 3, hz, mask)
+
+
+@triton.jit
+def _store_sh(d_colour, source, mask, red, green, blue, ACTIVE: tl.constexpr, STORED: tl.constexpr, BLOCK: tl.constexpr):
+    """Gradients of SH [N, STORED, 3], zero beyond the coefficients in use: red, green, blue [S], or with several in use [S, 16]."""
+    if ACTIVE == 1:
+        if STORED > 1:
+            rest = tl.arange(0, 64)[None, :]
+            tl.store(d_colour + source[:, None] * (3 * STORED) + rest, tl.zeros([BLOCK, 64], tl.float32), mask[:, None] & (rest >= 3) & (rest < 3 * STORED))
+        _store_block(d_colour, source, mask, 3 * STORED, red, green, blue)
+    else:
+        index = tl.arange(0, 16)[None, :]
+        out = d_colour + source[:, None] * (3 * STORED) + 3 * index
+        stored = mask[:, None] & (index < STORED)
+        tl.store(out, red, stored)
+        tl.store(out + 1, green, stored)
+        tl.store(out + 2, blue, stored)
+
+
 @triton.jit(do_not_specialize=UNSPECIALISED)
-def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slot, counts, totals, d_rows,
+def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slot, counts, totals, d_rows, d_pulls,
            d_means, d_quats, d_log_scales, d_opacities, d_colour, d_screen, d_pose,
            N, views, width, height, capacity,
            SHARED: tl.constexpr, ACTIVE: tl.constexpr, STORED: tl.constexpr, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
@@ -169,21 +239,18 @@ def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slo
     first_view = tl.program_id(1)
     source = splat if SHARED else first_view * N + splat
     x, y, z = tl.load(means + 3 * source, mask, 0.0), tl.load(means + 3 * source + 1, mask, 0.0), tl.load(means + 3 * source + 2, mask, 0.0)
-    qw, qx, qy, qz, q_inverse = unit_quaternion(quats, source, mask)
-    m0, m1, m2, m3, m4, m5, m6, m7, m8 = scaled_rotation(qw, qx, qy, qz, log_scales, source, mask)
+    q = unit_quaternion(quats, source, mask)
+    m = scaled_rotation(q[0], q[1], q[2], q[3], log_scales, source, mask)
     logistic = 1.0 / (1.0 + tl.exp(-tl.load(opacities + source, mask, 0.0)))
     zero, roomy = x * 0.0, tl.load(totals) <= capacity
     gx, gy, gz, g_logit = zero, zero, zero, zero
     g0, g1, g2, g3, g4, g5, g6, g7, g8 = zero, zero, zero, zero, zero, zero, zero, zero, zero
-    index = tl.arange(0, 16)[None, :]
-    if ACTIVE > 1:
-        g_red = tl.zeros([BLOCK, 16], tl.float32)
-        g_green = tl.zeros([BLOCK, 16], tl.float32)
-        g_blue = tl.zeros([BLOCK, 16], tl.float32)
-    if ACTIVE == 1:
-        g_red, g_green, g_blue = zero, zero, zero
     if ACTIVE == 0:
         g_features = tl.zeros([BLOCK, PADDED], tl.float32)
+    elif ACTIVE == 1:
+        g_red, g_green, g_blue = zero, zero, zero
+    else:
+        g_red, g_green, g_blue = tl.zeros([BLOCK, 16], tl.float32), tl.zeros([BLOCK, 16], tl.float32), tl.zeros([BLOCK, 16], tl.float32)
     for turn in range(0, views if SHARED else 1):
         view = turn if SHARED else first_view
         at = view * N + splat
@@ -194,122 +261,38 @@ def finish(means, quats, log_scales, opacities, colour, K, R, t, rows, first_slo
         mx, my, a, r = take_four(row_at, drawn)
         k, _, _, opacity = take_four(row_at + 4, drawn)
         a, k, opacity = a * -LN2, k * -LN2, tl.where(drawn, opacity, 1.0)
-        g, gu, gdy, guu, guy, gyy, d_depth, d_red, d_green, d_blue = _gather(
+        g, gu, gdy, guu, guy, gyy, d_depth, d_red, d_green, d_blue = gather(
             d_rows, first, count, mx, my, r, capacity, CHANNELS, WIDTH, DEPTH, ACTIVE > 0, BLOCK
         )
         d_mx = 2 * a * gu
         d_my = r * d_mx + 2 * k * gdy
-        d_a, d_r, d_k = guu, 2 * a * guy, gyy
-        d_opacity = -g / opacity
         if SCREEN:
-            tl.store(d_screen + 2 * at, d_mx, mask)
-            tl.store(d_screen + 2 * at + 1, d_my, mask)
-        # back through the projection
-        px, py, pz = to_camera(Rv, tv, x, y, z)
-        iz = 1.0 / tl.where(drawn, pz, 1.0)
-        bound_x, bound_y = bounded_slopes(Kv, px, py, iz, width, height)
-        u0, u1, u2, v0, v1, v2 = screen_axes(Kv, Rv, bound_x, bound_y, iz)
-        p0, p1, p2 = times(u0, u1, u2, m0, m1, m2, m3, m4, m5, m6, m7, m8)
-        q0, q1, q2 = times(v0, v1, v2, m0, m1, m2, m3, m4, m5, m6, m7, m8)
-        scaled = 2 * a * a * d_a
-        d_xx, d_xy, d_yy = -scaled, -2 * (scaled * r + k * d_r), -(scaled * r * r + 2 * k * (r * d_r + k * d_k))
-        dp0, dp1, dp2 = 0.0 * p0, 0.0 * p0, 0.0 * p0
-        dq0, dq1, dq2 = dp0, dp1, dp2
-        compensation = 1.0
-        if ANTIALIAS:
-            compensation, d_trace, dp0, dp1, dp2, dq0, dq1, dq2 = _compensation_gradient(d_opacity * logistic, p0, p1, p2, q0, q1, q2)
-            d_xx += d_trace
-            d_yy += d_trace
-        dp0, dp1, dp2 = dp0 + 2 * d_xx * p0 + d_xy * q0, dp1 + 2 * d_xx * p1 + d_xy * q1, dp2 + 2 * d_xx * p2 + d_xy * q2
-        dq0, dq1, dq2 = dq0 + 2 * d_yy * q0 + d_xy * p0, dq1 + 2 * d_yy * q1 + d_xy * p1, dq2 + 2 * d_yy * q2 + d_xy * p2
-        du0, du1, du2 = times(dp0, dp1, dp2, m0, m3, m6, m1, m4, m7, m2, m5, m8)
-        dv0, dv1, dv2 = times(dq0, dq1, dq2, m0, m3, m6, m1, m4, m7, m2, m5, m8)
-        fx, fy = tl.load(Kv), tl.load(Kv + 4)
-        R0, R1, R2, R3, R4 = tl.load(Rv), tl.load(Rv + 1), tl.load(Rv + 2), tl.load(Rv + 3), tl.load(Rv + 4)
-        R5, R6, R7, R8 = tl.load(Rv + 5), tl.load(Rv + 6), tl.load(Rv + 7), tl.load(Rv + 8)
-        d_a0, d_a2 = du0 * R0 + du1 * R1 + du2 * R2, du0 * R6 + du1 * R7 + du2 * R8
-        d_b1, d_b2 = dv0 * R3 + dv1 * R4 + dv2 * R5, dv0 * R6 + dv1 * R7 + dv2 * R8
-        d_iz = fx * (d_a0 - bound_x * d_a2) + fy * (d_b1 - bound_y * d_b2)
-        d_slope_x = fx * d_mx - tl.where(bound_x == px * iz, fx * iz * d_a2, 0.0)
-        d_slope_y = fy * d_my - tl.where(bound_y == py * iz, fy * iz * d_b2, 0.0)
-        d_iz += d_slope_x * px + d_slope_y * py
-        d_px, d_py, d_pz = d_slope_x * iz, d_slope_y * iz, d_depth - d_iz * iz * iz
-        d_px, d_py, d_pz = tl.where(drawn, d_px, 0.0), tl.where(drawn, d_py, 0.0), tl.where(drawn, d_pz, 0.0)
-        gx += R0 * d_px + R3 * d_py + R6 * d_pz
-        gy += R1 * d_px + R4 * d_py + R7 * d_pz
-        gz += R2 * d_px + R5 * d_py + R8 * d_pz
-        g0 += tl.where(drawn, u0 * dp0 + v0 * dq0, 0.0)
-        g1 += tl.where(drawn, u0 * dp1 + v0 * dq1, 0.0)
-        g2 += tl.where(drawn, u0 * dp2 + v0 * dq2, 0.0)
-        g3 += tl.where(drawn, u1 * dp0 + v1 * dq0, 0.0)
-        g4 += tl.where(drawn, u1 * dp1 + v1 * dq1, 0.0)
-        g5 += tl.where(drawn, u1 * dp2 + v1 * dq2, 0.0)
-        g6 += tl.where(drawn, u2 * dp0 + v2 * dq0, 0.0)
-        g7 += tl.where(drawn, u2 * dp1 + v2 * dq1, 0.0)
-        g8 += tl.where(drawn, u2 * dp2 + v2 * dq2, 0.0)
-        g_logit += tl.where(drawn, d_opacity * compensation * logistic * (1 - logistic), 0.0)
-        d_centre_x, d_centre_y, d_centre_z = zero, zero, zero
-        # back through the colours
+            _store_screen(d_screen, at, mask, d_mx, d_my, d_pulls, first, count, capacity, SCREEN, BLOCK)
+        cx, cy, cz = zero, zero, zero
         if ACTIVE == 0:
-            channel = tl.arange(0, PADDED)[None, :]
-            for i in range(0, tl.max(count, 0)):
-                pair = d_rows + (first + i).to(tl.int64) * WIDTH
-                here = tl.load(pair + 6, (i < count) & (first + i < capacity), -1.0)[:, None] >= 0
-                g_features += tl.load(pair[:, None] + COLOURS + channel, here & (channel < CHANNELS), 0.0)
+            g_features += _features_gradient(d_rows, first, count, capacity, CHANNELS, WIDTH, PADDED)
         else:
             red, green, blue, _ = take_four(row_at + COLOURS, drawn)
             d_red, d_green, d_blue = tl.where(red > 0, d_red, 0.0), tl.where(green > 0, d_green, 0.0), tl.where(blue > 0, d_blue, 0.0)
             if ACTIVE == 1:
-                g_red += 0.28209479177387814 * d_red
-                g_green += 0.28209479177387814 * d_green
-                g_blue += 0.28209479177387814 * d_blue
+                g_red, g_green, g_blue = g_red + SH_0 * d_red, g_green + SH_0 * d_green, g_blue + SH_0 * d_blue
             else:
-                dx, dy, dz, inverse = view_direction(Rv, tv, x, y, z)
-                ex, ey, ez = dx[:, None], dy[:, None], dz[:, None]
-                basis = sh_basis(ex, ey, ez, index, ACTIVE)
-                g_red += basis * d_red[:, None]
-                g_green += basis * d_green[:, None]
-                g_blue += basis * d_blue[:, None]
-                sh_at = colour + source[:, None] * (3 * STORED) + 3 * index
-                used = drawn[:, None] & (index < ACTIVE)
-                weight = d_red[:, None] * tl.load(sh_at, used, 0.0) + d_green[:, None] * tl.load(sh_at + 1, used, 0.0)
-                weight += d_blue[:, None] * tl.load(sh_at + 2, used, 0.0)
-                d_centre_x, d_centre_y, d_centre_z = _direction_gradient(weight, dx, dy, dz, inverse, drawn, index, ACTIVE)
-                gx -= d_centre_x
-                gy -= d_centre_y
-                gz -= d_centre_z
-        if WITH_POSE:
-            a0, a2, b1, b2 = fx * iz, -fx * bound_x * iz, fy * iz, -fy * bound_y * iz
-            pose = d_pose + (view * tl.num_programs(0) + block) * POSE
-            _store_pose_row(pose, a0 * du0, a0 * du1, a0 * du2, d_px, x, y, z, drawn)
-            _store_pose_row(pose + 3, b1 * dv0, b1 * dv1, b1 * dv2, d_py, x, y, z, drawn)
-            _store_pose_row(pose + 6, a2 * du0 + b2 * dv0, a2 * du1 + b2 * dv1, a2 * du2 + b2 * dv2, d_pz, x, y, z, drawn)
-            _store_sums(pose + 9, d_px, d_py, d_pz)
-            _store_sums(pose + 12, d_centre_x, d_centre_y, d_centre_z)
+                basis, cx, cy, cz = _sh_gradient(colour, source, Rv, tv, x, y, z, d_red, d_green, d_blue, drawn, ACTIVE, STORED)
+                g_red, g_green, g_blue = g_red + basis * d_red[:, None], g_green + basis * d_green[:, None], g_blue + basis * d_blue[:, None]
+        pose = d_pose + (view * tl.num_programs(0) + block) * POSE
+        part = _through_projection(Kv, Rv, tv, x, y, z, m, a, r, k, logistic, d_mx, d_my, guu, 2 * a * guy, gyy, d_depth, -g / opacity, (cx, cy, cz),
+                                   drawn, width, height, pose, WITH_POSE, ANTIALIAS)  # fmt: skip
+        gx, gy, gz = gx + part[0], gy + part[1], gz + part[2]
+        g0, g1, g2, g3, g4, g5 = g0 + part[3], g1 + part[4], g2 + part[5], g3 + part[6], g4 + part[7], g5 + part[8]
+        g6, g7, g8, g_logit = g6 + part[9], g7 + part[10], g8 + part[11], g_logit + part[12]
     _store_block(d_means, source, mask, 3, gx, gy, gz)
-    _store_block(d_log_scales, source, mask, 3, g0 * m0 + g3 * m3 + g6 * m6, g1 * m1 + g4 * m4 + g7 * m7, g2 * m2 + g5 * m5 + g8 * m8)
-    sx, sy, sz = tl.load(log_scales + 3 * source, mask, 0.0), tl.load(log_scales + 3 * source + 1, mask, 0.0), tl.load(log_scales + 3 * source + 2, mask, 0.0)
-    sx, sy, sz = tl.exp(sx), tl.exp(sy), tl.exp(sz)
-    hw, hx, hy, hz = _quaternion_gradient(qw, qx, qy, qz, q_inverse, g0 * sx, g1 * sy, g2 * sz, g3 * sx, g4 * sy, g5 * sz, g6 * sx, g7 * sy, g8 * sz)
-    tl.store(d_quats + 4 * source, hw, mask)
-    tl.store(d_quats + 4 * source + 1, hx, mask)
-    tl.store(d_quats + 4 * source + 2, hy, mask)
-    tl.store(d_quats + 4 * source + 3, hz, mask)
+    _store_shape(d_quats, d_log_scales, log_scales, source, mask, q, m, (g0, g1, g2, g3, g4, g5, g6, g7, g8))
     tl.store(d_opacities + source, g_logit, mask)
     if ACTIVE == 0:
         channel = tl.arange(0, PADDED)[None, :]
         tl.store(d_colour + source[:, None] * CHANNELS + channel, g_features, mask[:, None] & (channel < CHANNELS))
-    if ACTIVE == 1:
-        if STORED > 1:
-            rest = tl.arange(0, 64)[None, :]
-            tl.store(d_colour + source[:, None] * (3 * STORED) + rest, tl.zeros([BLOCK, 64], tl.float32), mask[:, None] & (rest >= 3) & (rest < 3 * STORED))
-        _store_block(d_colour, source, mask, 3 * STORED, g_red, g_green, g_blue)
-    if ACTIVE > 1:
-        out = d_colour + source[:, None] * (3 * STORED) + 3 * index
-        stored = mask[:, None] & (index < STORED)
-        tl.store(out, g_red, stored)
-        tl.store(out + 1, g_green, stored)
-        tl.store(out + 2, g_blue, stored)
+    else:
+        _store_sh(d_colour, source, mask, g_red, g_green, g_blue, ACTIVE, STORED, BLOCK)
 
 
 @triton.jit(do_not_specialize=UNSPECIALISED)

@@ -69,10 +69,11 @@ def any_lit(light):
 
 
 @triton.jit
-def store_blended(image, background, bg_channel, sums, light, at, pixel, inside, c, CHANNELS: tl.constexpr):
-    """One channel [P] of the picture, over its background; `at`: where the pixels' background begins."""
-    behind = tl.load(background + at + c * bg_channel, inside, 0.0)
-    tl.store(image + pixel * CHANNELS + c, sums + light * behind, inside)
+def _store_few(image, background, bg_channel, sums, light, at, pixel, inside, CHANNELS: tl.constexpr):
+    """At most three channels [P] of the picture, over its background; `at`: where the pixels' background begins."""
+    for c in tl.static_range(CHANNELS):
+        behind = tl.load(background + at + c * bg_channel, inside, 0.0)
+        tl.store(image + pixel * CHANNELS + c, sums[c] + light * behind, inside)
 
 
 @triton.jit(do_not_specialize=("instances",))
@@ -133,8 +134,4 @@ def draw(starts, tile_counts, entries, sorted_splats, sorted_slots, rows, backgr
         behind_all = tl.load(background + source[:, None] + channel * bg_channel, wanted, 0.0)
         tl.store(image + pixel[:, None] * CHANNELS + channel, sums + light[:, None] * behind_all, wanted)
     else:
-        store_blended(image, background, bg_channel, first, light, source, pixel, inside, 0, CHANNELS)
-        if CHANNELS > 1:
-            store_blended(image, background, bg_channel, second, light, source, pixel, inside, 1, CHANNELS)
-        if CHANNELS > 2:
-            store_blended(image, background, bg_channel, third, light, source, pixel, inside, 2, CHANNELS)
+        _store_few(image, background, bg_channel, (first, second, third), light, source, pixel, inside, CHANNELS)

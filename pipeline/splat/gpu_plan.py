@@ -33,7 +33,7 @@ class Shape(NamedTuple):
     channels: int
     near: float
     antialias: bool
-    screened: bool
+    screened: int  # columns of `screen`, 0 = none; with 4 the last two receive absolute gradients
     bg_strides: tuple[int, ...]
 
 
@@ -86,8 +86,13 @@ class Plan:
     def draw(self) -> tuple:
         return self.instances, *self._picture, self.shape.channels, self.row, self.padded, self.many, TILE_X, TILE_Y, self.chunk
 
+    @property
+    def absolute(self) -> bool:
+        return self.shape.screened == 4
+
     def draw_backward(self, alpha: bool, depth: bool) -> tuple:
-        return *self._picture, self.capacity, self.instances, self.shape.channels, self.row, self.padded, self.many, alpha, depth, TILE_X, TILE_Y, self.chunk
+        constants = self.shape.channels, self.row, self.padded, self.many, alpha, depth, self.absolute, TILE_X, TILE_Y, self.chunk
+        return *self._picture, self.capacity, self.instances, *constants
 
     def finish(self, posed: bool, depth: bool) -> tuple:
         shape = self.shape

@@ -10,13 +10,13 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from pipeline.splat.gpu_ellipse import count_tiles, ellipse_reach
 from pipeline.splat.gpu_shade import sh_basis, view_direction
 from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MIN_ALPHA, MIN_COMPENSATION
 
 UNSPECIALISED = ("N", "tiles", "capacity", "blocks", "instances")  # numbers that change while an avatar is trained: no new compilation for them
 LN2 = tl.constexpr(0.6931471805599453)
 COLOURS = tl.constexpr(8)  # column where a row's colours begin
-LARGE = tl.constexpr(64)  # tiles; a larger splat is walked by all lanes together, else it would hold up the others of its warp
 _LOW_PASS, _MIN_ALPHA, _MARGIN, _MIN_COMPENSATION = (tl.constexpr(x) for x in (LOW_PASS, MIN_ALPHA, FRUSTUM_MARGIN, MIN_COMPENSATION))
 
 
@@ -85,40 +85,6 @@ def cross(a0, a1, a2, b0, b1, b2):
 
 
 @triton.jit
-def row_span(row, mx, my, a, r, k, reach, columns, TX: tl.constexpr, TY: tl.constexpr):
-    """First and last tile column, in one row of tiles, with a pixel row inside the ellipse a (dx + r dy)^2 + k dy^2 <= reach (first > last: none).
-
-    In a strip of pixel rows the ellipse's x-range is convex in dy, so its ends lie at the ellipse's own extremes or at the strip's edge nearest to them.
-    """
-    limit = tl.sqrt(reach / k)
-    low, high = tl.maximum(row * TY + 0.5 - my, -limit), tl.minimum(row * TY + (TY - 0.5) - my, limit)
-    slant = r * a / k
-    extreme = -slant * tl.sqrt(reach / (a * (1 + r * slant)))
-    right, left = tl.minimum(tl.maximum(extreme, low), high), tl.minimum(tl.maximum(-extreme, low), high)
-    x_right = mx - r * right + tl.sqrt(tl.maximum(reach - k * right * right, 0.0) / a)
-    x_left = mx - r * left - tl.sqrt(tl.maximum(reach - k * left * left, 0.0) / a)
-    # clamped before the conversion: a huge extent does not fit an integer
-    first = tl.ceil(tl.minimum(tl.maximum((x_left - (TX - 0.5)) / TX, 0.0), columns)).to(tl.int32)
-    last = tl.floor(tl.minimum(tl.maximum((x_right - 0.5) / TX, -1.0), columns - 1.0)).to(tl.int32)
-    return first, tl.where(low <= high, last, -1)
-
-
-@triton.jit
-def ellipse_rows(my, k, reach, tile_rows, TY: tl.constexpr):
-    """First and last row of tiles that the ellipse reaches."""
-    limit = tl.sqrt(reach / k)
-    first = tl.ceil(tl.minimum(tl.maximum((my - limit - (TY - 0.5)) / TY, 0.0), tile_rows)).to(tl.int32)
-    last = tl.floor(tl.minimum(tl.maximum((my + limit - 0.5) / TY, -1.0), tile_rows - 1.0)).to(tl.int32)
-    return first, last
-
-
-@triton.jit
-def ellipse_reach(opacity):
-    """Where the splat fades below MIN_ALPHA, a little more: the pixels decide exactly."""
-    return tl.log2(tl.maximum(opacity / _MIN_ALPHA, 1.0)) * 1.0001 + 1e-4
-
-
-@triton.jit
 def put_four(at, a, b, c, d, mask):
     """Store four columns [S] at pointers `at` on 16 bytes, each lane its four in one piece."""
     tl.store(at[:, None] + tl.arange(0, 4)[None, :], tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), [a.shape[0], 4]), mask[:, None])
@@ -134,33 +100,27 @@ def take_four(at, mask):
 
 
 @triton.jit
-def picked(pick, x):
-    """The one entry of x where `pick` is set."""
-    return tl.sum(tl.where(pick, x, 0), 0)
-
-
-@triton.jit
-def _count_large(large, tile_counts, row, last_row, mx, my, a, r, k, reach, columns, TX: tl.constexpr, TY: tl.constexpr, BLOCK: tl.constexpr):
-    """Count the tiles of the splats marked in `large`, one splat after the other: a lane takes a row of tiles. Returns the counts [BLOCK]."""
-    lane, next_four = tl.arange(0, BLOCK), tl.arange(0, 4)[None, :]
-    count = tl.zeros([BLOCK], tl.int32)
-    while tl.max(large.to(tl.int32), 0) > 0:
-        pick = lane == tl.min(tl.where(large, lane, BLOCK), 0)
-        large = large & ~pick
-        end = picked(pick, last_row)
-        for top in range(picked(pick, row), end + 1, BLOCK):
-            its = top + lane
-            first, last = row_span(
-                its, picked(pick, mx), picked(pick, my), picked(pick, a), picked(pick, r), picked(pick, k), picked(pick, reach), columns, TX, TY
-            )
-            last = tl.where(its <= end, last, -1)
-            count += tl.where(pick, tl.sum(tl.maximum(last - first + 1, 0), 0), 0)
-            column = first
-            while tl.max(last - column, 0) >= 0:
-                here = column[:, None] + next_four
-                tl.atomic_add(tile_counts + its[:, None] * columns + here, 1, here <= last[:, None], sem="relaxed")
-                column += 4
-    return count
+def _store_colours(colour, source, out, R, t, x, y, z, depth, drawn, ACTIVE: tl.constexpr, STORED: tl.constexpr, CHANNELS: tl.constexpr, PADDED: tl.constexpr):
+    """A row's colours, and the depth beside them: features, or SH seen from the camera."""
+    if ACTIVE == 0:
+        channel = tl.arange(0, PADDED)[None, :]
+        wanted = drawn[:, None] & (channel < CHANNELS)
+        values = tl.load(colour + source[:, None] * CHANNELS + channel, wanted, 0.0)
+        tl.store(out[:, None] + channel, values, wanted)
+        tl.store(out + CHANNELS, depth, drawn)
+    else:
+        if ACTIVE == 1:
+            colour += source * (3 * STORED)
+            red, green, blue = tl.load(colour, drawn, 0.0), tl.load(colour + 1, drawn, 0.0), tl.load(colour + 2, drawn, 0.0)
+            red, green, blue = 0.28209479177387814 * red, 0.28209479177387814 * green, 0.28209479177387814 * blue
+        else:
+            dx, dy, dz, _ = view_direction(R, t, x, y, z)
+            index = tl.arange(0, 16)[None, :]
+            basis = sh_basis(dx[:, None], dy[:, None], dz[:, None], index, ACTIVE)
+            sh, used = colour + source[:, None] * (3 * STORED) + 3 * index, drawn[:, None] & (index < ACTIVE)
+            red, green = tl.sum(basis * tl.load(sh, used, 0.0), 1), tl.sum(basis * tl.load(sh + 1, used, 0.0), 1)
+            blue = tl.sum(basis * tl.load(sh + 2, used, 0.0), 1)
+        put_four(out, tl.maximum(red + 0.5, 0.0), tl.maximum(green + 0.5, 0.0), tl.maximum(blue + 0.5, 0.0), depth, drawn)
 
 
 @triton.jit(do_not_specialize=("N",))
@@ -198,8 +158,8 @@ def project(means, quats, log_scales, opacities, colour, K, R, t, screen, rows, 
     yy += _LOW_PASS
     mx, my = tl.load(K) * px * iz + tl.load(K + 2), tl.load(K + 4) * py * iz + tl.load(K + 5)
     if SCREEN:
-        mx += tl.load(screen + 2 * at, mask, 0.0)
-        my += tl.load(screen + 2 * at + 1, mask, 0.0)
+        mx += tl.load(screen + at * SCREEN, mask, 0.0)
+        my += tl.load(screen + at * SCREEN + 1, mask, 0.0)
     fade = 2 * tl.log(tl.maximum(opacity / _MIN_ALPHA, 1.0))
     extent_x, extent_y = tl.sqrt(fade * xx), tl.sqrt(fade * yy)
     extent = tl.maximum(extent_x, extent_y)
@@ -210,41 +170,8 @@ def project(means, quats, log_scales, opacities, colour, K, R, t, screen, rows, 
     row_at = rows + at * WIDTH
     put_four(row_at, mx, my, -a, r, drawn)
     put_four(row_at + 4, -k, tl.log2(tl.maximum(opacity, _MIN_ALPHA)), pz, opacity, drawn)
-    if ACTIVE == 0:
-        channel = tl.arange(0, PADDED)[None, :]
-        wanted = drawn[:, None] & (channel < CHANNELS)
-        values = tl.load(colour + source[:, None] * CHANNELS + channel, wanted, 0.0)
-        tl.store(rows + at[:, None] * WIDTH + COLOURS + channel, values, wanted)
-        tl.store(row_at + COLOURS + CHANNELS, pz, drawn)
-    else:
-        if ACTIVE == 1:
-            colour += source * (3 * STORED)
-            red, green, blue = tl.load(colour, drawn, 0.0), tl.load(colour + 1, drawn, 0.0), tl.load(colour + 2, drawn, 0.0)
-            red, green, blue = 0.28209479177387814 * red, 0.28209479177387814 * green, 0.28209479177387814 * blue
-        else:
-            dx, dy, dz, _ = view_direction(R, t, x, y, z)
-            index = tl.arange(0, 16)[None, :]
-            basis = sh_basis(dx[:, None], dy[:, None], dz[:, None], index, ACTIVE)
-            sh, used = colour + source[:, None] * (3 * STORED) + 3 * index, drawn[:, None] & (index < ACTIVE)
-            red, green = tl.sum(basis * tl.load(sh, used, 0.0), 1), tl.sum(basis * tl.load(sh + 1, used, 0.0), 1)
-            blue = tl.sum(basis * tl.load(sh + 2, used, 0.0), 1)
-        put_four(row_at + COLOURS, tl.maximum(red + 0.5, 0.0), tl.maximum(green + 0.5, 0.0), tl.maximum(blue + 0.5, 0.0), pz, drawn)
-    reach = ellipse_reach(opacity)
-    row, last_row = ellipse_rows(my, k, reach, tile_rows, TY)
-    column, last = row_span(row, mx, my, a, r, k, reach, columns, TX, TY)
-    live = drawn & (row <= last_row)
-    tile_counts += view * columns * tile_rows
-    large = live & ((last_row - row + 1) * tl.minimum(2 * extent_x / TX + 1, columns) > LARGE)
-    count = _count_large(large, tile_counts, row, last_row, mx, my, a, r, k, reach, columns, TX, TY, BLOCK)
-    live = live & ~large
-    while tl.max(live.to(tl.int32), 0) > 0:
-        hit = live & (column <= last)
-        tl.atomic_add(tile_counts + row * columns + column, 1, hit, sem="relaxed")
-        count += hit.to(tl.int32)
-        row = tl.where(column >= last, row + 1, row)
-        next_column, next_last = row_span(row, mx, my, a, r, k, reach, columns, TX, TY)
-        column, last = tl.where(column >= last, next_column, column + 1), tl.where(column >= last, next_last, last)
-        live = live & (row <= last_row)
+    _store_colours(colour, source, rows + at * WIDTH + COLOURS, R, t, x, y, z, pz, drawn, ACTIVE, STORED, CHANNELS, PADDED)
+    count = count_tiles(tile_counts, view * columns * tile_rows, mx, my, a, r, k, ellipse_reach(opacity), extent_x, drawn, columns, tile_rows, TX, TY, BLOCK)
     # slots of a splat's pairs follow each other; whose come first is left to chance and changes no result
     first = tl.atomic_add(totals, tl.sum(count, 0), sem="relaxed") + tl.cumsum(count, 0) - count
     tl.store(first_slot + at, first, mask)

@@ -27,7 +27,8 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
         views: B views of W x H pixels.
         background: anything that broadcasts to [B, H, W, C], such as [C].
         sh_degree: use SH only up to this degree; None = all coefficients given.
-        screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control.
+        screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control. Of zeros [B, N, 4] the last
+            two columns receive the sum over the pixels of its absolute values (Ye et al. 2024, AbsGS, arXiv 2404.10484): pulls in opposite directions then add up.
         backend: "gpu" (Triton, float32), "cpu" (numba, float32) or "reference" (torch, anything); None = by device, "reference" for other types.
         near: metres, splats nearer than this are left out.
         antialias: keep splats smaller than a pixel as faint as they are (Mip-Splatting's opacity compensation).
@@ -64,8 +65,8 @@ def _check(splats: Splats, views: Views, sh_degree: int | None, screen: torch.Te
         stored = degree_of(splats.sh.shape[-2])
         if sh_degree is not None and not 0 <= sh_degree <= stored:
             raise ValueError(f"sh_degree {sh_degree}; these splats have degree 0 to {stored}")
-    if screen is not None and tuple(screen.shape) != (len(views), len(splats), 2):
-        raise ValueError(f"screen has shape {tuple(screen.shape)}; expected {(len(views), len(splats), 2)}")
+    if screen is not None and tuple(screen.shape) not in [(len(views), len(splats), columns) for columns in (2, 4)]:
+        raise ValueError(f"screen has shape {tuple(screen.shape)}; expected {(len(views), len(splats), 2)} or 4 columns")
 
 
 def _default_backend(means: torch.Tensor) -> str:

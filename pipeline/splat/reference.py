@@ -14,13 +14,14 @@ PAIRS_AT_ONCE = 2**22  # splats x pixels held in memory together
 
 
 class Projected(NamedTuple):
-    """Splats on the screen. mean: [N, 2] px; conic: [N, 3] xx, xy, yy of the inverse covariance; depth, opacity, radius: [N]."""
+    """Splats on the screen. mean: [N, 2] px; conic: [N, 3] xx, xy, yy of the inverse covariance; depth, opacity, radius: [N]; screen: as given, or [N, 0]."""
 
     mean: torch.Tensor
     conic: torch.Tensor
     depth: torch.Tensor
     opacity: torch.Tensor
     radius: torch.Tensor
+    screen: torch.Tensor
 
 
 def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
@@ -55,7 +56,9 @@ def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, w
     slope = points[:, :2] / z[:, None]
     focal = K.diagonal()[:2]
     mean = slope * focal + K[:2, 2]
-    mean = mean if screen is None else mean + screen
+    screen = mean.new_empty(len(mean), 0) if screen is None else screen
+    if screen.shape[1]:
+        mean = mean + (screen if screen.shape[1] == 2 else screen[:, :2].detach())
     low, high = frustum_limits(K, width, height)
     derivative = torch.cat([torch.diag_embed(focal / z[:, None]), (-focal * slope.clamp(low, high) / z[:, None])[..., None]], dim=-1)
     half = derivative @ R @ (rotation_matrices(splats.quats) * splats.log_scales.exp()[:, None, :])
@@ -73,12 +76,26 @@ def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, w
         size = torch.tensor([width, height], dtype=K.dtype, device=K.device)
         seen = in_front & (opacity >= MIN_ALPHA) & ((mean + extent > 0) & (mean - extent < size)).all(-1) & extent.isfinite().all(-1)
         radius = extent.amax(-1) * seen
-    return Projected(mean, conic, depth, opacity, radius)
+    return Projected(mean, conic, depth, opacity, radius, screen)
+
+
+class _Pulls(torch.autograd.Function):
+    """Zeros [N, P, 2] beside the splats' places on the screen [N, 4], which receive the sum of their gradients over the pixels, and that of the absolute ones."""
+
+    @staticmethod
+    def forward(ctx, screen, pixels):
+        return screen.new_zeros(len(screen), pixels, 2)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch.cat([gradient.sum(1), gradient.abs().sum(1)], dim=1), None
 
 
 def splat_alphas(projected: Projected, pixels: torch.Tensor) -> torch.Tensor:
     """Alpha [N, P] of each splat on pixel centres [P, 2], before anything is left out for being faint or hidden."""
     delta = projected.mean[:, None] - pixels
+    if projected.screen.shape[1] == 4:
+        delta = delta + _Pulls.apply(projected.screen, len(pixels))
     xx, xy, yy = (projected.conic[:, i, None] for i in range(3))
     power = 0.5 * (xx * delta[..., 0] ** 2 + yy * delta[..., 1] ** 2) + xy * delta[..., 0] * delta[..., 1]
     return (projected.opacity[:, None] * torch.exp(-power.clamp_min(0))).clamp_max(MAX_ALPHA)
@@ -97,7 +114,7 @@ def composite(projected: Projected, colours: torch.Tensor, pixels: torch.Tensor)
 
 def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, *, sh_degree: int | None, near: float,
                    screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-    """One view of unbatched splats: sums [H, W, C + 1] of colours and depth, alpha [H, W], radii [N]; K [3, 3], R [3, 3], t [3], screen [N, 2]."""
+    """One view of unbatched splats: sums [H, W, C + 1] of colours and depth, alpha [H, W], radii [N]; K [3, 3], R [3, 3], t [3], screen [N, 2] or [N, 4]."""
     projected = project(splats, K, R, t, width, height, near, screen, antialias)
     colours = splats.features if splats.sh is None else view_sh(splats.means, splats.sh, -R.T @ t, sh_degree)
     colours = torch.cat([colours, projected.depth[:, None]], dim=1)

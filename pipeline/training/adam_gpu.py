@@ -63,6 +63,25 @@ class Adam(torch.optim.Optimizer):
 
 
 @triton.jit
+def adam_rate(rate, done, BETA1: tl.constexpr, BETA2: tl.constexpr):
+    """After `done` steps: the rate over the first moment's correction, and the root of the second's. In double precision: 1 - beta^t of the first steps loses
+    three digits in single."""
+    correction1 = 1 - tl.exp(done.to(tl.float64) * tl.log(tl.full([], BETA1, tl.float64)))
+    correction2 = 1 - tl.exp(done.to(tl.float64) * tl.log(tl.full([], BETA2, tl.float64)))
+    return rate / correction1.to(tl.float32), tl.sqrt(correction2).to(tl.float32)
+
+
+@triton.jit
+def adam_update(value, first, second, g, rate, shrink, on, BETA1: tl.constexpr, BETA2: tl.constexpr, EPSILON: tl.constexpr):
+    """Move the values behind pointers [BLOCK] against gradients g; rate, shrink: of `adam_rate`."""
+    m = BETA1 * tl.load(first, mask=on, other=0.0) + (1 - BETA1) * g
+    v = BETA2 * tl.load(second, mask=on, other=0.0) + (1 - BETA2) * g * g
+    tl.store(first, m, mask=on)
+    tl.store(second, v, mask=on)
+    tl.store(value, tl.load(value, mask=on, other=0.0) - rate * m / (tl.sqrt(v) / shrink + EPSILON), mask=on)
+
+
+@triton.jit
 def _count(steps, skip):
     """One more step of each, unless it is skipped."""
     if tl.load(skip) == 0:
@@ -79,18 +98,8 @@ def _update(values, gradients, firsts, seconds, steps, starts, counts, rates, fa
         for k in tl.static_range(len(values)):
             start = tl.load(starts + k)
             if (program >= start) & (program < tl.load(starts + k + 1)):
-                done = tl.load(steps[k]).to(tl.float64)
-                # in double precision: 1 - beta^t of the first steps loses three digits in single
-                correction1 = 1 - tl.exp(done * tl.log(tl.full([], BETA1, tl.float64)))
-                correction2 = 1 - tl.exp(done * tl.log(tl.full([], BETA2, tl.float64)))
-                rate = tl.load(rates + k) * tl.load(factor) / correction1.to(tl.float32)
-                shrink = tl.sqrt(correction2).to(tl.float32)
+                rate, shrink = adam_rate(tl.load(rates + k) * tl.load(factor), tl.load(steps[k]), BETA1, BETA2)
                 at = (program - start) * BLOCK + tl.arange(0, BLOCK)
                 on = at < tl.load(counts + k)
                 g = tl.load(gradients[k] + at, mask=on, other=0.0)
-                m = BETA1 * tl.load(firsts[k] + at, mask=on, other=0.0) + (1 - BETA1) * g
-                v = BETA2 * tl.load(seconds[k] + at, mask=on, other=0.0) + (1 - BETA2) * g * g
-                tl.store(firsts[k] + at, m, mask=on)
-                tl.store(seconds[k] + at, v, mask=on)
-                value = tl.load(values[k] + at, mask=on, other=0.0)
-                tl.store(values[k] + at, value - rate * m / (tl.sqrt(v) / shrink + EPSILON), mask=on)
+                adam_update(values[k] + at, firsts[k] + at, seconds[k] + at, g, rate, shrink, on, BETA1, BETA2, EPSILON)

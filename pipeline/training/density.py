@@ -42,16 +42,22 @@ class DensityControl:
         self.changes = 0  # how often the splats, and so all their tensors, became others
         self._reset(avatar)
 
-    def watch(self, screen_gradient: Tensor, radii: Tensor, size: tuple[int, int]) -> None:
-        """Add one view's statistics. screen_gradient [N, 2] per pixel, radii [N] pixels, size (width, height) of the whole picture."""
+    def watch(self, screen_gradient: Tensor, radii: Tensor, size: tuple[int, int], skip: Tensor) -> None:
+        """Add one view's statistics.
+
+        Args:
+            screen_gradient: per pixel [N, 2], or [N, 4] with absolute gradients behind, which are then what counts. radii: [N] pixels.
+            size: width and height of the whole picture. skip: [], not 0 = add nothing.
+        """
         if screen_gradient.is_cuda:
             from pipeline.training import density_gpu  # Triton is there where CUDA is
 
-            density_gpu.watch(screen_gradient, radii, size, self._pull, self._seen)
+            density_gpu.watch(screen_gradient, radii, size, skip, self._pull, self._seen)
             return
-        half = 0.5 * screen_gradient.new_tensor(size)
-        self._pull += (screen_gradient * half).norm(dim=1)
-        self._seen += radii > 0
+        if skip == 0:
+            half = 0.5 * screen_gradient.new_tensor(size)
+            self._pull += (screen_gradient[:, -2:] * half).norm(dim=1)
+            self._seen += radii > 0
 
     def after_step(self, step: int, avatar: RiggedAvatar, optimiser: Optimiser) -> None:
         """Add, remove or fade splats where the schedule says so."""

@@ -116,7 +116,7 @@ class Training:
         self.room.note()
         for cut, pull, radii, rows, sums in views:
             self.sums += self.room.kept(sums)
-            self.density.watch(self.room.kept(pull), self.room.kept(radii), cut.size)
+            self.density.watch(pull, radii, cut.size, self.room.lacking)
             self.optimiser.step_rows(cut.frame, self.avatar.tables_by_name(), rows)
         self.optimiser.step()
 

@@ -29,11 +29,11 @@ class Objective:
             self._background.copy_(torch.rand(3, generator=self._generator))
 
     def __call__(self, avatar: Avatar, color: CameraColor, cut: Cut, sh_degree: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Weighted terms by name, the zeros [1, N, 2] that will hold the gradient of the splats' places on the screen, and their radii [N]."""
+        """Weighted terms by name, the zeros [1, N, 2 or 4] that will hold the gradient of the splats' places on the screen, and their radii [N]."""
         settings, background = self._settings, self._background
         truth, truth_alpha = cut.over(background)
         splats = avatar.splats(cut.frame)
-        screen = torch.zeros(1, len(splats.opacities), 2, device=truth.device, requires_grad=True)
+        screen = torch.zeros(1, len(splats.opacities), 4 if settings.densify_absolute else 2, device=truth.device, requires_grad=True)
         rendered = rasterise(splats, cut.views, self._black, sh_degree=sh_degree, screen=screen, workspace=self._workspace)
         image, alpha, radii = rendered.image[0], rendered.alpha[0], rendered.radii[0]
         image, difference = compare(image, alpha, truth_alpha, background, color, cut.camera)

@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from pipeline.training.adam_gpu import adam_rate, adam_update
+
 BLOCK = 512
 
 
@@ -65,18 +67,9 @@ def _step(
             if tl.program_id(0) == k:
                 done = tl.load(counts[k] + row) + 1
                 tl.store(counts[k] + row, done)
-                # in double precision: 1 - beta^t of the first steps loses three digits in single
-                correction1 = 1 - tl.exp(done.to(tl.float64) * tl.log(tl.full([], BETA1, tl.float64)))
-                correction2 = 1 - tl.exp(done.to(tl.float64) * tl.log(tl.full([], BETA2, tl.float64)))
-                rate = RATES[k] * tl.load(factor) / correction1.to(tl.float32)
-                shrink = tl.sqrt(correction2).to(tl.float32)
+                rate, shrink = adam_rate(RATES[k] * tl.load(factor), done, BETA1, BETA2)
                 for start in range(0, SIZES[k], BLOCK):
                     lane = start + tl.arange(0, BLOCK)
                     on, at = lane < SIZES[k], row * SIZES[k] + lane
                     g = tl.load(gradients[k] + lane, mask=on, other=0.0)
-                    m = BETA1 * tl.load(firsts[k] + at, mask=on, other=0.0) + (1 - BETA1) * g
-                    v = BETA2 * tl.load(seconds[k] + at, mask=on, other=0.0) + (1 - BETA2) * g * g
-                    tl.store(firsts[k] + at, m, mask=on)
-                    tl.store(seconds[k] + at, v, mask=on)
-                    value = tl.load(tables[k] + at, mask=on, other=0.0)
-                    tl.store(tables[k] + at, value - rate * m / (tl.sqrt(v) / shrink + EPSILON), mask=on)
+                    adam_update(tables[k] + at, firsts[k] + at, seconds[k] + at, g, rate, shrink, on, BETA1, BETA2, EPSILON)

@@ -57,6 +57,9 @@ class TrainSettings:
     densify_until: int = 1200  # last such step
     densify_every: int = 150  # steps in between
     densify_gradient: float = 1e-5  # mean gradient of a splat's place on the screen (per half picture) that makes it worth refining
+    densify_absolute: bool = (
+        False  # count what pulls a splat to opposite sides, instead of letting it cancel (Ye et al. 2024, AbsGS): finer detail, more splats
+    )
     densify_scale: float = 0.5  # splats larger than this many triangle sizes are split, smaller ones doubled
     max_splats: int = 16000  # never more than this; the allowance grows evenly over the density steps
     prune_opacity: float = 0.01  # fainter splats are removed

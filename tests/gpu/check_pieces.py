@@ -201,12 +201,12 @@ def truth(height: int, width: int, count: int) -> Piece:
 
 def statistics(count: int) -> Piece:
     gradient, radii = random(count, 2), torch.randint(0, 3, (count,), dtype=torch.int32).cuda()
-    pull, seen = torch.zeros(count).cuda(), torch.zeros(count).cuda()
+    pull, seen, skip = torch.zeros(count).cuda(), torch.zeros(count).cuda(), torch.tensor(0.0).cuda()
 
     def ours() -> tuple[Tensor, ...]:
         pull.zero_()
         seen.zero_()
-        watch(gradient, radii, (550, 802), pull, seen)
+        watch(gradient, radii, (550, 802), skip, pull, seen)
         return pull.clone(), seen.clone()
 
     return Piece(

@@ -74,7 +74,7 @@ def agree(tensors: dict[str, torch.Tensor], views: Views, mask: torch.Tensor | N
 
 def tensors_of(splats: Splats, views: Views, **more: torch.Tensor) -> dict[str, torch.Tensor]:
     found = {name: getattr(splats, name) for name in (*NAMES, "features") if getattr(splats, name) is not None}
-    return {**found, "background": torch.tensor([0.2, 0.5, 0.9]), "screen": torch.zeros(len(views), len(splats), 2), **more}
+    return {**found, "background": torch.tensor([0.2, 0.5, 0.9]), "screen": torch.zeros(len(views), len(splats), 4), **more}
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -108,6 +108,16 @@ def test_views_share_splats():
 def test_views_have_their_own_splats():
     one, two = random_splats(30, seed=1), random_splats(30, seed=2)
     agree(tensors_of(Splats(*(torch.stack([getattr(one, name), getattr(two, name)]) for name in NAMES)), two_views()), two_views())
+
+
+def test_screen_may_have_two_columns():
+    """Those of four without the absolute gradients."""
+    tensors = tensors_of(random_splats(30), view(16, 12))
+    values, gradients = run(tensors, view(16, 12), "gpu", torch.float32)
+    others, fewer = run({**tensors, "screen": torch.zeros(1, 30, 2)}, view(16, 12), "gpu", torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(values, others))
+    assert torch.equal(gradients.pop("screen")[..., :2], fewer.pop("screen"))
+    assert all(torch.equal(gradients[name], fewer[name]) for name in fewer)
 
 
 def test_no_splats():

@@ -48,11 +48,12 @@ def test_a_step_to_be_skipped_changes_nothing():
     assert all(torch.equal(ours[name], before[name]) for name in ours) and adam.state()["pose"]["steps"] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("dtype", [torch.int32, torch.float32])
-def test_statistics_add_up(dtype):
-    gradient, radii = torch.randn(700, 2), torch.randint(0, 3, (700,)).to(dtype)
+@pytest.mark.parametrize(("dtype", "columns"), [(torch.int32, 2), (torch.float32, 4)])
+def test_statistics_add_up(dtype, columns):
+    gradient, radii = torch.randn(700, columns), torch.randint(0, 3, (700,)).to(dtype)
     pull, seen = torch.rand(700), torch.ones(700)
-    expected = pull + (gradient * torch.tensor([20.0, 15.0])).norm(dim=1), seen + (radii > 0)
-    density_gpu.watch(gradient, radii, (40, 30), pull, seen)
+    expected = pull + (gradient[:, -2:] * torch.tensor([20.0, 15.0])).norm(dim=1), seen + (radii > 0)
+    density_gpu.watch(gradient, radii, (40, 30), torch.tensor(0.0), pull, seen)
+    density_gpu.watch(gradient, radii, (40, 30), torch.tensor(1.0), pull, seen)  # skipped
     assert_close(pull, expected[0])
     assert torch.equal(seen, expected[1])

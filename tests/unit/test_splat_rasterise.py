@@ -83,7 +83,7 @@ def on_a_threshold(splats: Splats, views: Views) -> torch.Tensor:
 def draw(splats: Splats, views: Views, backend: str, dtype: torch.dtype, mask: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
     """Outputs and the gradients of a random function of them that leaves out the pixels of `mask`."""
     leaves = {name: getattr(splats, name) for name in ("means", "quats", "log_scales", "opacities", "sh")}
-    leaves |= {"R": views.R, "t": views.t, "background": torch.tensor([0.2, 0.5, 0.9]), "screen": torch.zeros(len(views), len(splats), 2)}
+    leaves |= {"R": views.R, "t": views.t, "background": torch.tensor([0.2, 0.5, 0.9]), "screen": torch.zeros(len(views), len(splats), 4)}
     leaves = {name: x.detach().to(dtype).requires_grad_() for name, x in leaves.items()}
     drawn = rasterise(
         Splats(*(leaves[name] for name in ("means", "quats", "log_scales", "opacities", "sh"))),
@@ -110,6 +110,23 @@ def test_cpu_agrees_with_reference(name):
     torch.testing.assert_close(values[3].double(), wanted[3], rtol=1e-3, atol=1e-3)
     for key, want in wanted_gradients.items():
         assert (gradients[key] - want).norm() <= 1e-3 * want.norm() + 1e-7, key
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_absolute_gradients_of_places_on_the_screen(backend):
+    """They are what one gets by asking for every pixel's gradient alone."""
+    splats, views, weights = random_splats(12), view(9, 7), torch.randn(7, 9, 3, generator=torch.Generator().manual_seed(2))
+
+    def pull(mask: torch.Tensor, columns: int) -> torch.Tensor:
+        screen = torch.zeros(1, 12, columns, requires_grad=True)
+        (rasterise(splats, views, torch.ones(3), screen=screen, backend=backend).image[0] * weights * mask[..., None]).sum().backward()
+        return screen.grad[0]
+
+    found = pull(torch.ones(7, 9), 4)
+    by_pixel = torch.stack([pull(torch.eye(63)[pixel].view(7, 9), 2) for pixel in range(63)])
+    torch.testing.assert_close(found[:, 2:], by_pixel.abs().sum(0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[:, :2], pull(torch.ones(7, 9), 2), rtol=1e-4, atol=1e-5)
+    assert (found[:, 2:] > 1.5 * found[:, :2].abs()).any()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

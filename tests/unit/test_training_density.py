@@ -75,7 +75,7 @@ def test_refinement_keeps_bindings_grows_to_its_allowance_and_carries_the_optimi
     with torch.no_grad():
         avatar.local["log_scales"][:30] = math.log(0.9)  # large ones are split, the others doubled
     gradient = torch.rand(before, 2, generator=torch.Generator().manual_seed(1))
-    density.watch(gradient, torch.ones(before), (48, 40))
+    density.watch(gradient, torch.ones(before), (48, 40), torch.zeros(()))
     old_means = avatar.local["means"].detach().clone()
     density.after_step(10, avatar, optimiser)
     assert avatar.splat_count == splat_allowance(10, before, SETTINGS) > before
@@ -88,10 +88,20 @@ def test_refinement_keeps_bindings_grows_to_its_allowance_and_carries_the_optimi
     assert known.all()
 
 
+def test_absolute_gradients_count_where_they_are_given():
+    avatar, _, density = trained()
+    count = avatar.splat_count
+    gradient = torch.cat([torch.zeros(count, 2), torch.ones(count, 2)], dim=1)
+    density.watch(gradient, torch.ones(count), (6, 8), torch.zeros(()))
+    density.watch(gradient, torch.ones(count), (6, 8), torch.ones(()))  # a step that changes nothing
+    torch.testing.assert_close(density.state()["pull"], torch.full((count,), 5.0))
+    assert density.state()["seen"].eq(1).all()
+
+
 def test_nothing_changes_between_density_steps_or_without_pull():
     avatar, optimiser, density = trained()
     count = avatar.splat_count
-    density.watch(torch.ones(count, 2), torch.ones(count), (48, 40))
+    density.watch(torch.ones(count, 2), torch.ones(count), (48, 40), torch.zeros(()))
     density.after_step(11, avatar, optimiser)
     assert avatar.splat_count == count
     density.load({**density.state(), "pull": torch.zeros(count)})
