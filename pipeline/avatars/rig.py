@@ -16,6 +16,7 @@ from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_tables import PosingTables
 from pipeline.io.arrays import load_npz
 from pipeline.io.errors import InputError
+from pipeline.mesh.quadratic import quadratic
 from pipeline.mesh.topology import uniform_laplacian
 
 TABLES = ("pose", "expression", "translation")
@@ -55,11 +56,12 @@ class Rig(nn.Module):
             self.register_buffer(name, _tensor(fit[name]))
             self.register_buffer(f"tracked_{name}", _tensor(fit[name]))
         laplacian = uniform_laplacian(model.faces.cpu().numpy(), model.vertex_count)
-        self.register_buffer("stiffness", _sparse(laplacian.T @ laplacian))
+        self.register_buffer("stiffness", _sparse(1e6 / model.vertex_count * (laplacian.T @ laplacian)))
         self.register_buffer("joint_regressor", model.joint_regressor.to_dense())
         units = {"pose": 10.0, "expression": 1.0, "translation": 100.0}
         sizes = [getattr(self, name)[0].numel() for name in TABLES]
-        self.register_buffer("_units", torch.cat([torch.full((n,), units[name] / n**0.5) for name, n in zip(TABLES, sizes)]))
+        self.register_buffer("_units", torch.cat([torch.full((n,), units[name] ** 2 / n) for name, n in zip(TABLES, sizes)]))
+        self.register_buffer("_tracked", torch.cat([getattr(self, f"tracked_{name}").flatten(1) for name in TABLES], dim=1))
         self.posing: PosingTables | None = None
         self._posed: Tensor | None = None
         self._sizes, self._leaf, self._frame = sizes, torch.zeros(sum(sizes)), 0
@@ -101,7 +103,7 @@ class Rig(nn.Module):
         if self.posing:
             from pipeline.body.posing_gpu import pose_vertices  # Triton is there where CUDA is
 
-            return pose_vertices(self.posing, self.offsets, rows["expression"], rows["pose"], rows["translation"], self.scale)[0]
+            return pose_vertices(self.posing, self.offsets, rows["expression"], rows["pose"], rows["translation"], self.scale).squeeze(0)
         # the same as giving `offsets` to pose_vertices, but the few joints are regressed with a dense matrix: derivatives of sparse products are slow
         joints = self.person.rest_joints + self.joint_regressor @ self.offsets
         person = replace(self.person, template=self.person.template + self.offsets, rest_joints=joints)
@@ -137,12 +139,11 @@ class Rig(nn.Module):
 
     def roughness(self) -> Tensor:
         """Mean squared Laplacian of the change of the offsets, square millimetres, []."""
-        return 1e6 / len(self.offsets) * _Quadratic.apply(self.offsets - self.tracked_offsets, self.stiffness)
+        return quadratic(self.offsets - self.tracked_offsets, self.stiffness)
 
     def deviation(self) -> Tensor:
         """How far the rows of the frame posed last are from the tracked ones: mean squares of radians x 10, expression weights and centimetres, summed, []."""
-        tracked = torch.cat([_row(getattr(self, f"tracked_{name}"), self._frame).flatten() for name in TABLES])
-        return ((self._leaf - tracked) * self._units).square().sum()
+        return quadratic(self._leaf - _row(self._tracked, self._frame), self._units)
 
     def state(self) -> dict[str, Any]:
         """What training changes."""
@@ -171,20 +172,6 @@ class Rig(nn.Module):
         return {"model": np.array(self.model_name), "frames": np.array(self.frames), "scale": np.float32(self.scale), **arrays}
 
 
-class _Quadratic(torch.autograd.Function):
-    """x^T M x for x [V, 3] and a sparse symmetric M [V, V], summed over the columns; autograd would transpose M each time."""
-
-    @staticmethod
-    def forward(ctx, x, M):  # noqa: ANN001, ANN205
-        product = M @ x
-        ctx.save_for_backward(product)
-        return (x * product).sum()
-
-    @staticmethod
-    def backward(ctx, upstream):  # noqa: ANN001, ANN205
-        return 2 * upstream * ctx.saved_tensors[0], None
-
-
 def _with_shape(model: ParametricModel, identity: Tensor) -> ParametricModel:
     """The model whose mean is this one person, so that posing does not add up the identity basis each time."""
     rest = model.zeros(1)["expression"]
@@ -194,7 +181,7 @@ def _with_shape(model: ParametricModel, identity: Tensor) -> ParametricModel:
 
 def _row(table: Tensor, frame: int | Tensor) -> Tensor:
     """Row `frame` of a table; plain indexing by a tensor on a GPU would wait for its value."""
-    return table[frame] if isinstance(frame, int) else table.index_select(0, frame.view(1))[0]
+    return table[frame] if isinstance(frame, int) else table.index_select(0, frame.view(1)).squeeze(0)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

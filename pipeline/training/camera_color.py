@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pipeline.mesh.quadratic import quadratic
+
 
 class CameraColor(nn.Module):
     """A 3x4 map of colour for every training camera, c' = A c + b, which begins as no change.
@@ -28,4 +30,4 @@ class CameraColor(nn.Module):
 
     def penalty(self) -> Tensor:
         """Mean square of the change, []."""
-        return self.change.square().mean()
+        return quadratic(self.change, 1 / self.change.numel())

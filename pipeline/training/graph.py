@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 import torch
-from torch import Tensor
 
 from pipeline.splat.gpu_workspace import Workspace
 
@@ -46,13 +45,16 @@ class Replay:
 class Room:
     """Whether the drawing buffers of the steps since the last `check` sufficed.
 
-    From the first step that lacked room on, `lacking` is 1 and every step is to change nothing, until the host has made room.
+    From the first step that lacked room on every step is to change nothing, until the host has made room.
+
+    Attributes:
+        lacking: float32 [], 1 where a step is to change nothing. counts: its opposite.
     """
 
     def __init__(self, device: torch.device):
         self.workspace = Workspace(device) if device.type == "cuda" else None
-        self.lacking = torch.zeros((), device=device)
-        self._done = torch.zeros((), dtype=torch.int64, device=device)
+        self.lacking, self.counts = torch.zeros((), device=device), torch.ones((), device=device)
+        self._one, self._done = torch.ones((), device=device), torch.zeros((), device=device)
 
     @property
     def capacity(self) -> int:
@@ -63,11 +65,8 @@ class Room:
         """In a step, after everything was drawn."""
         if self.workspace:
             self.lacking.copy_(self.workspace.overflowed[0])
-            self._done.add_(self.workspace.overflowed[0] == 0)
-
-    def kept(self, value: Tensor) -> Tensor:
-        """`value`, or zeros where the step changes nothing."""
-        return value * (1 - self.lacking) if self.workspace else value
+            torch.sub(self._one, self.lacking, out=self.counts)
+            self._done.add_(self.counts)
 
     def check(self) -> int | None:
         """None where all was well. Otherwise how many steps since the last check count; makes room for more. Waits for the GPU."""
@@ -77,4 +76,5 @@ class Room:
             return None
         self.workspace.grow()
         self.lacking.zero_()
+        self.counts.fill_(1)
         return done

@@ -55,6 +55,7 @@ class Training:
         self._replay = Replay(self._work, self.pictures.device, settings.graph and isinstance(self.pictures, StackedPictures))
         self.optimiser.skip_where(self.room.lacking)
         self.sums = torch.zeros(2, device=self.pictures.device)
+        self._share = torch.tensor(1 / settings.views, device=self.pictures.device)  # of a view in the gradients of a step
         self.parts = {"sampler": self.sampler, "density": self.density, "objective": self.objective, "optimiser": self.optimiser}
         self._checked = self._position()
 
@@ -110,12 +111,12 @@ class Training:
         for cut in self.pictures.cuts():
             terms, screen, radii = self.objective(self.avatar, self.color, cut, self._degree)
             loss = torch.stack(list(terms.values())).sum()
-            (loss / self.settings.views).backward()
-            views.append((cut, screen.grad[0], radii, self.avatar.row_gradients(), torch.stack([loss.detach(), terms["photometric"].detach()])))
+            loss.backward(self._share)
+            views.append((cut, screen.grad.squeeze(0), radii, self.avatar.row_gradients(), torch.stack([loss.detach(), terms["photometric"].detach()])))
             self._terms = terms
         self.room.note()
         for cut, pull, radii, rows, sums in views:
-            self.sums += self.room.kept(sums)
+            self.sums.addcmul_(sums, self.room.counts)
             self.density.watch(pull, radii, cut.size, self.room.lacking)
             self.optimiser.step_rows(cut.frame, self.avatar.tables_by_name(), rows)
         self.optimiser.step()

@@ -35,7 +35,7 @@ class Objective:
         splats = avatar.splats(cut.frame)
         screen = torch.zeros(1, len(splats.opacities), 4 if settings.densify_absolute else 2, device=truth.device, requires_grad=True)
         rendered = rasterise(splats, cut.views, self._black, sh_degree=sh_degree, screen=screen, workspace=self._workspace)
-        image, alpha, radii = rendered.image[0], rendered.alpha[0], rendered.radii[0]
+        image, alpha, radii = (x.squeeze(0) for x in (rendered.image, rendered.alpha, rendered.radii))
         image, difference = compare(image, alpha, truth_alpha, background, color, cut.camera)
         terms = {"photometric": l1_dssim(image, truth, settings.lambda_dssim)}
         if settings.lambda_alpha > 0:
