@@ -17,9 +17,10 @@ from pipeline.io.files import write_json
 from pipeline.io.layout import Layout
 from pipeline.io.lease import lease, myself
 from pipeline.plan import stage_key
+from pipeline.run import Request
 from pipeline.show.cohort import COLUMNS, Member, cohort_page, cohort_table
 from pipeline.stages.failure import attempts, explain, write_error
-from pipeline.status import describe, summary, survey
+from pipeline.status import describe, show, summary, survey, write_cohort
 from pipeline.verdict import failed_stages, verdict
 from pipeline.versions import STAGES
 from tests.unit import show_example
@@ -94,6 +95,17 @@ def test_the_table_and_the_page_show_all_and_why(place, tmp_path):
     assert dict(zip(lines[0], lines[1]))["total_seconds"] == str(2 * (len(STAGES) - 1)) and dict(zip(lines[0], lines[1]))["peak_memory_mb"] == "70"
     page = cohort_page(members)
     assert "SLURM job 12" in page and "two" in page and not re.search(r'src="(?!data:)', page)
+
+
+def test_one_capture_is_not_called_captures(place, capsys):
+    _, layouts, root = place
+    assert "<h1>1 capture</h1>" in cohort_page([Member(layouts["whole"], "done")]) and "<h1>0 captures</h1>" in cohort_page([])
+    paths = {"captures": root / "captures.tsv", "results": root / "results", "work": root / "work"}
+    for ids, said in ((("whole",), "1 capture"), (("whole", "new"), "2 captures")):
+        show(Request(ids, **paths), watch=False)
+        write_cohort(Request(ids, **paths), None)
+        text = capsys.readouterr().out
+        assert f"{said}: 1 done" in text and f"{said}. Open" in text
 
 
 def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
