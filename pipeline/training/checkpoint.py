@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,15 @@ KEPT = 2  # the newest, and one before it in case the newest is damaged
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write `state` (tensors and plain values) as the checkpoint of `step`, atomically; older ones than the last two are removed."""
+    """Write `state` (tensors and plain values) as the checkpoint of `step`, atomically; older ones than the last two are removed, and later ones too:
+    they are of another training, and would count as newer."""
     path = folder / f"checkpoint-{step:07d}.pt"
     with atomic_path(path) as temporary:
         torch.save(state, temporary)
-    for old in _checkpoints(folder)[:-KEPT]:
-        old.unlink()
+    found = _checkpoints(folder)
+    own = found[: found.index(path) + 1]
+    for other in {*found} - {*own[-KEPT:]}:
+        other.unlink()
     return path
 
 
@@ -38,14 +40,6 @@ def load_checkpoint(folder: Path, key: str, device: torch.device | str = "cpu") 
         if state.get("key") == key:
             return state
     return None
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Remove what a finished training leaves behind."""
-    for path in _checkpoints(folder):
-        path.unlink()
-    with contextlib.suppress(OSError):
-        folder.rmdir()  # stays where something else lies in it
 
 
 def _checkpoints(folder: Path) -> list[Path]:

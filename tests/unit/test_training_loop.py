@@ -164,6 +164,15 @@ def test_checkpoints_keep_two_pass_over_damage_and_refuse_foreign_ones(tmp_path)
     assert load_checkpoint(tmp_path, "another") is None
 
 
+def test_checkpoints_of_a_longer_training_do_not_push_out_those_of_a_new_one(tmp_path):
+    for step in (90, 100):
+        save_checkpoint(tmp_path, step, {"key": "longer", "step": step})
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, step, {"key": "mine", "step": step})
+        assert load_checkpoint(tmp_path, "mine")["step"] == step
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_signal_saves_and_the_next_run_goes_on_with_one_unbroken_curve(images, tmp_path, monkeypatch):
     folder, boards = tmp_path / "work", tmp_path / "boards"
     stopped = new_training(images)
