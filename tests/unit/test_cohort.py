@@ -113,6 +113,7 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
     for layout in layouts.values():
         layout.log("train").parent.mkdir(parents=True, exist_ok=True)
         layout.log("train").write_bytes(bytes(1_000_000))
+    layouts["whole"].trained.write_bytes(b"")
     arguments = (root / "results", root / "work")
     clean((), True, *arguments)
     assert layouts["whole"].log("train").is_file() and "whole: would remove 1.0 MB" in capsys.readouterr().out
@@ -122,7 +123,12 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
     clean((), False, *arguments)
     said = capsys.readouterr().out
     assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in all" in said
-    assert not layouts["whole"].log("train").exists() and layouts["broken"].log("train").is_file() and layouts["whole"].leases.is_file()
+    assert (
+        not layouts["whole"].log("train").exists()
+        and not layouts["whole"].trained.exists()
+        and layouts["broken"].log("train").is_file()
+        and layouts["whole"].leases.is_file()
+    )
     with pytest.raises(InputError, match="nobody"):
         clean(("nobody",), False, *arguments)
 

@@ -94,6 +94,23 @@ def test_from_begins_a_finished_training_anew(place, layout):
     assert layout.avatar.read_bytes() == avatar, "the same settings and inputs give the same avatar"
 
 
+def test_a_longer_training_goes_on_from_the_finished_one_where_it_may(place, layout, tmp_path):
+    assert layout.trained.is_file()
+    config = _changed(tmp_path, iterations=160, lengthen=True)
+
+    def facts(*words):
+        done = place.run("a", "--until", "train", *words, config=config)
+        assert done.returncode == 0, done.stderr
+        return json.loads(layout.manifest("train").read_text())["facts"]
+
+    longer = facts()
+    assert longer["resumed_at"] == 120 and longer["lengthened_at"] == [120] and longer["steps"] == 160
+    assert _steps(layout.train_log) == list(range(10, 161, 10))
+    anew = facts("--from", "train")
+    assert anew["resumed_at"] is None and "lengthened_at" not in anew and anew["steps"] == 160
+    assert place.run("a").returncode == 0
+
+
 def test_a_killed_training_goes_on_and_the_old_report_never_passes(place, layout, tmp_path):
     config = _changed(tmp_path, iterations=400)
     running = place.start("a", config=config)
