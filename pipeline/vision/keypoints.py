@@ -72,14 +72,12 @@ def find_keypoints(images: ImageSet, mattes: ImageSet, settings: KeypointsSettin
     finds = [load_npz(file, expected, remedy=remedy) for file in looked]
     face, pose = (np.stack([found.pop(which) for found in finds], axis=1) for which in ("face", "pose"))
     gates = settings.face_gate * _size(face), settings.pose_gate * max(max(c.width, c.height) for c in images.cameras)
-    face, face3d, face_dropped = _agree(face, images.cameras, gates[0])
-    pose, pose3d, pose_dropped = _agree(pose, images.cameras, gates[1])
+    face, pose, face3d, pose3d, dropped = _agree(face, pose, images.cameras, gates, threads)
     guided = _look_again(images, mattes, names, face, pose, face3d, pose3d, settings, threads)
     if guided.any():
-        face, _, face_again = _agree(face, images.cameras, gates[0])
-        pose, _, pose_again = _agree(pose, images.cameras, gates[1])
-        guided -= face_again + pose_again
-    return Keypoints(face, pose, np.maximum(guided, 0), face_dropped + pose_dropped)
+        face, pose, _, _, again = _agree(face, pose, images.cameras, gates, threads)
+        guided -= again
+    return Keypoints(face, pose, np.maximum(guided, 0), dropped)
 
 
 def _chunks(frames: int, wanted: int, pose_stride: int) -> list[slice]:
@@ -89,9 +87,18 @@ def _chunks(frames: int, wanted: int, pose_stride: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, frames, step)]
 
 
-def _agree(points: np.ndarray, cameras: Sequence[Camera], gate_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    kept, points3d = drop_contradictions(points, cameras, gate_px)
-    return kept, points3d, (_found(points) & ~_found(kept)).sum(0)
+def _agree(face: np.ndarray, pose: np.ndarray, cameras: Sequence[Camera], gates_px: tuple[float, float], threads: int) -> tuple[np.ndarray, ...]:
+    """Without contradictions: face, pose, their points in space (see `drop_contradictions`), and how many finds of each camera [C] that cost.
+
+    Cameras are compared pair by pair, which takes the cube of their number: blocks of frames, of a few seconds each, share the processes.
+    """
+    step = max(1, 100_000 // len(cameras) ** 3)
+    blocks = [slice(start, start + step) for start in range(0, len(face), step)]
+    jobs = [(points[block], cameras, gate) for points, gate in zip((face, pose), gates_px) for block in blocks]
+    found = map_processes(drop_contradictions, jobs, threads if len(blocks) > 1 else 1, "keypoints, compared")
+    faces, poses = ([np.concatenate(arrays) for arrays in zip(*half)] for half in (found[: len(blocks)], found[len(blocks) :]))
+    dropped = sum((_found(before) & ~_found(after)).sum(0) for before, after in ((face, faces[0]), (pose, poses[0])))
+    return faces[0], poses[0], faces[1], poses[1], dropped
 
 
 def _size(faces: np.ndarray) -> float:

@@ -25,6 +25,7 @@ from pipeline.vision.agreement import drop_contradictions, face_crops, pose_crop
 from pipeline.vision.crops import Crop, box_crop, head_crop, upright_crop
 from pipeline.vision.detect import look_closer, on_subject
 from pipeline.vision.face_alignment import load_network, locate
+from pipeline.vision.keypoints import _agree
 from pipeline.vision.mediapipe_points import facing
 from pipeline.vision.settings import KeypointsSettings
 
@@ -115,6 +116,21 @@ def test_a_contradicted_find_is_dropped_and_the_others_stay():
     kept, points3d = drop_contradictions(points, cameras, 12)
     assert np.isnan(kept[0, 2]).all() and np.isfinite(kept[0, [0, 1, 3]]).all()
     np.testing.assert_allclose(points3d[0], face, atol=1e-4)
+
+
+def test_frames_are_compared_in_blocks_as_if_at_once():
+    cameras, generator = _ring(16), np.random.default_rng(0)
+    faces = np.concatenate([_seen(_face(generator)[:40] + generator.normal(0, 0.02, 3), cameras) for _ in range(30)])
+    faces[np.arange(30), np.arange(30) % 16, :, 0] += 60  # in every frame one camera sees something else
+    poses = faces[:, :, :33]
+    expected = [drop_contradictions(points, cameras, 12) for points in (faces, poses)]
+    for threads in (1, 2):
+        face, pose, face3d, pose3d, dropped = _agree(faces, poses, cameras, (12, 12), threads)
+        np.testing.assert_array_equal(face, expected[0][0])
+        np.testing.assert_array_equal(pose, expected[1][0])
+        np.testing.assert_allclose(face3d, expected[0][1], atol=1e-9)
+        np.testing.assert_allclose(pose3d, expected[1][1], atol=1e-9)
+        np.testing.assert_array_equal(dropped, 2 * np.bincount(np.arange(30) % 16))
 
 
 def test_of_two_finds_that_disagree_the_surer_stays():
