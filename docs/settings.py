@@ -24,7 +24,7 @@ RUN = {
     "method": "the avatar method",
     "until": "the last stage to run",
     "threads": "the most cores one stage of one capture uses",
-    "scatter": "jobs that share the cameras of one capture in the stages frames and matte; 1 = none (docs/cluster.md)",
+    "scatter": "jobs that share the cameras of one capture in the stages frames, matte and keypoints; 1 = none (docs/cluster.md)",
 }
 TABLES = "<!-- tables: written by docs/settings.py -->"
 Row = tuple[str, str, str]  # key, default, comment

@@ -11,6 +11,7 @@ import tyro
 
 from pipeline.io.errors import InputError
 from pipeline.io.layout import METHOD_STAGES
+from pipeline.needs import SCATTERED
 from pipeline.versions import STAGES
 
 app = tyro.extras.SubcommandApp()
@@ -246,7 +247,7 @@ def _add_stage_verb(stage: str) -> None:
         threads: Cores to use.
         settings: The stage's settings as JSON (default: those of config.yaml).
         key: What the results depend on, kept in the manifest (default: computed).
-        part: Such as 2/8: only these of the cameras, for the stage itself to find done (frames, matte).
+        part: Such as 2/8: only these of the cameras, for the stage itself to find done ({", ".join(SCATTERED)}).
     """
     app.command(verb, name=stage if stage != "render" else "render-stage")
 

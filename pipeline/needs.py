@@ -37,4 +37,4 @@ def gpus_of(stage: str, device: str) -> int:
     return int(NEEDS[stage].gpu and device != "cpu")
 
 
-SCATTERED = ("frames", "matte")  # stages whose cameras know nothing of each other: `scatter` splits them over several jobs
+SCATTERED = ("frames", "matte", "keypoints")  # stages in which each camera works for itself, at first or throughout: `scatter` splits that over several jobs

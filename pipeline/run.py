@@ -172,12 +172,14 @@ def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Co
 
 
 def _forget(request: Request, layout: Layout, forced: list[str], stages: list[str]) -> None:
-    """Drop what earlier runs said of their failures, and the unfinished work of stages that begin anew by request; an interrupted stage goes on."""
+    """Drop what earlier runs said of their failures, and what stages that begin anew by request would go on from; an interrupted stage goes on."""
     for stage in stages:
         layout.error(stage).unlink(missing_ok=True)
     if request.fresh or request.first:
         for stage in forced:
             shutil.rmtree(layout.scratch(stage), ignore_errors=True)
+        if "train" in forced:
+            layout.trained.unlink(missing_ok=True)
 
 
 def _check_writable(config: Config) -> None:

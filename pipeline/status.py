@@ -14,6 +14,7 @@ from pipeline.config import Config
 from pipeline.io.files import write_text
 from pipeline.io.layout import Layout
 from pipeline.io.lease import is_alive, read_holder
+from pipeline.io.words import counted
 from pipeline.plan import read_manifest, stages_of, stale_stages
 from pipeline.show.records import failure_place
 from pipeline.verdict import failed_stages
@@ -100,7 +101,7 @@ def _drawn(table: dict[str, dict[str, Cell]]) -> Any:
     for name, cells in table.items():
         drawn.add_row(name, *(Text(cells[stage].text, style=COLORS[cells[stage].state]) for stage in used))
     counts = [summary(cells) for cells in table.values()]
-    line = f"{len(table)} captures: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "unfinished"))
+    line = f"{counted(len(table), 'capture')}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "unfinished"))
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
     return Group(drawn, "", Text(line), *problems)
 
@@ -136,5 +137,5 @@ def write_cohort(request: Request, out: Path | None) -> int:
         members.append(Member(layouts[name], summary(cells), reached[-1] if reached else "", failed[0] if failed else "", failed[1] if failed else {}, link))
     write_text(folder / "cohort.tsv", cohort_table(members))
     write_text(folder / "cohort.html", cohort_page(members))
-    print(f"{len(members)} captures. Open {folder / 'cohort.html'}")
+    print(f"{counted(len(members), 'capture')}. Open {folder / 'cohort.html'}")
     return 0

@@ -12,7 +12,7 @@ VERSIONS = {
     "frames": 1,
     "sample": 1,
     "matte": 1,
-    "keypoints": 2,
+    "keypoints": 3,
     "fit": 2,
     "init": 1,
     "train": 1,

@@ -108,11 +108,28 @@ rule matte:
         command_of("matte")
 
 
+rule keypoints_part:
+    input:
+        LAYOUT.frames_json,
+        LAYOUT.sample,
+        LAYOUT.alpha_json,
+    output:
+        temp(str(LAYOUT.part("keypoints", "{part}", "{parts}"))),
+    log:
+        log_of("keypoints-{part}of{parts}"),
+    threads: threads_of("keypoints")
+    params:
+        **params_of("keypoints"),
+    shell:
+        command_of("keypoints", "--part {wildcards.part}/{wildcards.parts}")
+
+
 rule keypoints:
     input:
         LAYOUT.frames_json,
         LAYOUT.sample,
         LAYOUT.alpha_json,
+        parts_of("keypoints"),
     output:
         LAYOUT.keypoints,
         LAYOUT.manifest("keypoints"),

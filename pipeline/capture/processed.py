@@ -57,10 +57,10 @@ class ImageSet:
             )
         return PackedImages(path)
 
-    def verify(self) -> None:
-        """Compare every zip with its recorded hash. Raises InputError naming the first that differs."""
-        for camera, known in self.archives.items():
-            path = self.path(camera)
+    def verify(self, part: slice | None = None) -> None:
+        """Compare every zip, or those of a part of the cameras, with its recorded hash. Raises InputError naming the first that differs."""
+        for camera in self.cameras[part or slice(None)]:
+            path, known = self.path(camera.name), self.archives[camera.name]
             found = sha256(path) if path.is_file() else "no such file"
             if found != known["sha256"]:
                 raise InputError("was changed after it was written", file=path, found=found, expected=known["sha256"], remedy=_remake(self.folder))

@@ -94,6 +94,11 @@ class Layout:
         """TensorBoard's folder: beside the work, so that it outlives the stage, and never declared, since its bytes hold the time of day."""
         return self.scratch("train").parent / "tensorboard"
 
+    @property
+    def trained(self) -> Path:
+        """The last checkpoint of a finished training, for a longer one to go on from; beside the work, so that it outlives the stage."""
+        return self.scratch("train").parent / "trained.pt"
+
     def outputs(self, stage: str) -> list[Path]:
         """Every file and folder that a stage promises to write, its manifest excluded; `synthesise` writes into the capture's own folder."""
         table = {

@@ -12,21 +12,34 @@ from pipeline.io.progress import progress
 T = TypeVar("T")
 
 
-def map_processes(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int, label: str) -> list[T]:
+def map_processes(
+    function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int, label: str, done: Callable[[int, T], None] | None = None
+) -> list[T]:
     """Call `function(*job)` for every job in worker processes and return the results in order.
 
     The first error stops the rest and is raised here. With one worker or one job nothing is spawned.
+
+    Args:
+        done: called in this process with the number and the result of each job as soon as it has ended, in any order.
     """
+    results: dict[int, T] = {}
+
+    def take(index: int, result: T) -> None:
+        results[index] = result
+        if done:
+            done(index, result)
+
     if workers <= 1 or len(jobs) <= 1:
-        return [function(*job) for job in progress(jobs, label)]
+        for index, job in enumerate(progress(jobs, label)):
+            take(index, function(*job))
+        return [results[index] for index in range(len(jobs))]
     # forkserver: a plain fork of a process that already runs threads (OpenCV, torch) can hang
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_single_threaded) as pool:
         futures = {pool.submit(function, *job): index for index, job in enumerate(jobs)}
-        results: dict[int, T] = {}
         try:
             for future in progress(as_completed(futures), label, total=len(jobs)):
-                results[futures[future]] = future.result()
+                take(futures[future], future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.io.errors import InputError
 from pipeline.io.layout import Layout
 from pipeline.io.packed import PackedImages
+from pipeline.io.words import counted
 from pipeline.show import page, records
 
 SPLITS = ("val", "test", "novel")
@@ -88,7 +89,7 @@ def cohort_table(members: Sequence[Member]) -> str:
 def cohort_page(members: Sequence[Member]) -> str:
     """A page that opens without a network; links to the reports lead to files beside it."""
     values = [member.values() for member in members]
-    body = f"<header>\n<h1>{len(members)} captures</h1>\n{page.cards(_cards(values))}</header>"
+    body = f"<header>\n<h1>{counted(len(members), 'capture')}</h1>\n{page.cards(_cards(values))}</header>"
     failures = [member for member in members if member.failed]
     if failures:
         notes = "".join(_failure(member) for member in failures)

@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
+import shutil
+
 from pipeline.io.layout import Layout
+from pipeline.versions import VERSIONS
 from pipeline.vision.settings import KeypointsSettings
 
 
-def run(settings: KeypointsSettings, layout: Layout, threads: int) -> dict:
-    """Write keypoints.npz. Raises InputError where an input is missing, or no view shows a face (head captures) or a person (body captures)."""
+def run(settings: KeypointsSettings, layout: Layout, threads: int, part: slice | None = None) -> dict:
+    """Write keypoints.npz. Every camera first looks for itself; what it finds waits under `work/` and survives a failure, so that only the other cameras have to
+    look when the stage is run again. Then they compare, and look again where others found something.
+
+    Args:
+        part: let only these cameras look; nothing is published.
+
+    Raises:
+        InputError: an input is missing, or no view shows a face (head captures) or a person (body captures).
+    """
     import numpy as np
 
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.record import read_capture
     from pipeline.io.arrays import save_npz
     from pipeline.io.errors import InputError
-    from pipeline.vision.keypoints import find_keypoints
+    from pipeline.io.files import digest
+    from pipeline.vision.keypoints import find_keypoints, look
 
     model = read_capture(layout.capture).model
     images, mattes = read_image_set(layout.frames_json, layout.frames), read_image_set(layout.alpha_json, layout.alpha)
-    images.verify()
-    mattes.verify()
-    found = find_keypoints(images, mattes, settings, settings.pose_stride if model == "head" else 1, threads)
+    images.verify(part)
+    mattes.verify(part)
+    frames = [frame.id for frame in mattes.frames]
+    stride = settings.pose_stride if model == "head" else 1
+    waiting = layout.scratch("keypoints") / digest([VERSIONS["keypoints"], settings.minimum_score, stride, images.archives, mattes.archives, frames])
+    looked = look(images, mattes, settings.minimum_score, stride, waiting, threads, part)
+    if part:
+        return {}
+    found = find_keypoints(images, mattes, settings, looked, threads)
     cameras = [camera.name for camera in images.cameras]
     rates = {what: np.isfinite(points[..., 0]).any(-1).mean(0) for what, points in (("face", found.face), ("pose", found.pose))}
     needed, name = ("face", "face") if model == "head" else ("pose", "person")
     if not rates[needed].any():
         raise InputError(
-            f"no {name} was found in any view", file=layout.frames, found=f"{len(mattes.frames)} frames of {len(cameras)} cameras", expected=f"a {name} in at least one",
+            f"no {name} was found in any view", file=layout.frames, found=f"{len(frames)} frames of {len(cameras)} cameras", expected=f"a {name} in at least one",
             remedy="look at the pictures and mattes there (rotated? too small? is `model` in captures.tsv right?), or lower keypoints.minimum_score in config.yaml",
         )  # fmt: skip
-    arrays = {"cameras": np.array(cameras), "frames": np.array([frame.id for frame in mattes.frames]), "face": found.face, "pose": found.pose}
+    arrays = {"cameras": np.array(cameras), "frames": np.array(frames), "face": found.face, "pose": found.pose}
     if settings.backend == "face_alignment":
         from pipeline.vision.face_alignment import find_face68
 
-        arrays["face68"] = find_face68(images, [frame.id for frame in mattes.frames], found.face, settings.weights)
+        arrays["face68"] = find_face68(images, frames, found.face, settings.weights)
     save_npz(layout.keypoints, arrays)
+    shutil.rmtree(layout.scratch("keypoints"), ignore_errors=True)
     per_camera = zip(cameras, rates["face"], rates["pose"], found.guided, found.dropped)
     return {"cameras": {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}}

@@ -27,7 +27,7 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow, 
     from pipeline.vision.matting import matte_camera
 
     images, sample = read_image_set(layout.frames_json, layout.frames), read_sample(layout.sample)
-    images.verify()
+    images.verify(part)
     if settings.person == "auto":
         settings = replace(settings, person="always" if row.model == "body" else "never")
     waiting = layout.scratch("matte") / digest([asdict(settings), images.archives, sample.frames])

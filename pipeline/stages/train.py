@@ -23,7 +23,7 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     from pipeline.training.camera_color import CameraColor
     from pipeline.training.device import choose_device
     from pipeline.training.loop import Training, train
-    from pipeline.training.results import save_avatar, training_key
+    from pipeline.training.results import save_avatar, training_keys
     from pipeline.training.stack import open_pictures
 
     torch.set_num_threads(threads)
@@ -37,5 +37,5 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     pictures = open_pictures(images, sample.train_cameras, sample.train, avatar.frames, settings, device)
     training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
     folder = layout.scratch("train")
-    facts = train(training, folder, layout.boards, training_key(settings, layout))
+    facts = train(training, folder, layout.boards, training_keys(settings, layout), layout.trained)
     return facts | {"device": str(device)} | save_avatar(training, sample.train_cameras, folder, layout)

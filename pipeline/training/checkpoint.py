@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipeline.io.files import atomic_path
+from pipeline.io.files import atomic_path, move_file
 from pipeline.io.progress import log
 
 KEPT = 2  # the newest, and one before it in case the newest is damaged
 
 
+@dataclass(frozen=True)
+class Keys:
+    """Which training a checkpoint is of. exact: digest of settings and inputs; but_length: the same without what only says how long it trains."""
+
+    exact: str
+    but_length: str
+
+
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write `state` (tensors and plain values) as the checkpoint of `step`, atomically; older ones than the last two are removed."""
+    """Write `state` (tensors and plain values) as the checkpoint of `step`, atomically; older ones than the last two are removed, and later ones too:
+    they are of another training, and would count as newer."""
     path = folder / f"checkpoint-{step:07d}.pt"
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
-    for old in _checkpoints(folder)[:-KEPT]:
-        old.unlink()
+    _write(path, state)
+    found = _checkpoints(folder)
+    own = found[: found.index(path) + 1]
+    for other in {*found} - {*own[-KEPT:]}:
+        other.unlink()
     return path
 
 
@@ -29,23 +39,36 @@ def load_checkpoint(folder: Path, key: str, device: torch.device | str = "cpu") 
 
     The key is the digest of settings and inputs: a checkpoint of another training is never gone on with.
     """
-    for path in reversed(_checkpoints(folder)):
-        try:
-            state = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file; the one before it is as good
-            log(f"{path.name} cannot be read ({type(error).__name__}): passed over")
-            continue
-        if state.get("key") == key:
-            return state
-    return None
+    states = (_read(path, device) for path in reversed(_checkpoints(folder)))
+    return next((state for state in states if state.get("key") == key), None)
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Remove what a finished training leaves behind."""
-    for path in _checkpoints(folder):
-        path.unlink()
-    with contextlib.suppress(OSError):
-        folder.rmdir()  # stays where something else lies in it
+def keep_last(folder: Path, state: dict[str, Any], finished: Path) -> None:
+    """Leave the state in which a training ended as the file `finished`; what a kill leaves of it half-written lies in `folder`."""
+    _write(folder / finished.name, state)
+    move_file(folder / finished.name, finished)
+
+
+def load_shorter(folder: Path, finished: Path, but_length: str, iterations: int, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+    """Of the checkpoints in `folder` and of `finished` the one with the most steps whose training differs in its length alone and is not longer than
+    `iterations`, or None."""
+    states = [_read(path, device) for path in (*_checkpoints(folder), finished) if path.is_file()]
+    fitting = [state for state in states if state.get("but_length") == but_length and state["iterations"] <= iterations]
+    return max(fitting, key=lambda state: state["step"], default=None)
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _read(path: Path, device: torch.device | str) -> dict[str, Any]:
+    """A checkpoint; empty where it cannot be read, since another one is as good."""
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        log(f"{path.name} cannot be read ({type(error).__name__}): passed over")
+        return {}
 
 
 def _checkpoints(folder: Path) -> list[Path]:

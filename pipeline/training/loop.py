@@ -13,19 +13,22 @@ from typing import Any
 import torch
 
 from pipeline.avatars.protocol import Avatar
+from pipeline.io.files import write_text
 from pipeline.io.progress import log
 from pipeline.training import schedules
 from pipeline.training.budget import OUT_OF_TIME, TimeBudget
 from pipeline.training.camera_color import CameraColor
-from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.checkpoint import Keys, keep_last, load_checkpoint, load_shorter, save_checkpoint
 from pipeline.training.data import Sampler, TrainingPictures
 from pipeline.training.density import DensityControl
 from pipeline.training.graph import Replay, Room
-from pipeline.training.monitor import Monitor
+from pipeline.training.monitor import CURVE, Monitor
 from pipeline.training.objective import Objective
 from pipeline.training.optimiser import Optimiser
 from pipeline.training.settings import TrainSettings
 from pipeline.training.stack import StackedPictures
+
+_COUNTS = ("step", "seconds", "sums", "logged", "lengthened_at")
 
 
 class Interrupted(SystemExit):
@@ -34,7 +37,10 @@ class Interrupted(SystemExit):
 
 @dataclass
 class Training:
-    """All that changes from step to step, in one place: what a checkpoint holds."""
+    """All that changes from step to step, in one place: what a checkpoint holds.
+
+    logged: the step of the last row of the curve. lengthened_at: steps at which shorter trainings were gone on from.
+    """
 
     avatar: Avatar
     color: CameraColor
@@ -42,6 +48,8 @@ class Training:
     settings: TrainSettings
     step: int = 0
     seconds: float = 0.0
+    logged: int = 0
+    lengthened_at: list[int] = field(default_factory=list)
     parts: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,14 +69,15 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on exactly."""
-        own = {"avatar": self.avatar.state(), "color": self.color.state_dict(), "step": self.step, "seconds": self.seconds, "sums": self.sums}
+        own = {"avatar": self.avatar.state(), "color": self.color.state_dict(), **{name: getattr(self, name) for name in _COUNTS}}
         return own | {name: part.state() for name, part in self.parts.items()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
         self.avatar.load(state["avatar"])
         self.color.load_state_dict(state["color"])
-        self.step, self.seconds, self.sums = state["step"], state["seconds"], state["sums"]
+        for name in _COUNTS:
+            setattr(self, name, state[name])
         for name, parameter in self.avatar.parameters_by_name().items():
             self.optimiser.adopt(name, parameter)
         for name, part in self.parts.items():
@@ -134,36 +143,58 @@ class Training:
             self.step += 1
 
 
-def train(training: Training, folder: Path, boards: Path, key: str) -> dict[str, Any]:
-    """Train to the end, or go on from the newest checkpoint in `folder` whose key is `key`.
+def train(training: Training, folder: Path, boards: Path, keys: Keys, finished: Path) -> dict[str, Any]:
+    """Train to the end, or go on from the newest checkpoint of this training in `folder`; where the settings say so, also from that of a shorter one.
 
     Args:
         folder: checkpoints and train.csv. boards: TensorBoard's folder.
-        key: digest of settings and inputs.
+        finished: where the last state of a finished training is kept; nothing but a longer one that may go on from it reads it.
 
     Returns:
-        facts: steps, seconds, splats, resumed_at (step or None).
+        facts: steps, seconds, splats, resumed_at (step or None), and lengthened_at where a shorter training was gone on from.
 
     Raises:
         Interrupted: SIGTERM or SIGINT arrived, or the job's time is nearly up; a checkpoint was written.
     """
     settings = training.settings
     folder.mkdir(parents=True, exist_ok=True)
-    saved = load_checkpoint(folder, key, training.pictures.device)
-    if saved:
-        training.load(saved)
-        log(f"train: goes on from step {training.step} of {settings.iterations}")
-    resumed_at = training.step if saved else None
-    monitor = Monitor(folder / "train.csv", boards, training.step, settings.iterations, training.seconds)
+    resumed_at = training.step if _resume(training, folder, keys, finished) else None
+    monitor = Monitor(folder / CURVE, boards, training.step, settings.iterations, training.seconds)
     with _signals() as received:
         try:
-            _steps(training, monitor, folder, key, received)
+            _steps(training, monitor, folder, keys, received)
         finally:
             monitor.close()
-    return {"steps": training.step, "seconds": round(monitor.seconds, 2), "splats": training.avatar.splat_count, "resumed_at": resumed_at}
+    training.seconds = monitor.seconds
+    keep_last(folder, {**_marked(training, keys), "curve": (folder / CURVE).read_text()}, finished)
+    facts = {"steps": training.step, "seconds": round(training.seconds, 2), "splats": training.avatar.splat_count, "resumed_at": resumed_at}
+    return facts | ({"lengthened_at": training.lengthened_at} if training.lengthened_at else {})
 
 
-def _steps(training: Training, monitor: Monitor, folder: Path, key: str, received: list[int]) -> None:
+def _resume(training: Training, folder: Path, keys: Keys, finished: Path) -> bool:
+    """Bring the training to where it, or where allowed a shorter one, was left; whether there was such a place."""
+    settings, device = training.settings, training.pictures.device
+    saved = load_checkpoint(folder, keys.exact, device)
+    if saved is None and settings.lengthen:
+        saved = load_shorter(folder, finished, keys.but_length, settings.iterations, device)
+    if saved is None:
+        return False
+    training.load(saved)
+    whose = ""
+    if saved["iterations"] < settings.iterations:
+        training.lengthened_at.append(training.step)
+        whose = f", where a training of {saved['iterations']} was left"
+    if "curve" in saved:
+        write_text(folder / CURVE, saved["curve"])
+    log(f"train: goes on from step {training.step} of {settings.iterations}{whose}")
+    return True
+
+
+def _marked(training: Training, keys: Keys) -> dict[str, Any]:
+    return {"key": keys.exact, "but_length": keys.but_length, "iterations": training.settings.iterations, **training.state()}
+
+
+def _steps(training: Training, monitor: Monitor, folder: Path, keys: Keys, received: list[int]) -> None:
     settings, last_save, budget = training.settings, time.monotonic(), TimeBudget.of_this_job()
     while training.step < settings.iterations:
         if training.advance() is None:
@@ -171,15 +202,15 @@ def _steps(training: Training, monitor: Monitor, folder: Path, key: str, receive
         if budget.is_over() and not received:
             received.append(OUT_OF_TIME)
         if training.step % settings.log_every == 0 or training.step == settings.iterations:
-            count = settings.log_every if training.step % settings.log_every == 0 else training.step % settings.log_every
-            loss, photometric = (training.sums / (count * settings.views)).tolist()
+            loss, photometric = (training.sums / ((training.step - training.logged) * settings.views)).tolist()
             training.sums.zero_()
+            training.logged = training.step
             monitor.row(training.step, loss, photometric, training.objective.psnr(), training.avatar.splat_count)
         due = settings.checkpoint_every and training.step % settings.checkpoint_every == 0
         if received or due or time.monotonic() - last_save > settings.checkpoint_seconds:
             training.settle()
             training.seconds, last_save = monitor.seconds, time.monotonic()
-            save_checkpoint(folder, training.step, {"key": key, **training.state()})
+            save_checkpoint(folder, training.step, _marked(training, keys))
         if received and training.step < settings.iterations:
             log(f"train: interrupted at step {training.step}; the same command goes on from there")
             raise Interrupted(received[0])

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.io.files import write_text
 from pipeline.io.progress import LOG_EVERY_SECONDS, log, terminal
 
+CURVE = "train.csv"
 COLUMNS = ("step", "seconds", "loss", "photometric", "psnr", "splats", "rate")
 
 

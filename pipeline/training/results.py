@@ -15,14 +15,18 @@ from pipeline.io.arrays import save_npz
 from pipeline.io.files import atomic_path, digest, sha256
 from pipeline.io.layout import Layout
 from pipeline.splat.ply import write_ply
+from pipeline.training.checkpoint import Keys
 from pipeline.training.loop import Training
+from pipeline.training.monitor import CURVE
 from pipeline.training.settings import TrainSettings
 
 
-def training_key(settings: TrainSettings, layout: Layout) -> str:
-    """Digest of everything the result depends on: settings and the bytes of all inputs."""
+def training_keys(settings: TrainSettings, layout: Layout) -> Keys:
+    """Digests of everything the result depends on: settings and the bytes of all inputs."""
     inputs = {path.name: sha256(path) for path in (layout.init, layout.fit, layout.sample, layout.alpha_json)}
-    return digest({"settings": asdict(settings), "inputs": inputs})
+    every = asdict(settings)
+    others = {name: value for name, value in every.items() if name not in ("iterations", "lengthen")}
+    return Keys(digest({"settings": every, "inputs": inputs}), digest({"settings": others, "inputs": inputs}))
 
 
 def save_avatar(training: Training, cameras: Sequence[str], folder: Path, layout: Layout) -> dict[str, Any]:
@@ -33,6 +37,6 @@ def save_avatar(training: Training, cameras: Sequence[str], folder: Path, layout
     with torch.no_grad():
         write_ply(layout.avatar_ply, avatar.splats(0))
     with atomic_path(layout.train_log) as temporary:
-        shutil.copyfile(folder / "train.csv", temporary)
+        shutil.copyfile(folder / CURVE, temporary)
     gains = {name: [round(float(x), 4) for x in np.diagonal(m[:, :3])] for name, m in zip(cameras, maps)}
     return {"camera_gain": gains, **avatar.changes()}

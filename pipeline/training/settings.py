@@ -16,6 +16,7 @@ class TrainSettings:
     __pydantic_config__ = {"extra": "forbid"}
 
     iterations: int = 1600  # training steps
+    lengthen: bool = False  # go on from where a shorter training ended whose settings and inputs are otherwise the same; the result then depends on that, too
     views: int = 1  # pictures of one step, 1 or more; learning rates grow with their square root (Zhao et al. 2024, Grendel)
     seed: int = 0  # of the order of pictures and of density control
     device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1 ...

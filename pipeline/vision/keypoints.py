@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
+from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.parallel import map_processes
 from pipeline.vision.agreement import drop_contradictions, face_crops, pose_crops
 from pipeline.vision.detect import detect_camera, detect_in_crops
+from pipeline.vision.mediapipe_points import FACE_POINTS, POSE_POINTS
 from pipeline.vision.settings import KeypointsSettings
 
 HEAD = slice(0, 11)  # nose, eyes, ears and mouth in MediaPipe's pose
@@ -28,44 +33,72 @@ class Keypoints:
     dropped: np.ndarray
 
 
-def find_keypoints(images: ImageSet, mattes: ImageSet, settings: KeypointsSettings, pose_stride: int, threads: int) -> Keypoints:
-    """Points of every matted frame in every camera.
+def look(images: ImageSet, mattes: ImageSet, score: float, pose_stride: int, folder: Path, threads: int, part: slice | None = None) -> list[Path]:
+    """Let cameras look for face and body, each for itself; a camera whose file stands in `folder` has done so before.
 
     Args:
         images, mattes: pictures and mattes of the same cameras; the frames are those of `mattes`.
-        pose_stride: 1 looks for the body in every frame.
-    """
-    names = [frame.id for frame in mattes.frames]
-    chunks = max(1, round(threads / len(images.cameras)))
-    jobs = [
-        (
-            images.open(camera.name).path,
-            mattes.open(camera.name).path,
-            names[k * len(names) // chunks : (k + 1) * len(names) // chunks],
-            pose_stride,
-            settings.minimum_score,
-        )
-        for camera in images.cameras
-        for k in range(chunks)
-    ]
-    parts = map_processes(detect_camera, jobs, threads, "keypoints")
-    by_camera = [parts[i : i + chunks] for i in range(0, len(parts), chunks)]
-    face, pose = (np.stack([np.concatenate([part[which] for part in camera]) for camera in by_camera], axis=1) for which in (0, 1))
+        pose_stride: 1 looks for the body in every frame. score: confidence from which something counts as found.
+        part: only these cameras.
 
+    Returns:
+        A file per camera, in their order: face [F, 478, 3] and pose [F, 33, 3] (see `detect_camera`).
+    """
+    names, cameras = [frame.id for frame in mattes.frames], [camera.name for camera in images.cameras[part or slice(None)]]
+    files = [folder / f"{name}.npz" for name in cameras]
+    left = [index for index, file in enumerate(files) if not file.is_file()]
+    chunks = _chunks(len(names), round(threads / max(len(left), 1)), pose_stride)
+    opened = [(images.open(cameras[index]).path, mattes.open(cameras[index]).path) for index in left]
+    jobs = [(*paths, names[chunk], pose_stride, score) for paths in opened for chunk in chunks]
+    finds: dict[int, dict[int, tuple[np.ndarray, np.ndarray]]] = defaultdict(dict)
+
+    def keep(job: int, found: tuple[np.ndarray, np.ndarray]) -> None:
+        index, chunk = left[job // len(chunks)], job % len(chunks)
+        finds[index][chunk] = found
+        if len(finds[index]) == len(chunks):
+            face, pose = (np.concatenate([finds[index][k][which] for k in range(len(chunks))]) for which in (0, 1))
+            save_npz(files[index], {"face": face, "pose": pose}, compress=False)
+            del finds[index]
+
+    if jobs:
+        map_processes(detect_camera, jobs, threads, "keypoints", keep)
+    return files
+
+
+def find_keypoints(images: ImageSet, mattes: ImageSet, settings: KeypointsSettings, looked: Sequence[Path], threads: int) -> Keypoints:
+    """Points of every matted frame in every camera. looked: what each camera found by itself, as `look` left it. Raises InputError where that is damaged."""
+    names = [frame.id for frame in mattes.frames]
+    expected, remedy = {"face": (len(names), FACE_POINTS, 3), "pose": (len(names), POSE_POINTS, 3)}, "remove it, then run again"
+    finds = [load_npz(file, expected, remedy=remedy) for file in looked]
+    face, pose = (np.stack([found.pop(which) for found in finds], axis=1) for which in ("face", "pose"))
     gates = settings.face_gate * _size(face), settings.pose_gate * max(max(c.width, c.height) for c in images.cameras)
-    face, face3d, face_dropped = _agree(face, images.cameras, gates[0])
-    pose, pose3d, pose_dropped = _agree(pose, images.cameras, gates[1])
+    face, pose, face3d, pose3d, dropped = _agree(face, pose, images.cameras, gates, threads)
     guided = _look_again(images, mattes, names, face, pose, face3d, pose3d, settings, threads)
     if guided.any():
-        face, _, face_again = _agree(face, images.cameras, gates[0])
-        pose, _, pose_again = _agree(pose, images.cameras, gates[1])
-        guided -= face_again + pose_again
-    return Keypoints(face, pose, np.maximum(guided, 0), face_dropped + pose_dropped)
+        face, pose, _, _, again = _agree(face, pose, images.cameras, gates, threads)
+        guided -= again
+    return Keypoints(face, pose, np.maximum(guided, 0), dropped)
 
 
-def _agree(points: np.ndarray, cameras: Sequence[Camera], gate_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    kept, points3d = drop_contradictions(points, cameras, gate_px)
-    return kept, points3d, (_found(points) & ~_found(kept)).sum(0)
+def _chunks(frames: int, wanted: int, pose_stride: int) -> list[slice]:
+    """About so many chunks of a camera's frames, for as many processes. Each begins at a multiple of the stride, which counts from there: the pictures that
+    are searched for a body are the same however many chunks there are."""
+    step = pose_stride * max(1, math.ceil(frames / max(wanted, 1) / pose_stride))
+    return [slice(start, start + step) for start in range(0, frames, step)]
+
+
+def _agree(face: np.ndarray, pose: np.ndarray, cameras: Sequence[Camera], gates_px: tuple[float, float], threads: int) -> tuple[np.ndarray, ...]:
+    """Without contradictions: face, pose, their points in space (see `drop_contradictions`), and how many finds of each camera [C] that cost.
+
+    Cameras are compared pair by pair, which takes the cube of their number: blocks of frames, of a few seconds each, share the processes.
+    """
+    step = max(1, 100_000 // len(cameras) ** 3)
+    blocks = [slice(start, start + step) for start in range(0, len(face), step)]
+    jobs = [(points[block], cameras, gate) for points, gate in zip((face, pose), gates_px) for block in blocks]
+    found = map_processes(drop_contradictions, jobs, threads if len(blocks) > 1 else 1, "keypoints, compared")
+    faces, poses = ([np.concatenate(arrays) for arrays in zip(*half)] for half in (found[: len(blocks)], found[len(blocks) :]))
+    dropped = sum((_found(before) & ~_found(after)).sum(0) for before, after in ((face, faces[0]), (pose, poses[0])))
+    return faces[0], poses[0], faces[1], poses[1], dropped
 
 
 def _size(faces: np.ndarray) -> float:

@@ -17,9 +17,10 @@ from pipeline.io.files import write_json
 from pipeline.io.layout import Layout
 from pipeline.io.lease import lease, myself
 from pipeline.plan import stage_key
+from pipeline.run import Request
 from pipeline.show.cohort import COLUMNS, Member, cohort_page, cohort_table
 from pipeline.stages.failure import attempts, explain, write_error
-from pipeline.status import describe, summary, survey
+from pipeline.status import describe, show, summary, survey, write_cohort
 from pipeline.verdict import failed_stages, verdict
 from pipeline.versions import STAGES
 from tests.unit import show_example
@@ -96,11 +97,23 @@ def test_the_table_and_the_page_show_all_and_why(place, tmp_path):
     assert "SLURM job 12" in page and "two" in page and not re.search(r'src="(?!data:)', page)
 
 
+def test_one_capture_is_not_called_captures(place, capsys):
+    _, layouts, root = place
+    assert "<h1>1 capture</h1>" in cohort_page([Member(layouts["whole"], "done")]) and "<h1>0 captures</h1>" in cohort_page([])
+    paths = {"captures": root / "captures.tsv", "results": root / "results", "work": root / "work"}
+    for ids, said in ((("whole",), "1 capture"), (("whole", "new"), "2 captures")):
+        show(Request(ids, **paths), watch=False)
+        write_cohort(Request(ids, **paths), None)
+        text = capsys.readouterr().out
+        assert f"{said}: 1 done" in text and f"{said}. Open" in text
+
+
 def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
     rows, layouts, root = place
     for layout in layouts.values():
         layout.log("train").parent.mkdir(parents=True, exist_ok=True)
         layout.log("train").write_bytes(bytes(1_000_000))
+    layouts["whole"].trained.write_bytes(b"")
     arguments = (root / "results", root / "work")
     clean((), True, *arguments)
     assert layouts["whole"].log("train").is_file() and "whole: would remove 1.0 MB" in capsys.readouterr().out
@@ -110,7 +123,12 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
     clean((), False, *arguments)
     said = capsys.readouterr().out
     assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in all" in said
-    assert not layouts["whole"].log("train").exists() and layouts["broken"].log("train").is_file() and layouts["whole"].leases.is_file()
+    assert (
+        not layouts["whole"].log("train").exists()
+        and not layouts["whole"].trained.exists()
+        and layouts["broken"].log("train").is_file()
+        and layouts["whole"].leases.is_file()
+    )
     with pytest.raises(InputError, match="nobody"):
         clean(("nobody",), False, *arguments)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -23,6 +25,7 @@ from pipeline.vision.agreement import drop_contradictions, face_crops, pose_crop
 from pipeline.vision.crops import Crop, box_crop, head_crop, upright_crop
 from pipeline.vision.detect import look_closer, on_subject
 from pipeline.vision.face_alignment import load_network, locate
+from pipeline.vision.keypoints import _agree
 from pipeline.vision.mediapipe_points import facing
 from pipeline.vision.settings import KeypointsSettings
 
@@ -115,6 +118,21 @@ def test_a_contradicted_find_is_dropped_and_the_others_stay():
     np.testing.assert_allclose(points3d[0], face, atol=1e-4)
 
 
+def test_frames_are_compared_in_blocks_as_if_at_once():
+    cameras, generator = _ring(16), np.random.default_rng(0)
+    faces = np.concatenate([_seen(_face(generator)[:40] + generator.normal(0, 0.02, 3), cameras) for _ in range(30)])
+    faces[np.arange(30), np.arange(30) % 16, :, 0] += 60  # in every frame one camera sees something else
+    poses = faces[:, :, :33]
+    expected = [drop_contradictions(points, cameras, 12) for points in (faces, poses)]
+    for threads in (1, 2):
+        face, pose, face3d, pose3d, dropped = _agree(faces, poses, cameras, (12, 12), threads)
+        np.testing.assert_array_equal(face, expected[0][0])
+        np.testing.assert_array_equal(pose, expected[1][0])
+        np.testing.assert_allclose(face3d, expected[0][1], atol=1e-9)
+        np.testing.assert_allclose(pose3d, expected[1][1], atol=1e-9)
+        np.testing.assert_array_equal(dropped, 2 * np.bincount(np.arange(30) % 16))
+
+
 def test_of_two_finds_that_disagree_the_surer_stays():
     cameras = _ring(2)
     points = _seen(_face(np.random.default_rng(0)), cameras)
@@ -197,32 +215,39 @@ def test_68_points_come_from_heat_map_peaks(tmp_path):
 
 @pytest.fixture
 def layout(tmp_path):
-    """The photograph, half a picture to the side in one of two frames, seen by two far-apart cameras; a function of whether it is shown at all."""
+    """The photograph, half a picture to the side in every second frame, in the pictures of some cameras; a function of whether it is shown at all."""
     photo = DATA / "face-photo-nasa/astronaut.png"
     if not photo.is_file():
         pytest.skip("no photograph: shared data is absent")
-    image = cv2.resize(read_image(photo), (256, 256), interpolation=cv2.INTER_AREA)
+    whole = read_image(photo)
 
-    def make(shown: bool, model: str) -> Layout:
-        layout = Layout(tmp_path / model, tmp_path / "work")
-        frames = tuple(Frame(f"take_{i:06d}", "take", i, i / 10) for i in range(2))
-        camera = Camera("front", 512, 300, np.diag([500.0, 500, 1]) + [[0, 0, 256], [0, 0, 150], [0, 0, 0]], np.eye(3), np.zeros(3))
-        for folder, channels in ((layout.frames, 3), (layout.alpha, 4)):
-            with packed_writer(folder / "front.zip") as writer:
-                for i, frame in enumerate(frames):
-                    canvas = np.zeros((300, 512, channels), np.uint8)
-                    canvas[..., :3] = 90
-                    if shown:
-                        canvas[40:296, 256 * i : 256 * i + 256, :3] = image
-                        canvas[40:296, 256 * i : 256 * i + 256, 3:] = 255
-                    writer.add(frame.id, canvas)
-        write_image_set(layout.frames_json, layout.frames, (camera,), frames, {})
-        write_image_set(layout.alpha_json, layout.alpha, (camera,), frames, {})
-        record = {"id": "x", "kind": "rig", "model": model, "fps": 10, "cameras": [camera.to_json()], "sequences": {}, "plates": {}, "color": {}}
-        layout.capture.write_text(json.dumps(record | {"val_cameras": [], "test_sequences": [], "truth": None, "checks": []}))
-        return layout
+    def make(shown: bool, model: str, cameras: tuple[str, ...] = ("front",), count: int = 2, close: bool = False) -> Layout:
+        image = cv2.resize(whole[:300, 80:380] if close else whole, (256, 256), interpolation=cv2.INTER_AREA)
+        return _write_pictures(Layout(tmp_path / model, tmp_path / "work"), model, cameras, count, image if shown else None)
 
     return make
+
+
+def _write_pictures(layout: Layout, model: str, names: tuple[str, ...], count: int, image: np.ndarray | None) -> Layout:
+    """What the stage reads: the image [256, 256, 3] left and right in turn, before grey; nothing but grey without one."""
+    frames = tuple(Frame(f"take_{i:06d}", "take", i, i / 10) for i in range(count))
+    K = np.diag([500.0, 500, 1]) + [[0, 0, 256], [0, 0, 150], [0, 0, 0]]
+    cameras = tuple(Camera(name, 512, 300, K, np.eye(3), np.array([0.1 * index, 0, 0])) for index, name in enumerate(names))
+    for (folder, channels), name in product(((layout.frames, 3), (layout.alpha, 4)), names):
+        with packed_writer(folder / f"{name}.zip") as writer:
+            for i, frame in enumerate(frames):
+                canvas = np.zeros((300, 512, channels), np.uint8)
+                canvas[..., :3] = 90
+                if image is not None:
+                    left = 256 * (i % 2)
+                    canvas[40:296, left : left + 256, :3] = image
+                    canvas[40:296, left : left + 256, 3:] = 255
+                writer.add(frame.id, canvas)
+    write_image_set(layout.frames_json, layout.frames, cameras, frames, {})
+    write_image_set(layout.alpha_json, layout.alpha, cameras, frames, {})
+    record = {"id": "x", "kind": "rig", "model": model, "fps": 10, "cameras": [c.to_json() for c in cameras], "sequences": {}, "plates": {}, "color": {}}
+    layout.capture.write_text(json.dumps(record | {"val_cameras": [], "test_sequences": [], "truth": None, "checks": []}))
+    return layout
 
 
 def test_stage_finds_the_face_where_it_is(layout, capfd):
@@ -244,6 +269,63 @@ def test_stage_says_when_nobody_is_there(layout, model, what):
     with pytest.raises(InputError, match=f"no {what} was found in any view"):
         keypoints.run(KeypointsSettings(), empty, 1)
     assert not empty.keypoints.exists()
+
+
+def test_neither_parts_nor_threads_change_a_byte(layout):
+    head = layout(True, "head", ("one", "two"), count=6, close=True)
+    keypoints.run(KeypointsSettings(), head, 1)
+    alone = head.keypoints.read_bytes()
+    poses = np.isfinite(load_npz(head.keypoints)["pose"]).any((-2, -1))
+    assert poses.any() and not poses.all(), "the body is looked for in some of the pictures alone, and which must not depend on the threads"
+    keypoints.run(KeypointsSettings(), head, 3)  # two chunks a camera
+    assert head.keypoints.read_bytes() == alone
+    head.keypoints.unlink()
+    for first in (0, 1):
+        assert keypoints.run(KeypointsSettings(), head, 1, slice(first, None, 2)) == {} and not head.keypoints.exists()
+    keypoints.run(KeypointsSettings(), head, 1)
+    assert head.keypoints.read_bytes() == alone
+
+
+class _Looks:
+    """Stands for `detect_camera`: finds the same in every picture, notes where it looked, and fails at one camera for as long as it is told to."""
+
+    def __init__(self):
+        self.seen, self.fails_at = [], ""
+
+    def __call__(self, frames: Path, mattes: Path, names: list[str], pose_stride: int, minimum_score: float) -> tuple[np.ndarray, np.ndarray]:
+        if frames.stem == self.fails_at:
+            raise MemoryError
+        self.seen.append((frames.stem, *names))
+        points = np.random.default_rng(len(names)).uniform(50, 250, (len(names), 511, 3)).astype(np.float32)
+        return points[:, :478], points[:, 478:]
+
+
+def test_cameras_that_have_looked_do_not_look_again(tmp_path, monkeypatch):
+    looks, settings = _Looks(), KeypointsSettings()
+    monkeypatch.setattr("pipeline.vision.keypoints.detect_camera", looks)
+    head = _write_pictures(Layout(tmp_path / "x", tmp_path / "work"), "head", ("one", "two", "three"), 2, None)
+    looks.fails_at = "three"
+    with pytest.raises(MemoryError):
+        keypoints.run(settings, head, 1)
+    looks.fails_at = ""
+    keypoints.run(settings, head, 1, slice(2, None))
+    keypoints.run(replace(settings, face_gate=0.5), head, 1)  # a later step's setting
+    assert [name for name, *_ in looks.seen] == ["one", "two", "three"]
+    assert head.keypoints.is_file() and not head.scratch("keypoints").exists()
+    keypoints.run(settings, head, 1, slice(0, 1))
+    keypoints.run(replace(settings, minimum_score=0.6), head, 1)
+    assert [name for name, *_ in looks.seen[3:]] == ["one", "one", "two", "three"], "what was found with another setting does not count"
+
+
+def test_a_part_checks_its_own_cameras(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.vision.keypoints.detect_camera", _Looks())
+    head = _write_pictures(Layout(tmp_path / "x", tmp_path / "work"), "head", ("one", "two"), 2, None)
+    archive = head.alpha / "two.zip"
+    archive.write_bytes(archive.read_bytes().replace(b"take", b"tale"))
+    keypoints.run(KeypointsSettings(), head, 1, slice(0, None, 2))
+    for part in (slice(1, None, 2), None):
+        with pytest.raises(InputError, match="two.zip: was changed"):
+            keypoints.run(KeypointsSettings(), head, 1, part)
 
 
 def test_box_crop_holds_its_points():

@@ -102,12 +102,14 @@ def test_jobs_in_the_queue_are_cancelled_and_those_of_other_captures_are_not(tmp
         "6": ("RUNNING", "rule_frames_part_wildcards_a_2_8"),
         "7": ("PENDING", "rule_train_wildcards_ab_rigged"),
         "8": ("PENDING", "rule_fit_wildcards_a"),
+        "9": ("PENDING", "rule_keypoints_part_wildcards_a_1_8"),
+        "10": ("PENDING", "rule_keypoints_part_wildcards_ab_1_8"),
     }
     cancelled = []
     monkeypatch.setattr(orphans, "queued_jobs", lambda prefix: {job: queue[job] for job in queue if job not in cancelled})
     monkeypatch.setattr(orphans, "cancel_jobs", cancelled.extend)
     orphans.end_orphans({"a": Layout(tmp_path / "results" / "a", tmp_path / "work" / "a")}, Config())
-    assert cancelled == ["5", "6", "8"]
+    assert cancelled == ["5", "6", "8", "9"]
 
 
 def test_one_that_cannot_be_ended_is_named(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 from collections import Counter
 from dataclasses import replace
@@ -13,12 +14,14 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.io.layout import Layout
 from pipeline.io.progress import log
 from pipeline.training.camera_color import CameraColor
-from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.checkpoint import Keys, load_checkpoint, load_shorter, save_checkpoint
 from pipeline.training.data import Sampler, TrainingPictures, person_window
 from pipeline.training.loop import Interrupted, Training, train
 from pipeline.training.optimiser import Optimiser
+from pipeline.training.results import training_keys
 from pipeline.training.schedules import learning_rate_factor, sh_degree, splat_allowance
 from pipeline.training.settings import TrainSettings
 from tests.unit import rigged_toy as toy
@@ -36,6 +39,7 @@ SETTINGS = TrainSettings(
     log_every=4,
     checkpoint_seconds=1e9,
 )
+KEYS = Keys("this one", "its like")
 
 
 @pytest.fixture
@@ -164,6 +168,15 @@ def test_checkpoints_keep_two_pass_over_damage_and_refuse_foreign_ones(tmp_path)
     assert load_checkpoint(tmp_path, "another") is None
 
 
+def test_checkpoints_of_a_longer_training_do_not_push_out_those_of_a_new_one(tmp_path):
+    for step in (90, 100):
+        save_checkpoint(tmp_path, step, {"key": "longer", "step": step})
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, step, {"key": "mine", "step": step})
+        assert load_checkpoint(tmp_path, "mine")["step"] == step
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_signal_saves_and_the_next_run_goes_on_with_one_unbroken_curve(images, tmp_path, monkeypatch):
     folder, boards = tmp_path / "work", tmp_path / "boards"
     stopped = new_training(images)
@@ -176,18 +189,119 @@ def test_a_signal_saves_and_the_next_run_goes_on_with_one_unbroken_curve(images,
 
     monkeypatch.setattr(Training, "advance", advance)
     with pytest.raises(Interrupted) as caught:
-        train(stopped, folder, boards, "key")
+        train(stopped, folder, boards, KEYS, tmp_path / "trained.pt")
     assert caught.value.code == 128 + signal.SIGTERM
     assert [row[0] for row in rows(folder)] == ["step", "4", "8"]
     with open(folder / "train.csv", "a") as file:
         file.write("12,9,9,9,9,9,9\n")  # a row written after the checkpoint by a run that was then killed
     monkeypatch.setattr(Training, "advance", step)
-    facts = train(new_training(images), folder, boards, "key")
+    facts = train(new_training(images), folder, boards, KEYS, tmp_path / "trained.pt")
     assert facts["resumed_at"] == 11 and facts["steps"] == SETTINGS.iterations
     resumed = rows(folder)
     assert [row[0] for row in resumed[1:]] == ["4", "8", "12", "16", "20", "24"]
-    train(new_training(images), tmp_path / "other", boards, "key")
+    train(new_training(images), tmp_path / "other", boards, KEYS, tmp_path / "trained.pt")
     assert [row[2] for row in resumed] == [row[2] for row in rows(tmp_path / "other")]  # the losses, means over steps on both sides of the break included
+
+
+def run_through(images, folder: Path, settings: TrainSettings, keys: Keys) -> tuple[dict, Training, list[list[str]]]:  # noqa: ANN001
+    """A stage's life: the scratch goes when it has ended, what is kept stays. Facts, the training as it ended, and the rows of its curve."""
+    training = new_training(images, settings)
+    facts = train(training, folder / "work", folder / "boards", keys, folder / "trained.pt")
+    curve = rows(folder / "work")
+    shutil.rmtree(folder / "work")
+    return facts, training, curve
+
+
+SHORT, LONG = replace(SETTINGS, iterations=10), replace(SETTINGS, lengthen=True)
+
+
+def weights(training: Training) -> list[torch.Tensor]:
+    return [value.detach().clone() for value in training.avatar.parameters_by_name().values()]
+
+
+def equal(one: Training, other: Training) -> bool:
+    return all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
+
+
+def test_a_finished_training_is_kept_and_changes_nothing_for_the_same_or_a_longer_one(images, tmp_path):
+    _, first, _ = run_through(images, tmp_path, SHORT, KEYS)
+    assert [path.name for path in sorted(tmp_path.glob("*.pt"))] == ["trained.pt"]
+    facts, again, _ = run_through(images, tmp_path, SHORT, KEYS)
+    assert facts["resumed_at"] is None and equal(first, again)
+    facts, longer, _ = run_through(images, tmp_path, SETTINGS, replace(KEYS, exact="longer"))
+    _, fresh, _ = run_through(images, tmp_path / "fresh", SETTINGS, KEYS)
+    assert facts["resumed_at"] is None and "lengthened_at" not in facts and equal(longer, fresh)
+
+
+def test_a_longer_training_goes_on_where_the_shorter_one_ended_if_it_may(images, tmp_path):
+    shorter, _, _ = run_through(images, tmp_path, SHORT, KEYS)
+    expected = new_training(images, LONG)
+    expected.load(torch.load(tmp_path / "trained.pt", weights_only=True))
+    after = losses(expected, LONG.iterations - SHORT.iterations)
+    facts, longer, curve = run_through(images, tmp_path, LONG, replace(KEYS, exact="longer"))
+    assert facts["resumed_at"] == 10 and facts["lengthened_at"] == [10] and facts["steps"] == 24 and equal(longer, expected)
+    assert 0 < shorter["seconds"] < facts["seconds"], "both counted"
+    assert [row[0] for row in curve[1:]] == ["4", "8", "10", "12", "16", "20", "24"], "with the rows of the shorter one"
+    assert float(curve[4][2]) == pytest.approx(np.mean(after[:2]), abs=1e-6), "the mean over the two steps since the last row"
+    facts, unchanged, again = run_through(images, tmp_path, LONG, replace(KEYS, exact="longer"))  # as after a lost avatar.npz
+    assert facts["steps"] == facts["resumed_at"] == 24 and facts["lengthened_at"] == [10] and equal(unchanged, longer) and again == curve
+
+
+def test_a_killed_longer_training_goes_on_exactly(images, tmp_path, monkeypatch):
+    run_through(images, tmp_path, SHORT, KEYS)
+    shutil.copytree(tmp_path, tmp_path / "undisturbed", ignore=shutil.ignore_patterns("undisturbed"))
+    settings, keys, step = replace(LONG, checkpoint_every=5), replace(KEYS, exact="longer"), Training.advance
+
+    def die(self):  # noqa: ANN001, ANN202
+        if self.step == 18:
+            raise MemoryError
+        return step(self)
+
+    monkeypatch.setattr(Training, "advance", die)
+    with pytest.raises(MemoryError):
+        train(new_training(images, settings), tmp_path / "work", tmp_path / "boards", keys, tmp_path / "trained.pt")
+    monkeypatch.setattr(Training, "advance", step)
+    facts, resumed, curve = run_through(images, tmp_path, settings, keys)
+    _, whole, undisturbed = run_through(images, tmp_path / "undisturbed", settings, keys)
+    assert facts["resumed_at"] == 15 and facts["lengthened_at"] == [10] and equal(resumed, whole)
+    assert [row[:1] + row[2:3] for row in curve] == [row[:1] + row[2:3] for row in undisturbed]
+
+
+def test_only_what_is_shorter_and_otherwise_the_same_is_lengthened(tmp_path):
+    finished, folder = tmp_path / "trained.pt", tmp_path / "work"
+
+    def leave(path: Path, step: int, iterations: int, but_length: str = "mine") -> None:
+        path.parent.mkdir(exist_ok=True)
+        torch.save({"key": "another", "but_length": but_length, "iterations": iterations, "step": step}, path)
+
+    def found(iterations: int) -> int | None:
+        return (load_shorter(folder, finished, "mine", iterations) or {}).get("step")
+
+    assert found(100) is None
+    leave(finished, 50, 50)
+    assert found(49) is None and found(50) == found(100) == 50
+    leave(folder / "checkpoint-0000030.pt", 30, 80)
+    assert found(100) == 50, "the one that is furthest"
+    leave(folder / "checkpoint-0000070.pt", 70, 80)
+    assert found(100) == 70 and found(79) == 50, "a training of 80 steps is none that 79 can lengthen"
+    leave(folder / "checkpoint-0000090.pt", 90, 95, but_length="other")
+    (folder / "checkpoint-0000080.pt").write_bytes(b"half")
+    assert found(100) == 70
+
+
+def test_keys_know_what_only_says_how_long(tmp_path):
+    layout = Layout(tmp_path / "r", tmp_path / "w")
+    for path in (layout.init, layout.fit, layout.sample, layout.alpha_json):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    before = training_keys(SETTINGS, layout)
+    for changed in (replace(SETTINGS, iterations=25), LONG):
+        keys = training_keys(changed, layout)
+        assert keys.exact != before.exact and keys.but_length == before.but_length
+    other = training_keys(replace(SETTINGS, seed=1), layout)
+    layout.fit.write_text("another fit")
+    for keys in (other, training_keys(SETTINGS, layout)):
+        assert keys.exact != before.exact and keys.but_length != before.but_length
 
 
 def rows(folder: Path) -> list[list[str]]:

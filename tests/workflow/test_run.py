@@ -13,6 +13,7 @@ import yaml
 
 from pipeline.io.files import TEMPORARY
 from pipeline.io.layout import Layout
+from pipeline.needs import SCATTERED
 from pipeline.versions import STAGES
 from tests.workflow.support import TINY, Place, children_named, command
 
@@ -93,6 +94,23 @@ def test_from_begins_a_finished_training_anew(place, layout):
     assert layout.avatar.read_bytes() == avatar, "the same settings and inputs give the same avatar"
 
 
+def test_a_longer_training_goes_on_from_the_finished_one_where_it_may(place, layout, tmp_path):
+    assert layout.trained.is_file()
+    config = _changed(tmp_path, iterations=160, lengthen=True)
+
+    def facts(*words):
+        done = place.run("a", "--until", "train", *words, config=config)
+        assert done.returncode == 0, done.stderr
+        return json.loads(layout.manifest("train").read_text())["facts"]
+
+    longer = facts()
+    assert longer["resumed_at"] == 120 and longer["lengthened_at"] == [120] and longer["steps"] == 160
+    assert _steps(layout.train_log) == list(range(10, 161, 10))
+    anew = facts("--from", "train")
+    assert anew["resumed_at"] is None and "lengthened_at" not in anew and anew["steps"] == 160
+    assert place.run("a").returncode == 0
+
+
 def test_a_killed_training_goes_on_and_the_old_report_never_passes(place, layout, tmp_path):
     config = _changed(tmp_path, iterations=400)
     running = place.start("a", config=config)
@@ -114,6 +132,24 @@ def test_a_killed_training_goes_on_and_the_old_report_never_passes(place, layout
     assert steps == sorted(set(steps)) and steps[-1] == 400 and reached < 400
     assert json.loads(layout.manifest("report").read_text())["timing"]["finished"] >= json.loads(layout.manifest("train").read_text())["timing"]["finished"]
     assert place.run("a").returncode == 0
+
+
+def test_cameras_over_several_jobs_give_the_same_bytes(place, tmp_path):
+    (tmp_path / "scatter.yaml").write_text(TINY.read_text() + "scatter: 2\n")
+    other = Place(tmp_path)
+    other.write_table("id kind path", "a synthetic raw/a")
+    done = other.run("a", "--until", "keypoints", config=tmp_path / "scatter.yaml")
+    assert done.returncode == 0, done.stderr
+    for name in ("frames", "alpha", "frames.json", "alpha.json", "keypoints.npz"):
+        files = [path for path in [place.results / "a" / name, *(place.results / "a" / name).glob("*")] if path.is_file()]
+        assert files
+        for path in files:
+            assert (other.results / path.relative_to(place.results)).read_bytes() == path.read_bytes(), path
+    book = (other.work / "a" / "leases.tsv").read_text()
+    for stage in SCATTERED:
+        assert f"{stage}-1of2 of a" in book and f"{stage}-2of2 of a" in book
+        assert not Layout(other.results / "a", other.work / "a").scratch(stage).exists()
+    assert not list(other.work.rglob("parts/*"))
 
 
 def test_a_lost_camera_is_made_again(place, layout):
