@@ -12,7 +12,7 @@ import torch
 
 from pipeline.io.errors import InputError
 from pipeline.vision.components import subject_only
-from pipeline.vision.plate_matting import Matte
+from pipeline.vision.matte import Matte
 from pipeline.vision.settings import MatteSettings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,23 +12,9 @@ import numpy as np
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_json, write_json
 from pipeline.io.packed import PackedImages, packed_writer
-from pipeline.vision.plate_matting import Matte, matte_with_plate
+from pipeline.vision.matte import Matte, Matting
+from pipeline.vision.plate_matting import matte_with_plate
 from pipeline.vision.settings import MatteSettings
-
-
-class Matting(Protocol):
-    """Separates a subject from its surroundings; `name` is the backend's."""
-
-    name: str
-
-    def matte(self, image: np.ndarray, plate: np.ndarray | None, visible: np.ndarray | None = None) -> Matte:
-        """Foreground colour and alpha of one picture.
-
-        Args:
-            image, plate: uint8 [H, W, 3] RGB; plate is the empty scene of the same camera, or None.
-            visible: uint8 [H, W], 0 where there is no picture (padding); None: it is picture everywhere.
-        """
-        ...
 
 
 class PlateMatting:

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 from pipeline.vision.crops import box_crop
-from pipeline.vision.matting import Matting
+from pipeline.vision.matte import Matte, Matting
 from pipeline.vision.mediapipe_quiet import quiet_mediapipe
-from pipeline.vision.plate_matting import Matte
 
 SURE, POSSIBLE = 0.8, 0.2  # probabilities from which a pixel is certainly, and up to which it is certainly not, the person's
 INSIDE, BEYOND, NOTCH = 0.008, 0.025, 0.08  # of the person's size: how far the rim is left alone inwards, outwards, and the half width of what may be filled

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from pipeline.vision.background import Background, compare_to_plate
 from pipeline.vision.components import fill_holes, subject_only
 from pipeline.vision.guided_filter import guided_filter
+from pipeline.vision.matte import Matte
 
 SURE, POSSIBLE = 4.0, 2.0  # distance from the plate, in noise units, of certain and of possible foreground
 PROJECTION_ERROR = 0.05  # error of a projected alpha that does not come from noise: the foreground's colour is only known nearby
-
-
-@dataclass(frozen=True)
-class Matte:
-    """rgba [H, W, 4] uint8: foreground colour (not premultiplied) and alpha; gain [3] and sigma as in `background.Background`, where there was a plate.
-
-    corrected: whether a person segmentation was found fit to correct it (see `person`); None where none was asked for.
-    """
-
-    rgba: np.ndarray
-    gain: np.ndarray | None = None
-    sigma: float | None = None
-    corrected: bool | None = None
 
 
 def matte_with_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray | None = None, *, subject: bool = True) -> Matte:

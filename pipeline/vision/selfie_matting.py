@@ -7,8 +7,9 @@ import numpy as np
 
 from pipeline.vision.components import subject_only
 from pipeline.vision.guided_filter import guided_filter
+from pipeline.vision.matte import Matte
 from pipeline.vision.mediapipe_quiet import quiet_mediapipe
-from pipeline.vision.plate_matting import Matte, foreground_colour, spread_colour
+from pipeline.vision.plate_matting import foreground_colour, spread_colour
 
 GROW = 0.2  # the second look takes the subject's bounding box, grown by this share of its size
 NOISE = 3.0  # grey levels of noise that the foreground colour allows for
