@@ -35,24 +35,12 @@ def rasterise_views(splats: Splats, views: Views, background: torch.Tensor, *, s
     active = stored if sh_degree is None or stored == 0 else (sh_degree + 1) ** 2
     count, number, width, height = len(views), len(splats), views.width, views.height
     spread = background.to(splats.means).expand(count, height, width, channels)
-    shape = Shape(
-        device,
-        count,
-        number,
-        width,
-        height,
-        not splats.batched,
-        active,
-        stored,
-        channels,
-        near,
-        antialias,
-        0 if screen is None else screen.shape[-1],
-        spread.stride(),
-    )
+    columns = 0 if screen is None else screen.shape[-1]
+    shape = Shape(device, count, number, width, height, not splats.batched, active, stored, channels, near, antialias, columns, spread.stride())
     workspace = workspace or workspace_of(device, count, number, width, height, channels)
-    return Rendered(*_Rasterise.apply(splats.means, splats.quats, splats.log_scales, splats.opacities, colour, views.R, views.t, screen, background,
-                                      views.K, spread, shape, workspace))  # fmt: skip
+    inputs = splats.means, splats.quats, splats.log_scales, splats.opacities, colour, views.R, views.t, screen, background
+    wanted = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs)
+    return Rendered(*_Rasterise.apply(*inputs, views.K, spread, shape, workspace, wanted))
 
 
 def _aligned(tensor: torch.Tensor) -> torch.Tensor:
@@ -62,7 +50,7 @@ def _aligned(tensor: torch.Tensor) -> torch.Tensor:
 
 class _Rasterise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, means, quats, log_scales, opacities, colour, R, t, screen, background, K, spread, shape, workspace):
+    def forward(ctx, means, quats, log_scales, opacities, colour, R, t, screen, background, K, spread, shape, workspace, wanted):
         ctx.set_materialize_grads(False)
         inputs = [_aligned(x) for x in (means, quats, log_scales, opacities, colour, K, R, t)]
         screen = inputs[0] if screen is None else _aligned(screen)
@@ -71,7 +59,7 @@ class _Rasterise(torch.autograd.Function):
             workspace.begin(shape.views * shape.splats)
             plan = plan_of(shape, workspace.capacity)
             drawn, state = _forward(plan, inputs, screen, spread, workspace)
-            if capturing or workspace.enough():
+            if capturing or workspace.enough(certainly=not wanted):
                 break
         image, alpha, depth, radii = drawn
         ctx.save_for_backward(*inputs, spread, image, alpha, depth)
@@ -89,7 +77,7 @@ class _Rasterise(torch.autograd.Function):
         d_drawn = d_image, None if d_alpha is None else _aligned(d_alpha), None if d_depth is None else _aligned(d_depth)
         gradients = _backward(plan, inputs, state, spread, (image, alpha, depth), d_drawn, need[5] or need[6])
         d_background = (d_image * (1 - alpha)[..., None]).sum_to_size(bg_shape) if need[8] else None
-        return *gradients, d_background, None, None, None, None
+        return *gradients, d_background, None, None, None, None, None
 
 
 def _forward(plan: Plan, inputs: list, screen: torch.Tensor, spread: torch.Tensor, workspace: Workspace) -> tuple[tuple, tuple]:

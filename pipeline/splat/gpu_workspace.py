@@ -22,8 +22,9 @@ class Workspace:
         if workspace.overflowed:    # outside, now and then; synchronises
             workspace.grow()        # then capture again: a graph keeps the capacity it was captured with
 
-    In plain calls nothing is lost: while the number of pairs is not well below the capacity, `rasterise` waits for it, and draws again with more room
-    where it has to; otherwise it only looks at what the last finished call reported.
+    In plain calls, `rasterise` waits for the number of pairs while that is not well below the capacity, and draws again with more room where it has to; otherwise it
+    only looks at what the last finished call reported. Calls that want no gradient always wait. One that wants gradients, and has more than HEADROOM times
+    the pairs of the calls before it, may go wrong once, with gradients of zero and `overflowed` set: the price of not waiting in every step.
 
     Attributes:
         capacity: pairs.
@@ -52,9 +53,9 @@ class Workspace:
             self.capacity = _whole(PAIRS_PER_SPLAT * splats + 4096)
         self._known = self._known and HEADROOM * int(self._host[0]) <= self.capacity
 
-    def enough(self) -> bool:
-        """After a plain call: whether its pairs had room; grows if not. Waits for the GPU only while the capacity is not known to be ample."""
-        if self._known:
+    def enough(self, certainly: bool) -> bool:
+        """After a plain call: whether its pairs had room; grows if not. Waits for the GPU only while the capacity is not known to be ample, or to be certain."""
+        if self._known and not certainly:
             return True
         if self.state.is_cuda:
             torch.cuda.current_stream(self.state.device).synchronize()

@@ -168,7 +168,7 @@ def test_overflow_is_flagged_until_grown(monkeypatch):
     """With the host's check off, as inside a CUDA graph: pairs are left out, nothing is written out of bounds, the flag stays."""
     tensors, workspace = tensors_of(random_splats(25), view(16, 12)), Workspace(DEVICE, capacity=8)
     with monkeypatch.context() as patch:
-        patch.setattr(Workspace, "enough", lambda self: True)
+        patch.setattr(Workspace, "enough", lambda self, certainly: True)
         values, gradients = run(tensors, view(16, 12), "gpu", torch.float32, workspace=workspace)
         assert workspace.capacity == 8 and workspace.overflowed.item() == 1
         assert all(x.isfinite().all() for x in values)
@@ -195,3 +195,15 @@ def test_two_calls_alive_at_once():
     together = [torch.autograd.grad(loss, leaves["means"])[0] for loss in losses]
     assert all(torch.equal(a, b) for a, b in zip(apart, together))
     assert math.isfinite(float(losses[0].detach()))
+
+
+def test_pictures_alone_are_whole_after_any_jump_in_pairs():
+    """Calls that want no gradient always look whether their pairs had room: a camera may come close from one picture to the next."""
+    far, near, white = random_splats(60, size=1e-3, spread=0.05), random_splats(60, size=0.3, spread=0.05, logit=2.0), torch.ones(3, device=DEVICE)
+    moved, workspace = Views(*(getattr(view(40, 60), k).to(DEVICE) for k in ("K", "R", "t")), 40, 60), Workspace(DEVICE, capacity=256)
+    for splats in (far, far, near):
+        leaves = [getattr(splats, name).to(DEVICE).requires_grad_() for name in NAMES]
+        with torch.no_grad():
+            drawn = rasterise(Splats(*leaves), moved, white, backend="gpu", workspace=workspace).image.cpu()
+    wanted = rasterise(near, view(40, 60), torch.ones(3), backend="reference").image
+    assert (drawn - wanted).abs().mean() < 1e-4
