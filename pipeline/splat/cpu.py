@@ -45,9 +45,9 @@ class Lists(NamedTuple):
     first: np.ndarray
 
 
-def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, *, sh_degree: int | None, near: float,
-                   screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-    """One view of unbatched splats: sums [H, W, C + 1] of colours and depth, alpha [H, W], radii [N]; K [3, 3] (no gradient), R [3, 3], t [3], screen [N, 2]."""
+def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *, sh_degree: int | None,
+                   near: float, screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    """As `reference.rasterise_view`; K has no gradient."""
     if splats.sh is None:
         colour, active = splats.features[:, None], 0
     else:
@@ -55,12 +55,14 @@ def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Te
     low, high = frustum_limits(K, width, height)
     intrinsics = torch.cat([K.diagonal()[:2], K[:2, 2], low, high, K.new_tensor([width, height, near, antialias])]).detach()
     screen = splats.means.new_empty(0, 2) if screen is None else screen
-    return _Rasterise.apply(splats.means, splats.quats, splats.log_scales, splats.opacities, colour, R, t, screen, intrinsics, active)
+    background = background.expand(*background.shape[:2], colour.shape[-1])
+    return _Rasterise.apply(splats.means, splats.quats, splats.log_scales, splats.opacities, colour, R, t, screen, background, intrinsics, active)
 
 
 class _Rasterise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, means, quats, log_scales, opacities, colour, R, t, screen, intrinsics, active):
+    def forward(ctx, means, quats, log_scales, opacities, colour, R, t, screen, background, intrinsics, active):
+        ctx.set_materialize_grads(False)
         use_threads()
         camera = torch.cat([R.flatten(), t, intrinsics, -R.T @ t])
         inputs = Inputs(*(_array(x) for x in (camera, means, quats, log_scales, opacities, colour)), active)
@@ -68,30 +70,34 @@ class _Rasterise(torch.autograd.Function):
         columns, rows = -(-width // cpu_tiles.TILE), -(-height // cpu_tiles.TILE)
         projected = _prepare(inputs, _array(screen), columns, rows)
         lists = _list(projected, columns, rows)
-        sums, alpha = np.empty((height, width, projected.colours.shape[1]), np.float32), np.empty((height, width), np.float32)
-        ends = np.empty(columns * rows, np.int64)
-        cpu_tiles.draw(lists.starts, lists.splat_of, projected.splat, projected.colours, columns, sums, alpha, ends)
-        ctx.state = inputs, projected, lists, ends, columns, sums, alpha, screen.shape[1] if len(screen) else 0
-        outputs = tuple(torch.from_numpy(x) for x in (sums, alpha, projected.radii))
-        ctx.mark_non_differentiable(outputs[2])
+        image, alpha, depth = np.empty((height, width, colour.shape[-1]), np.float32), *(np.empty((height, width), np.float32) for _ in range(2))
+        ends, behind = np.empty(columns * rows, np.int64), _array(background)
+        cpu_tiles.draw(lists.starts, lists.splat_of, projected.splat, projected.colours, columns, behind, image, alpha, depth, ends)
+        ctx.state = inputs, projected, lists, ends, columns, (behind, image, alpha, depth), screen.shape[1] if len(screen) else 0
+        outputs = tuple(torch.from_numpy(x) for x in (image, alpha, depth, projected.radii))
+        ctx.mark_non_differentiable(outputs[3])
         return outputs
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, d_sums, d_alpha, _):
+    def backward(ctx, d_image, d_alpha, d_depth, _):
         use_threads()
-        inputs, projected, lists, ends, columns, sums, alpha, screened = ctx.state
-        absolute = screened == 4
-        d_rows = np.empty((len(lists.splat_of), 6 + sums.shape[2] + 2 * absolute), np.float32)
-        cpu_tiles.draw_backward(lists.starts, ends, lists.splat_of, lists.row_of, projected.splat, projected.colours, columns, sums, alpha,
-                                _array(d_sums), _array(d_alpha), absolute, d_rows)  # fmt: skip
+        inputs, projected, lists, ends, columns, drawn, screened = ctx.state
+        nothing, absolute, image = np.empty((0, 0), np.float32), screened == 4, drawn[1]
+        d_drawn = [nothing if x is None else _array(x) for x in (d_alpha, d_depth)]
+        d_image = np.zeros_like(image) if d_image is None else _array(d_image)
+        summed = image.shape[2] + (d_depth is not None)
+        d_rows = np.empty((len(lists.splat_of), 6 + summed + 2 * absolute), np.float32)
+        cpu_tiles.draw_backward(lists.starts, ends, lists.splat_of, lists.row_of, projected.splat, projected.colours, columns, *drawn, d_image, *d_drawn,
+                                absolute, d_rows)  # fmt: skip
         d_splats = [np.zeros_like(x) for x in (inputs.means, inputs.quats, inputs.log_scales, inputs.opacities, inputs.colour)]
         d_screen = np.zeros((len(inputs.means), max(screened, 2)), np.float32)
         d_camera = np.zeros((-(-len(inputs.means) // cpu_splats.BLOCK), 15), np.float32)
         cpu_splats.finish_backward(inputs.camera, inputs.means, inputs.quats, inputs.log_scales, inputs.colour, inputs.active, projected.radii, projected.splat,
-                                   projected.colours, lists.first, projected.counts, d_rows, *d_splats, d_screen, d_camera)  # fmt: skip
+                                   projected.colours, lists.first, projected.counts, d_rows, d_depth is not None, *d_splats, d_screen, d_camera)  # fmt: skip
         d_R, d_t = _pose_gradient(inputs.camera, d_camera.sum(0))
-        return *(torch.from_numpy(x) for x in d_splats), d_R, d_t, torch.from_numpy(d_screen) if screened else None, None, None
+        d_behind = _background_gradient(d_image, *drawn[:3]) if ctx.needs_input_grad[8] else None
+        return *(torch.from_numpy(x) for x in d_splats), d_R, d_t, torch.from_numpy(d_screen) if screened else None, d_behind, None, None
 
 
 def _prepare(inputs: Inputs, screen: np.ndarray, columns: int, rows: int) -> Screen:
@@ -120,6 +126,10 @@ def _pose_gradient(camera: np.ndarray, d_camera: np.ndarray) -> tuple[torch.Tens
     R, t, d_centre = camera[:9].reshape(3, 3), camera[9:12], d_camera[12:]
     d_R = d_camera[:9].reshape(3, 3) - np.outer(t, d_centre)
     return torch.from_numpy(d_R), torch.from_numpy(d_camera[9:12] - R @ d_centre)
+
+
+def _background_gradient(d_image: np.ndarray, behind: np.ndarray, image: np.ndarray, alpha: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(d_image * (1 - alpha)[..., None]).sum_to_size(behind.shape)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -57,14 +57,15 @@ def _box(splat, columns, rows, box):
 
 
 @partial(kernel, fastmath=MATH)
-def finish_backward(camera, means, quats, log_scales, colour, active, radii, splat, colours, first, counts, d_rows,
+def finish_backward(camera, means, quats, log_scales, colour, active, radii, splat, colours, first, counts, d_rows, has_depth,
                     d_means, d_quats, d_log_scales, d_opacities, d_colour, d_screen, d_camera):  # fmt: skip
-    """Gradients of `prepare` from those of the (splat, tile) pairs, which are summed first: d_rows [pairs, 6 + C + 1 (+ 2)], splat i's from first[i] on.
+    """Gradients of `prepare` from those of the (splat, tile) pairs, which are summed first: d_rows as of `cpu_tiles.draw_backward`, splat i's from first[i] on.
 
     Writes into zeros: d_means, d_quats, d_log_scales, d_opacities, d_colour (shape of colour), d_screen [N, 2 or 4] and d_camera [blocks, 15]
     (R row-major, t, camera centre).
     """
     count, width, channels = len(means), d_rows.shape[1], colour.shape[2]
+    absolute = 6 + channels + int(has_depth)
     for block in prange((count + BLOCK - 1) // BLOCK):
         basis, weight, g = np.empty(16, np.float32), np.empty(16, np.float32), np.empty(width, np.float32)
         pose = d_camera[block]
@@ -77,10 +78,11 @@ def finish_backward(camera, means, quats, log_scales, colour, active, radii, spl
                 for k in range(width):
                     g[k] += d_rows[row, k]
             d_screen[i, 0], d_screen[i, 1] = g[0], g[1]
-            for k in range(7 + channels, width):
-                d_screen[i, k - 5 - channels] = g[k]
+            for k in range(absolute, width):
+                d_screen[i, 2 + k - absolute] = g[k]
+            d_depth = g[6 + channels] if has_depth else f4(0)
             d_opacities[i] = project_splat_backward(
-                camera, means[i], quats[i], log_scales[i], splat[i], g, g[6 + channels], d_means[i], d_quats[i], d_log_scales[i], pose
+                camera, means[i], quats[i], log_scales[i], splat[i], g, d_depth, d_means[i], d_quats[i], d_log_scales[i], pose
             )
             if active:
                 shade_splat_backward(camera, means[i], colour[i], active, basis, weight, colours[i], g[6:], d_colour[i], d_means[i], pose[12:])

@@ -15,7 +15,7 @@ from numba import prange
 
 from pipeline.splat.cpu_jit import helper, kernel
 from pipeline.splat.cpu_math import exp_negative
-from pipeline.splat.rules import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+from pipeline.splat.rules import MAX_ALPHA, MIN_ALPHA, MIN_SOLID, MIN_TRANSMITTANCE
 
 TILE = 16
 PLANE = TILE * TILE
@@ -76,9 +76,13 @@ def _largest(values):
 
 
 @kernel
-def draw(starts, splat_of, splat, colours, columns, sums, alpha, ends):
-    """Composite front to back: sums [H, W, C] of weighted colours, alpha [H, W], ends [tiles] = where each tile's list was left."""
-    height, width, channels = sums.shape
+def draw(starts, splat_of, splat, colours, columns, background, image, alpha, depth, ends):
+    """Composite front to back over background [1 or H, 1 or W, C]: image [H, W, C], alpha, depth [H, W], ends [tiles] = where each tile's list was left.
+
+    colours: [N, C + 1], depth last.
+    """
+    height, width, channels = alpha.shape[0], alpha.shape[1], colours.shape[1]
+    step_y, step_x = int(background.shape[0] > 1), int(background.shape[1] > 1)
     for tile in prange(len(ends)):
         left, top = (tile % columns) * TILE, (tile // columns) * TILE
         across, down = min(TILE, width - left), min(TILE, height - top)
@@ -110,9 +114,13 @@ def draw(starts, splat_of, splat, colours, columns, sums, alpha, ends):
         ends[tile] = j
         for y in range(down):
             for x in range(across):
-                alpha[top + y, left + x] = f4(1) - light[y * TILE + x]
-                for c in range(channels):
-                    sums[top + y, left + x, c] = planes[c * PLANE + y * TILE + x]
+                pixel = y * TILE + x
+                row, column = top + y, left + x
+                solid = f4(1) - light[pixel]
+                alpha[row, column] = solid
+                for c in range(channels - 1):
+                    image[row, column, c] = planes[c * PLANE + pixel] + light[pixel] * background[row * step_y, column * step_x, c]
+                depth[row, column] = planes[(channels - 1) * PLANE + pixel] / max(solid, f4(MIN_SOLID))
 
 
 @helper
@@ -125,12 +133,15 @@ def _pixel_grid():
 
 
 @kernel
-def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums, alpha, d_sums, d_alpha, absolute, d_rows):
-    """Gradients of `draw`, one row per pair: d_rows [pairs, 6 + C] of mean x y, a r k, opacity, colours; absolute: two more, of mean x y, absolute values summed.
+def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, background, image, alpha, depth, d_image, d_alpha, d_depth, absolute, d_rows):
+    """Gradients of `draw`, one row per pair: d_rows [pairs, 6 + C] of mean x y, a r k, opacity, colours; one more of depth where d_depth is given; absolute: two
+    more, of mean x y, absolute values summed. d_alpha, d_depth: [H, W], or [0, 0] where there is none.
 
-    Replays front to back: what lies behind a splat is the final sum less what was already drawn, so nothing but `sums` and `alpha` has to be kept.
+    Replays front to back: what lies behind a splat is the final sum less what was already drawn, so nothing but the pictures has to be kept.
     """
-    height, width, channels = d_sums.shape
+    height, width, colour_count = d_image.shape
+    channels = colour_count + int(len(d_depth) > 0)
+    step_y, step_x = int(background.shape[0] > 1), int(background.shape[1] > 1)
     for tile in prange(len(ends)):
         left, top = (tile % columns) * TILE, (tile // columns) * TILE
         xs, ys = _pixel_grid()
@@ -139,12 +150,23 @@ def draw_backward(starts, ends, splat_of, row_of, splat, colours, columns, sums,
         for y in range(min(TILE, height - top)):
             for x in range(min(TILE, width - left)):
                 pixel = y * TILE + x
+                row, column = top + y, left + x
+                solid = alpha[row, column]
                 light[pixel] = 1
-                d_light[pixel] = d_alpha[top + y, left + x]
-                rest[pixel] = d_alpha[top + y, left + x] * alpha[top + y, left + x]
-                for c in range(channels):
-                    planes[c * PLANE + pixel] = d_sums[top + y, left + x, c]
-                    rest[pixel] += d_sums[top + y, left + x, c] * sums[top + y, left + x, c]
+                d_solid = d_alpha[row, column] if len(d_alpha) else f4(0)
+                behind = f4(0)
+                for c in range(colour_count):
+                    d_colour, beyond = d_image[row, column, c], background[row * step_y, column * step_x, c]
+                    planes[c * PLANE + pixel] = d_colour
+                    d_solid -= d_colour * beyond
+                    behind += d_colour * (image[row, column, c] - (f4(1) - solid) * beyond)
+                if len(d_depth):
+                    d_far = d_depth[row, column] / max(solid, f4(MIN_SOLID))
+                    planes[colour_count * PLANE + pixel] = d_far
+                    d_solid -= d_far * depth[row, column]
+                    behind += d_far * depth[row, column] * solid
+                d_light[pixel] = d_solid
+                rest[pixel] = behind + d_solid * solid
         for j in range(starts[tile], ends[tile]):
             i = splat_of[j]
             out = d_rows[row_of[j]]

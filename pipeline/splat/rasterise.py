@@ -49,13 +49,17 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
 
         return gpu.rasterise_views(splats, views, background, sh_degree=sh_degree, near=near, screen=screen, antialias=antialias, workspace=workspace)
     drawn = [
-        BY_VIEW[backend](splats.of_view(b), views.K[b], views.R[b], views.t[b], views.width, views.height, sh_degree=sh_degree, near=near,
-                          screen=None if screen is None else screen[b], antialias=antialias)
+        BY_VIEW[backend](splats.of_view(b), views.K[b], views.R[b], views.t[b], views.width, views.height, _behind(background.to(splats.means), b),
+                         sh_degree=sh_degree, near=near, screen=None if screen is None else screen[b], antialias=antialias)
         for b in range(len(views))
     ]  # fmt: skip
-    sums, alpha, radii = (torch.stack(part) for part in zip(*drawn))
-    image = torch.addcmul(sums[..., :-1], (1 - alpha)[..., None], background.to(sums))
-    return Rendered(image, alpha, sums[..., -1] / alpha.clamp_min(1e-6), radii)
+    return Rendered(*(part[0][None] if len(part) == 1 else torch.stack(part) for part in zip(*drawn)))
+
+
+def _behind(background: torch.Tensor, view: int) -> torch.Tensor:
+    """What of the background broadcasts to a view's [H, W, C], with as many axes."""
+    own = background if background.dim() < 4 else background[view if len(background) > 1 else 0]
+    return own.reshape((1,) * (3 - own.dim()) + own.shape)
 
 
 def _check(splats: Splats, views: Views, sh_degree: int | None, screen: torch.Tensor | None) -> None:

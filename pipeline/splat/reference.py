@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from pipeline.splat.harmonics import view_sh
-from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MAX_ALPHA, MIN_ALPHA, MIN_COMPENSATION, MIN_TRANSMITTANCE
+from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MAX_ALPHA, MIN_ALPHA, MIN_COMPENSATION, MIN_SOLID, MIN_TRANSMITTANCE
 from pipeline.splat.splats import Splats
 
 PAIRS_AT_ONCE = 2**22  # splats x pixels held in memory together
@@ -112,9 +112,9 @@ def composite(projected: Projected, colours: torch.Tensor, pixels: torch.Tensor)
     return weights.T @ colours, transmittance
 
 
-def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, *, sh_degree: int | None, near: float,
-                   screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-    """One view of unbatched splats: sums [H, W, C + 1] of colours and depth, alpha [H, W], radii [N]; K [3, 3], R [3, 3], t [3], screen [N, 2] or [N, 4]."""
+def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *, sh_degree: int | None, near: float,
+                   screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    """One view of unbatched splats: image [H, W, C], alpha and depth [H, W], radii [N]; K [3, 3], R [3, 3], t [3], background [1 or H, 1 or W, 1 or C], screen [N, 2] or [N, 4]."""
     projected = project(splats, K, R, t, width, height, near, screen, antialias)
     colours = splats.features if splats.sh is None else view_sh(splats.means, splats.sh, -R.T @ t, sh_degree)
     colours = torch.cat([colours, projected.depth[:, None]], dim=1)
@@ -126,4 +126,5 @@ def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Te
     parts = [composite(ordered, colours, part) for part in pixels]
     sums = torch.cat([part[0] for part in parts]).reshape(height, width, -1)
     alpha = 1 - torch.cat([part[1] for part in parts]).reshape(height, width)
-    return sums, alpha, projected.radius
+    image = sums[..., :-1] + (1 - alpha)[..., None] * background
+    return image, alpha, sums[..., -1] / alpha.clamp_min(MIN_SOLID), projected.radius

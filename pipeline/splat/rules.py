@@ -12,3 +12,4 @@ MIN_TRANSMITTANCE = 1e-4  # a splat is drawn on a pixel while the transmittance 
 NEAR = 0.01  # m, splats whose centre is nearer to the camera plane (or behind it) are left out
 FRUSTUM_MARGIN = 0.3  # in the projection's Jacobian x/z and y/z are clamped to the picture widened by this times half its size
 MIN_COMPENSATION = 0.005  # with anti-aliasing, opacity is scaled by sqrt(det / det with LOW_PASS), at least by this (Yu et al. 2024, Mip-Splatting, eq. 9)
+MIN_SOLID = 1e-6  # depth is the weighted mean along a pixel: the sum over alpha, or over this where alpha is less
