@@ -150,6 +150,16 @@ def test_cameras_over_several_jobs_give_the_same_bytes(place, tmp_path):
         assert f"{stage}-1of2 of a" in book and f"{stage}-2of2 of a" in book
         assert not Layout(other.results / "a", other.work / "a").scratch(stage).exists()
     assert not list(other.work.rglob("parts/*"))
+    before = other.times("a")
+    assert other.run("a", "--until", "keypoints").returncode == 0
+    assert other.times("a") == before, "and in one job again: there is nothing to do"
+
+
+def test_a_changed_scatter_makes_nothing_again(place, tmp_path):
+    before = place.times("a")
+    (tmp_path / "scatter.yaml").write_text(TINY.read_text() + "scatter: 3\n")
+    assert place.run("a", config=tmp_path / "scatter.yaml").returncode == 0
+    assert place.times("a") == before
 
 
 def test_a_lost_camera_is_made_again(place, layout):
