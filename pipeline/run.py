@@ -8,7 +8,7 @@ import resource
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -29,7 +29,7 @@ from pipeline.versions import AFTER, METHODS, STAGES
 
 @dataclass(frozen=True)
 class Request:
-    """What one `run` is asked for; paths as the user gave them."""
+    """What one `run` is asked for; paths as the user gave them, who stands `here`."""
 
     ids: tuple[str, ...]
     every: bool = False
@@ -45,6 +45,7 @@ class Request:
     dry: bool = False
     failed: bool = False
     profile: str = "default"
+    here: Path = field(default_factory=Path.cwd)
 
 
 def run(request: Request) -> int:
@@ -91,11 +92,11 @@ def load_config(request: Request) -> Config:
     """config.yaml with the file of --config laid over it and the command line over both; paths absolute or relative to the checkout."""
     values = _read_yaml(ROOT / "config.yaml")
     if request.config:
-        for key, value in _read_yaml(request.config).items():
+        for key, value in _read_yaml(request.here / request.config).items():
             values[key] = {**values[key], **value} if isinstance(value, dict) and isinstance(values.get(key), dict) else value
     for name in ("captures", "results", "work"):
         given = getattr(request, name)
-        values[name] = portable(Path.cwd() / given) if given else values.get(name, Config.__dataclass_fields__[name].default)
+        values[name] = portable(request.here / given) if given else values.get(name, Config.__dataclass_fields__[name].default)
     if request.method not in METHODS:
         raise InputError(f"no avatar method is called '{request.method}'", expected="one of " + ", ".join(METHODS))
     values |= {"method": request.method, "until": request.until}

@@ -15,7 +15,7 @@ from pipeline.io.files import TEMPORARY
 from pipeline.io.layout import Layout
 from pipeline.needs import SCATTERED
 from pipeline.versions import STAGES
-from tests.workflow.support import TINY, Place, children_named, command
+from tests.workflow.support import ROOT, TINY, Place, children_named, command
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +193,27 @@ def test_a_broken_capture_costs_no_other_and_is_named(place):
     assert done.returncode != 0
     assert "c: was not started" in done.stderr and video.name in done.stderr
     assert (place.times("a"), place.times("c")) == before
+
+
+def test_every_verb_takes_paths_from_where_the_user_stands(place, layout):
+    (place.folder / "my").mkdir()
+    shutil.copy(TINY, place.folder / "my" / "tiny.yaml")
+    shutil.copytree(ROOT / "profiles" / "default", place.folder / "profile")
+    camera = json.loads(layout.frames_json.read_text())["cameras"][0]
+    (place.folder / "cameras.json").write_text(json.dumps({"convention": "OpenCV", "cameras": [camera]}))
+    frame = json.loads(layout.sample.read_text())["frames"][0]["id"]
+    config, table = ["--config", "my/tiny.yaml"], ["--captures", "captures.tsv"]
+    folders = ["--results", "results", "--work", "work"]
+    for words, expected in [
+        (["run", "a", "-n", *table, *folders, *config, "--profile", "profile"], "Nothing to be done"),
+        (["status", "a", *table, *folders, *config], "1 done"),
+        (["cohort", "a", *table, *folders, *config, "--out", "page"], str(place.folder / "page" / "cohort.html")),
+        (["clean-work", "a", "-n", *folders, *config], "would remove"),
+        (["render", "a", "--cameras", "cameras.json", "--out", "pictures", "--frames", frame, "--results", "results", *config], ""),
+    ]:
+        done = command(*words, cwd=place.folder)
+        assert done.returncode == 0 and expected in done.stdout + done.stderr, (words, done.stdout + done.stderr)
+    assert (place.folder / "page" / "cohort.tsv").is_file() and (place.folder / "pictures" / camera["name"] / f"{frame}.png").is_file()
 
 
 def test_errors_come_before_any_stage_starts(place, tmp_path):
