@@ -22,6 +22,8 @@ def clean(request: Request, dry_run: bool) -> int:
     """
     config, ids = load_config(request), request.ids
     results, work = Path(config.results), Path(config.work)
+    if request.work and not work.is_dir():
+        raise InputError("no such folder", file=work, expected="scratch of runs", remedy="correct --work")
     unknown = [name for name in ids if not (work / name).is_dir()]
     if unknown:
         raise InputError(f"no scratch of a capture '{unknown[0]}'", file=work / unknown[0], expected="a capture that was run", remedy="./c2a status")

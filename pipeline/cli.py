@@ -171,6 +171,7 @@ def render(
         results: Where results lie (default: results).
         config: Settings laid over config.yaml, as in the run.
     """
+    from pipeline.io.files import check_writable
     from pipeline.io.layout import Layout
     from pipeline.run import Request, load_config
     from pipeline.stages.render_cameras import render_cameras
@@ -180,6 +181,11 @@ def render(
     layout = Layout(Path(found.results) / id, Path(found.work) / id, method)
     if not layout.avatar.is_file():
         raise InputError(f"no avatar of '{id}'", file=layout.avatar, expected="a capture whose training is done", remedy=f"./c2a run {id}, or see ./c2a status")
+    if not (request.here / cameras).is_file():
+        raise InputError(
+            "no such file", file=request.here / cameras, expected="cameras in the cameras.json form (docs/datasets.md)", remedy="correct --cameras"
+        )
+    check_writable(request.here / out, "--out")
     chosen = None if frames == "all" else frames.split(",")
     render_cameras(layout, request.here / cameras, request.here / out, frames=chosen, alpha=alpha)
     return 0
@@ -230,7 +236,7 @@ def _add_stage_verb(stage: str) -> None:
         key: str = "",
         part: str = "",
     ) -> int:
-        from pipeline.captures import read_captures
+        from pipeline.captures import read_captures, unknown_capture
         from pipeline.config import Config
         from pipeline.io.layout import Layout
         from pipeline.plan import stage_key
@@ -243,7 +249,7 @@ def _add_stage_verb(stage: str) -> None:
             config = load_config(Request((id,), False, method, captures, results, work))
         table = read_captures(Path(config.captures))
         if id not in table:
-            raise InputError(f"no capture '{id}' in the table", file=config.captures, remedy="add a row, or correct the id")
+            raise unknown_capture(id, table, config.captures)
         layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
         chosen = json.loads(settings) if settings else config.settings(stage)
         if part:

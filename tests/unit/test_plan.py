@@ -51,6 +51,20 @@ def test_a_bad_value_is_named():
     assert "many" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"scatter": 0}, ["'scatter'", "found:    0", "1 or more"]),
+        ({"frames": {"longest_side": 8}}, ["'frames.longest_side'", "found:    8", "at least 16"]),
+        ({"train": None}, ["'train'", "found:    None", "keys with values"]),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(values, told):
+    with pytest.raises(InputError) as error:
+        parse_config(values, file="mine.yaml")
+    assert all(word in str(error.value) for word in ["mine.yaml", "next:", *told])
+
+
 def test_settings_survive_the_way_through_a_command_line():
     for stage in STAGES:
         assert parse_settings(stage, json.loads(json.dumps(Config().settings(stage)))) == getattr(Config(), stage)

@@ -220,7 +220,20 @@ def test_errors_come_before_any_stage_starts(place, tmp_path):
     before = place.times("a")
     bad = tmp_path / "bad.yaml"
     bad.write_text("train: {iteratoins: 3}\n")
-    for words, config, expected in [(("a",), bad, "iteratoins"), (("nobody",), TINY, "nobody"), (("a", "--from", "fti"), TINY, "fti")]:
+    prose, lost = tmp_path / "prose.yaml", tmp_path / "lost.yaml"
+    prose.write_text("more steps, please\n")
+    for words, config, expected in [
+        (("a",), bad, "iteratoins"),
+        (("a",), prose, "prose.yaml: holds no keys"),
+        (("a",), lost, "lost.yaml: no such configuration"),
+        (("nobody",), TINY, "nobody"),
+        (("a", "--from", "fti"), TINY, "fti"),
+        (("a", "--until", "fti"), TINY, "fti"),
+        (("a", "--cores", "0"), TINY, "--cores 0"),
+        (("a", "--results", str(bad)), TINY, "bad.yaml: no folder can be made here"),
+        (("a", "--work", str(bad / "work")), TINY, "no folder can be made here"),
+        (("a", "--captures", str(lost)), TINY, "lost.yaml: no such table"),
+    ]:
         done = place.run(*words, config=config)
-        assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr
+        assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr and "next:" in done.stderr, words
     assert place.times("a") == before
