@@ -14,6 +14,7 @@ MODELS = ("head", "body")
 REQUIRED = ("id", "kind", "path")
 OPTIONAL = ("model", "calibration", "plates", "timestamps", "sequences", "frames", "size", "val_cameras", "test_sequences", "color", "group")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_AGAIN = "correct the table, then run again"
 _FRAMES = re.compile(r"(\d*):(\d*)(?::(\d*))?")
 
 
@@ -72,39 +73,49 @@ def read_captures(path: str | Path) -> dict[str, CaptureRow]:
     return rows
 
 
+def unknown_capture(name: str, table: dict[str, CaptureRow], path: str | Path) -> InputError:
+    """The error to raise for an id that the table does not have."""
+    some = ", ".join(list(table)[:5]) + (f" and {len(table) - 5} more" if len(table) > 5 else "")
+    return InputError(f"no capture '{name}' in the table", file=path, found=some, expected="an id of the table", remedy="add a row, or correct the id")
+
+
 def _read_table(path: Path) -> dict[int, dict[str, str]]:
     """Line number -> column -> cell. No table library: this runs in every job, and loading one takes longer than the rest of it."""
     if not path.is_file():
-        raise InputError("no such table", file=path, expected="a tab-separated table with the columns " + ", ".join(REQUIRED))
+        expected = "a tab-separated table with the columns " + ", ".join(REQUIRED)
+        raise InputError("no such table", file=path, expected=expected, remedy="correct --captures, or write the table (README.md shows one)")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8 text", file=path, found=error) from None
+        raise InputError("is not UTF-8 text", file=path, found=error, remedy="save it as UTF-8, then run again") from None
     numbered = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
     if not numbered:
-        raise InputError("the table is empty", file=path, expected="a first line with the columns " + ", ".join(REQUIRED))
+        expected = "a first line with the columns " + ", ".join(REQUIRED) + ", then a line per capture"
+        raise InputError("the table is empty", file=path, expected=expected, remedy=_AGAIN)
     header = [name.strip() for name in numbered[0][1].split("\t")]
     _check_header(path, numbered[0][0], header)
+    if len(numbered) == 1:
+        raise InputError("the table names no capture", file=path, found="a line of columns alone", expected="a line per capture", remedy=_AGAIN)
     for n, line in numbered[1:]:
         if line.count("\t") != len(header) - 1:
-            raise InputError(
-                f"line {n}: another number of cells than the first line", file=path, found=line.count("\t") + 1, expected=f"{len(header)}, separated by tabs"
-            )
+            found, expected = line.count("\t") + 1, f"{len(header)}, separated by tabs"
+            raise InputError(f"line {n}: another number of cells than the first line", file=path, found=found, expected=expected, remedy=_AGAIN)
     return {n: dict(zip(header, (cell.strip() for cell in line.split("\t")))) for n, line in numbered[1:]}
 
 
 def _check_header(path: Path, line: int, header: list[str]) -> None:
     allowed = (*REQUIRED, *OPTIONAL)
+    columns = ", ".join(header)
     for name in header:
         if name not in allowed:
-            raise InputError(f"line {line}: unknown column '{name}'", file=path, found=", ".join(header), expected="columns out of " + ", ".join(allowed))
+            expected = "columns out of " + ", ".join(allowed) + ", separated by tabs"
+            raise InputError(f"line {line}: unknown column '{name}'", file=path, found=columns, expected=expected, remedy=_AGAIN)
         if header.count(name) > 1:
-            raise InputError(f"line {line}: the column '{name}' stands twice", file=path, found=", ".join(header))
+            raise InputError(f"line {line}: the column '{name}' stands twice", file=path, found=columns, expected="every column once", remedy=_AGAIN)
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        raise InputError(
-            f"line {line}: no column '{missing[0]}' (cells are separated by tabs)", file=path, found=", ".join(header), expected=", ".join(REQUIRED)
-        )
+        expected = ", ".join(REQUIRED) + ", separated by tabs"
+        raise InputError(f"line {line}: no column '{missing[0]}'", file=path, found=columns, expected=expected, remedy=_AGAIN)
 
 
 def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
@@ -173,4 +184,4 @@ def _optional_path(text: str) -> Path | None:
 
 
 def _bad(path: Path, line: int, column: str, value: str, expected: str) -> InputError:
-    return InputError(f"line {line}: bad {column}", file=path, found=repr(value), expected=expected)
+    return InputError(f"line {line}: bad {column}", file=path, found=repr(value), expected=expected, remedy=_AGAIN)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.io.errors import InputError
 from pipeline.io.layout import Layout
 from pipeline.io.lease import is_alive, lease, read_holder
-from pipeline.plan import ROOT
+from pipeline.run import Request, load_config
 from pipeline.versions import METHODS, STAGES
 
 KEPT = ("leases.tsv", "running")  # who did what, and who is at it: small
 
 
-def clean(ids: Sequence[str], dry_run: bool, results: Path | None, work: Path | None) -> int:
+def clean(request: Request, dry_run: bool) -> int:
     """Remove the scratch of captures with a report; say what goes, and of the others why theirs stays.
 
     Raises:
         InputError: there is no such scratch.
     """
-    results, work = Path(results or ROOT / "results"), Path(work or ROOT / "work")
+    config, ids = load_config(request), request.ids
+    results, work = Path(config.results), Path(config.work)
+    if request.work and not work.is_dir():
+        raise InputError("no such folder", file=work, expected="scratch of runs", remedy="correct --work")
     unknown = [name for name in ids if not (work / name).is_dir()]
     if unknown:
-        raise InputError(f"no scratch of a capture '{unknown[0]}'", file=work / unknown[0], expected="a capture that was run")
+        raise InputError(f"no scratch of a capture '{unknown[0]}'", file=work / unknown[0], expected="a capture that was run", remedy="./c2a status")
     total, verb = 0, "would remove" if dry_run else "removed"
     for folder in sorted(work / name for name in ids) if ids else sorted(path for path in work.glob("*") if path.is_dir()):
         layout = Layout(results / folder.name, folder)

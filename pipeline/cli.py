@@ -125,7 +125,14 @@ def cohort(
 
 
 @app.command(name="clean-work")
-def clean_work(ids: Ids = (), /, dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False, results: Path | None = None, work: Path | None = None) -> int:
+def clean_work(
+    ids: Ids = (),
+    /,
+    dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False,
+    results: Path | None = None,
+    work: Path | None = None,
+    config: Path | None = None,
+) -> int:
     """Remove the scratch of captures that are complete, and say how much that was; unfinished and running captures are left alone.
 
     Args:
@@ -133,10 +140,12 @@ def clean_work(ids: Ids = (), /, dry_run: Annotated[bool, tyro.conf.arg(aliases=
         dry_run: Only say what would go.
         results: Where results lie (default: results).
         work: Scratch space (default: work).
+        config: Settings laid over config.yaml, as in the run.
     """
     from pipeline.clean import clean
+    from pipeline.run import Request
 
-    return clean(ids, dry_run, results, work)
+    return clean(Request(ids, results=results, work=work, config=config), dry_run)
 
 
 @app.command(name="render")
@@ -147,7 +156,8 @@ def render(
     method: str = "rigged",
     frames: str = "all",
     alpha: bool = False,
-    results: Path = Path("results"),
+    results: Path | None = None,
+    config: Path | None = None,
 ) -> int:
     """Render a trained avatar from any cameras at the capture's tracked frames.
 
@@ -158,13 +168,26 @@ def render(
         method: The avatar method.
         frames: 'all', or frame ids separated by commas.
         alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
-        results: Where results lie.
+        results: Where results lie (default: results).
+        config: Settings laid over config.yaml, as in the run.
     """
+    from pipeline.io.files import check_writable
     from pipeline.io.layout import Layout
+    from pipeline.run import Request, load_config
     from pipeline.stages.render_cameras import render_cameras
 
+    request = Request((id,), method=method, results=results, config=config)
+    found = load_config(request)
+    layout = Layout(Path(found.results) / id, Path(found.work) / id, method)
+    if not layout.avatar.is_file():
+        raise InputError(f"no avatar of '{id}'", file=layout.avatar, expected="a capture whose training is done", remedy=f"./c2a run {id}, or see ./c2a status")
+    if not (request.here / cameras).is_file():
+        raise InputError(
+            "no such file", file=request.here / cameras, expected="cameras in the cameras.json form (docs/datasets.md)", remedy="correct --cameras"
+        )
+    check_writable(request.here / out, "--out")
     chosen = None if frames == "all" else frames.split(",")
-    render_cameras(Layout(results / id, Path("work") / id, method), cameras, out, frames=chosen, alpha=alpha)
+    render_cameras(layout, request.here / cameras, request.here / out, frames=chosen, alpha=alpha)
     return 0
 
 
@@ -213,7 +236,7 @@ def _add_stage_verb(stage: str) -> None:
         key: str = "",
         part: str = "",
     ) -> int:
-        from pipeline.captures import read_captures
+        from pipeline.captures import read_captures, unknown_capture
         from pipeline.config import Config
         from pipeline.io.layout import Layout
         from pipeline.plan import stage_key
@@ -226,7 +249,7 @@ def _add_stage_verb(stage: str) -> None:
             config = load_config(Request((id,), False, method, captures, results, work))
         table = read_captures(Path(config.captures))
         if id not in table:
-            raise InputError(f"no capture '{id}' in the table", file=config.captures, remedy="add a row, or correct the id")
+            raise unknown_capture(id, table, config.captures)
         layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
         chosen = json.loads(settings) if settings else config.settings(stage)
         if part:

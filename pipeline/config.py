@@ -44,6 +44,11 @@ class Config:
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
 
+    def __post_init__(self) -> None:
+        for name in ("threads", "scatter"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+
     def settings(self, stage: str) -> dict[str, Any]:
         """One stage's settings as plain JSON values; not to be changed."""
         return self._plain[stage]
@@ -69,7 +74,7 @@ def _validate(kind: Any, values: Any, file: str | Path) -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first, again = error.errors()[0], "correct the value, then run again"
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "unexpected_keyword_argument":
             section = kind if len(first["loc"]) == 1 else Config.__dataclass_fields__[str(first["loc"][0])].default_factory
@@ -77,6 +82,10 @@ def _validate(kind: Any, values: Any, file: str | Path) -> Any:
             raise InputError(
                 f"unknown key '{key}'", file=file, found=f"{key}: {first['input']!r}", expected=expected, remedy="correct the key, then run again"
             ) from None
-        raise InputError(
-            f"bad value of '{key}'", file=file, found=repr(first["input"]), expected=first["msg"], remedy="correct the value, then run again"
-        ) from None
+        if first["type"] == "value_error":  # of a section's own check, which says: name is value; allowed: what
+            told, _, allowed = str(first["ctx"]["error"]).partition("; allowed: ")
+            name, _, value = told.partition(" is ")
+            key = ".".join([*map(str, first["loc"]), name])
+            raise InputError(f"bad value of '{key}'", file=file, found=value, expected=allowed, remedy=again) from None
+        expected = "keys with values, as in config.yaml" if first["type"] == "dataclass_type" else first["msg"]
+        raise InputError(f"bad value of '{key}'", file=file, found=repr(first["input"]), expected=expected, remedy=again) from None

@@ -30,7 +30,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 def snakemake_command(request: Request, config: Config, ids: str, forced: list[str]) -> list[str]:
     """What to execute. forced: files to make although they exist. Raises InputError for a profile that is not there, or whose cluster is not."""
-    folder = profile_folder(request.profile)
+    folder = profile_folder(request.profile, request.here)
     command = [sys.executable, "-m", "snakemake", "--profile", str(folder)]
     if is_cluster(folder):
         command += ["--slurm-jobname-prefix", job_prefix(config.work)]
@@ -39,7 +39,7 @@ def snakemake_command(request: Request, config: Config, ids: str, forced: list[s
         # a stage that can use a GPU asks for one: as many at once as there are, and without any as many as the cores bear
         command += ["--cores", str(cores), "--resources", f"gpu={len(cards()) or cores}"]
     if request.config:
-        command += ["--configfile", "config.yaml", portable(request.config.resolve())]
+        command += ["--configfile", "config.yaml", portable(request.here / request.config)]
     if forced:
         command += ["--forcerun", *forced]
     if request.dry:
@@ -48,9 +48,9 @@ def snakemake_command(request: Request, config: Config, ids: str, forced: list[s
     return [*command, "--config", f"ids={ids}", *(f"{name}={value}" for name, value in settings.items())]
 
 
-def profile_folder(name: str) -> Path:
-    """A profile of the project by its name, or any other by its folder; relative to the checkout. Raises InputError."""
-    for folder in (PROFILES / name, Path(portable(Path(os.path.abspath(name))))):
+def profile_folder(name: str, here: Path) -> Path:
+    """A profile of the project by its name, or any other by its folder as seen from `here`; relative to the checkout. Raises InputError."""
+    for folder in (PROFILES / name, Path(portable(here / name))):
         if (ROOT / folder / "config.yaml").is_file():
             return folder
     known = sorted(path.parent.name for path in (ROOT / PROFILES).glob("*/config.yaml"))

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent  # the checkout
 def stages_of(row: CaptureRow, until: str = STAGES[-1]) -> list[str]:
     """The stages of a capture in order, up to and including `until`; only synthetic captures are synthesised."""
     if until not in STAGES:
-        raise InputError(f"no stage is called '{until}'", expected="one of " + ", ".join(STAGES))
+        raise InputError(f"no stage is called '{until}'", expected="one of " + ", ".join(STAGES), remedy="correct --until")
     return [stage for stage in STAGES[: STAGES.index(until) + 1] if stage != "synthesise" or row.kind == "synthetic"]
 
 

@@ -8,15 +8,15 @@ import resource
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from pipeline.captures import CaptureRow, read_captures
+from pipeline.captures import CaptureRow, read_captures, unknown_capture
 from pipeline.config import Config, parse_config
 from pipeline.io.errors import InputError
-from pipeline.io.files import TEMPORARY
+from pipeline.io.files import check_writable
 from pipeline.io.layout import Layout
 from pipeline.io.lease import lease
 from pipeline.io.progress import log
@@ -29,7 +29,7 @@ from pipeline.versions import AFTER, METHODS, STAGES
 
 @dataclass(frozen=True)
 class Request:
-    """What one `run` is asked for; paths as the user gave them."""
+    """What one `run` is asked for; paths as the user gave them, who stands `here`."""
 
     ids: tuple[str, ...]
     every: bool = False
@@ -45,6 +45,7 @@ class Request:
     dry: bool = False
     failed: bool = False
     profile: str = "default"
+    here: Path = field(default_factory=Path.cwd)
 
 
 def run(request: Request) -> int:
@@ -57,16 +58,18 @@ def run(request: Request) -> int:
     rows = chosen_rows(request, config)
     layouts = layouts_of(rows, config)
     if not rows:
-        print("no capture's last run failed" if request.failed else f"{config.captures} names no capture")
+        print("no capture's last run failed")
         return 0
     rows, broken = _preflight(rows, layouts, quiet=request.dry)
     forced = {row.id: _forced_stages(request, row, layouts[row.id], config) for row in rows}
     ids = "all" if request.every and not broken else ",".join(row.id for row in rows)
     command = snakemake_command(request, config, ids, [str(layouts[name].manifest(stage)) for name, stages in forced.items() for stage in stages])
+    if not request.dry:
+        for folder, option in ((config.results, "--results"), (config.work, "--work")):
+            check_writable(Path(folder), option)
     print("$ " + shlex.join(command), flush=True)
     if request.dry:
         return call(command)
-    _check_writable(config)
     with contextlib.ExitStack() as leases:
         _allow_files(4 * len(rows))
         tokens = [leases.enter_context(lease(layouts[row.id].running("run"), layouts[row.id].leases, f"run of {row.id}")).token for row in rows]
@@ -91,13 +94,15 @@ def load_config(request: Request) -> Config:
     """config.yaml with the file of --config laid over it and the command line over both; paths absolute or relative to the checkout."""
     values = _read_yaml(ROOT / "config.yaml")
     if request.config:
-        for key, value in _read_yaml(request.config).items():
+        for key, value in _read_yaml(request.here / request.config).items():
             values[key] = {**values[key], **value} if isinstance(value, dict) and isinstance(values.get(key), dict) else value
     for name in ("captures", "results", "work"):
         given = getattr(request, name)
-        values[name] = portable(Path.cwd() / given) if given else values.get(name, Config.__dataclass_fields__[name].default)
+        values[name] = portable(request.here / given) if given else values.get(name, Config.__dataclass_fields__[name].default)
+    if request.cores is not None and request.cores < 1:
+        raise InputError("no run without cores", found=f"--cores {request.cores}", expected="1 or more", remedy="correct --cores, or leave it out")
     if request.method not in METHODS:
-        raise InputError(f"no avatar method is called '{request.method}'", expected="one of " + ", ".join(METHODS))
+        raise InputError(f"no avatar method is called '{request.method}'", expected="one of " + ", ".join(METHODS), remedy="correct --method")
     values |= {"method": request.method, "until": request.until}
     config = parse_config(values, file=request.config or "config.yaml")
     os.chdir(ROOT)  # relative paths in the configuration mean the checkout, wherever the user stands
@@ -105,13 +110,16 @@ def load_config(request: Request) -> Config:
 
 
 def _read_yaml(path: Path) -> dict:
+    expected, again = "a YAML file with some of the keys of config.yaml", "correct the file, then run again"
     if not path.is_file():
-        raise InputError("no such configuration", file=path)
+        raise InputError("no such configuration", file=path, expected=expected, remedy="correct --config, or write the file")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise InputError("not valid YAML", file=path, found=error, remedy="correct the file, then run again") from None
-    return values or {}
+        values = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError("not valid YAML", file=path, found=" ".join(str(error).split()), expected=expected, remedy=again) from None
+    if not isinstance(values, dict):
+        raise InputError("holds no keys", file=path, found=repr(values), expected=expected + ", such as 'threads: 4'", remedy=again)
+    return values
 
 
 def chosen_rows(request: Request, config: Config) -> list[CaptureRow]:
@@ -122,9 +130,7 @@ def chosen_rows(request: Request, config: Config) -> list[CaptureRow]:
         raise InputError("say which captures to run", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
     unknown = [name for name in request.ids if name not in table]
     if unknown:
-        raise InputError(
-            f"no capture '{unknown[0]}' in the table", file=config.captures, found=", ".join(table) or "an empty table", remedy="add a row, or correct the id"
-        )
+        raise unknown_capture(unknown[0], table, config.captures)
     if request.failed:
         return [row for row, layout in zip(table.values(), layouts_of(list(table.values()), config).values()) if failed_stages(row, layout)]
     return list(table.values()) if request.every else [table[name] for name in dict.fromkeys(request.ids)]
@@ -161,7 +167,7 @@ def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Co
     if request.first is None:
         return list(stale)
     if request.first not in wanted:
-        raise InputError(f"--from {request.first} is none of the stages of {row.id}", expected="one of " + ", ".join(wanted))
+        raise InputError(f"--from {request.first} is none of the stages of {row.id}", expected="one of " + ", ".join(wanted), remedy="correct --from")
     before = [stage for stage in wanted[: wanted.index(request.first)] if stage in AFTER[request.first]]
     missing = unfinished_stages(row, layout, config, before)
     if missing:
@@ -180,17 +186,6 @@ def _forget(request: Request, layout: Layout, forced: list[str], stages: list[st
             shutil.rmtree(layout.scratch(stage), ignore_errors=True)
         if "train" in forced:
             layout.trained.unlink(missing_ok=True)
-
-
-def _check_writable(config: Config) -> None:
-    """Raises OSError, which the command line explains, where results or scratch may not be written."""
-    for folder in (Path(config.results), Path(config.work)):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f"{TEMPORARY}{os.getpid()}-probe"
-        try:
-            probe.write_text("may this be written?")
-        finally:
-            probe.unlink(missing_ok=True)
 
 
 def _allow_files(count: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.captures import CaptureRow
 from pipeline.config import Config
-from pipeline.io.files import write_text
+from pipeline.io.files import check_writable, write_text
 from pipeline.io.layout import Layout
 from pipeline.io.lease import is_alive, read_holder
 from pipeline.io.words import counted
@@ -130,6 +130,7 @@ def write_cohort(request: Request, out: Path | None) -> int:
     layouts = layouts_of(rows, config)
     members = []
     folder = out or Path(config.results)
+    check_writable(folder, "--out")
     for name, cells in survey(rows, layouts, config).items():
         failed = next(((stage, cell.error) for stage, cell in cells.items() if cell.error), None)
         link = os.path.relpath(layouts[name].report, folder) if cells["report"].state == "done" else ""

@@ -5,7 +5,7 @@ Light to import: the Snakefile loads it.
 
 from __future__ import annotations
 
-# In the order of the path; `after` names the stages whose outputs a stage reads.
+# In the order of the path.
 VERSIONS = {
     "synthesise": 1,
     "ingest": 1,
@@ -21,19 +21,20 @@ VERSIONS = {
     "report": 1,
 }
 
+# The stages whose outputs a stage reads (what `synthesise` makes, its truth included, only in captures that have it).
 AFTER = {
     "synthesise": (),
     "ingest": ("synthesise",),
     "frames": ("ingest",),
     "sample": ("ingest", "frames"),
     "matte": ("frames", "sample"),
-    "keypoints": ("frames", "sample", "matte"),
+    "keypoints": ("ingest", "frames", "sample", "matte"),
     "fit": ("frames", "sample", "matte", "keypoints"),
     "init": ("frames", "sample", "matte", "fit"),
     "train": ("frames", "sample", "matte", "fit", "init"),
-    "render": ("ingest", "frames", "sample", "matte", "train"),
-    "evaluate": ("ingest", "frames", "sample", "matte", "render"),
-    "report": ("ingest", "frames", "sample", "matte", "keypoints", "fit", "init", "train", "render", "evaluate"),
+    "render": ("synthesise", "ingest", "frames", "sample", "matte", "train"),
+    "evaluate": ("synthesise", "ingest", "frames", "sample", "matte", "train", "render"),
+    "report": ("synthesise", "ingest", "frames", "sample", "matte", "keypoints", "fit", "init", "train", "render", "evaluate"),
 }
 
 METHODS = ("rigged",)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 
 def main() -> None:
-    """Draw, differentiate, compare and bind a handful of splats, and rasterise one triangle."""
+    """Draw, differentiate, compare and bind a handful of splats, rasterise one triangle, triangulate one point."""
     import numpy as np
     import torch
 
     from pipeline.avatars.binding import bind
+    from pipeline.capture.triangulation import triangulate
     from pipeline.mesh.raster import zbuffer
     from pipeline.splat.losses import l1_dssim
     from pipeline.splat.rasterise import rasterise
@@ -16,6 +17,8 @@ def main() -> None:
 
     corners = np.array([[1.0, 1.0], [30.0, 2.0], [5.0, 30.0]])
     zbuffer(corners, np.ones(3), np.array([[0, 1, 2]]), 32, 32)
+    ahead, beside = np.eye(3, 4), np.eye(3, 4) - [[0, 0, 0, 1], [0] * 4, [0] * 4]
+    triangulate(np.array([[[0.5, 0.0]], [[0.0, 0.0]]]), np.ones((2, 1)), np.stack([ahead, beside]), 1.0)
     triangle, face = torch.from_numpy(corners / 30).float(), torch.tensor([[0, 1, 2]])
     triangle = torch.cat([triangle, torch.zeros(3, 1)], 1)[:, :3].requires_grad_()
     local = [value.requires_grad_() for value in (torch.rand(8, 3), torch.rand(8, 4), torch.full((8, 3), -3.0))]

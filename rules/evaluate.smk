@@ -28,6 +28,7 @@ rule evaluate:
         LAYOUT.frames_json,
         LAYOUT.sample,
         LAYOUT.alpha_json,
+        LAYOUT.avatar,
         LAYOUT.render,
     output:
         LAYOUT.metrics,

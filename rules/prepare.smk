@@ -110,6 +110,7 @@ rule matte:
 
 rule keypoints_part:
     input:
+        LAYOUT.capture,
         LAYOUT.frames_json,
         LAYOUT.sample,
         LAYOUT.alpha_json,
@@ -126,6 +127,7 @@ rule keypoints_part:
 
 rule keypoints:
     input:
+        LAYOUT.capture,
         LAYOUT.frames_json,
         LAYOUT.sample,
         LAYOUT.alpha_json,

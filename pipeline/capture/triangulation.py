@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numba
 import numpy as np
 
 MINIMUM_SINE = np.sin(np.deg2rad(1.0))  # two rays closer to parallel than this say nothing about depth
@@ -49,17 +50,44 @@ def _best_proposal(pixels: np.ndarray, weights: np.ndarray, projections: np.ndar
     centres, directions = _rays(pixels, projections)
     best = np.full((pixels.shape[1], 3), np.nan)
     lowest = np.full(len(best), np.inf)
+    by_point = np.ascontiguousarray(pixels.swapaxes(0, 1)), np.ascontiguousarray(weights.T)
     for i, j in combinations(range(len(pixels)), 2):
         both = np.flatnonzero((weights[i] > 0) & (weights[j] > 0))
-        if not both.size:
-            continue
-        proposal = _midpoint(centres[i], directions[i, both], centres[j], directions[j, both])
-        residuals = _residuals(proposal, pixels[:, both], projections)
-        cut = np.where(residuals <= gate_px, residuals, gate_px)  # nan counts as the gate, and its weight is zero
-        cost = (weights[:, both] * cut**2).sum(0)
-        agree = (np.maximum(residuals[i], residuals[j]) <= gate_px) & (cost < lowest[both])
-        best[both[agree]], lowest[both[agree]] = proposal[agree], cost[agree]
+        if both.size:
+            proposal = _midpoint(centres[i], directions[i, both], centres[j], directions[j, both])
+            _keep_cheapest(proposal, both, i, j, *by_point, projections, gate_px**2, best, lowest)
     return best
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _keep_cheapest(proposals, points, i, j, pixels, weights, projections, gate2, best, lowest):
+    """Replace, in place, what is `best` [N, 3] of `points` [M] by the proposals [M, 3] of the cameras i and j where both agree and the cost is below the `lowest`.
+
+    Costs only grow from camera to camera, so most proposals are given up after a few. pixels [N, C, 2], weights [N, C].
+    """
+    for k in range(len(points)):
+        n = points[k]
+        if max(_squared(proposals[k], pixels[n, i], projections[i]), _squared(proposals[k], pixels[n, j], projections[j])) > gate2:
+            continue
+        cost = 0.0
+        for c in range(len(projections)):
+            if weights[n, c] > 0:
+                cost += weights[n, c] * min(_squared(proposals[k], pixels[n, c], projections[c]), gate2)
+                if cost >= lowest[n]:
+                    break
+        if cost < lowest[n]:
+            best[n], lowest[n] = proposals[k], cost
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _squared(point, pixel, P):
+    """Squared reprojection error of a point [3]; infinite behind the camera and where the point is not known."""
+    depth = P[2, 0] * point[0] + P[2, 1] * point[1] + P[2, 2] * point[2] + P[2, 3]
+    if not depth > 0:
+        return np.inf
+    x = (P[0, 0] * point[0] + P[0, 1] * point[1] + P[0, 2] * point[2] + P[0, 3]) / depth - pixel[0]
+    y = (P[1, 0] * point[0] + P[1, 1] * point[1] + P[1, 2] * point[2] + P[1, 3]) / depth - pixel[1]
+    return x * x + y * y
 
 
 def _rays(pixels: np.ndarray, projections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -48,6 +48,23 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def check_writable(folder: Path, option: str) -> None:
+    """Make a folder where there is none, and write into it. option: where the user says which folder.
+
+    Raises:
+        InputError: no folder can be there. OSError, which the command line explains: it may not be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+        raise InputError("no folder can be made here", file=folder, found=error.strerror, expected="a folder", remedy=f"correct {option}") from None
+    probe = folder / f"{TEMPORARY}{os.getpid()}-probe"
+    try:
+        probe.write_text("may this be written?")
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def read_json(path: str | Path, *, remedy: str = "") -> Any:
     """Read a JSON file. Raises InputError where it is missing or not JSON."""
     path = Path(path)

@@ -21,13 +21,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def explain(error: BaseException, capture: str = "ID") -> BaseException:
+def explain(error: BaseException, capture: str = "") -> BaseException:
     """The same error in words for the user, where it is one of a kind that is no fault of the program: a full disk, a place that may not be written, no memory."""
-    again = f"then ./c2a run {capture}"
+    again = f"then ./c2a run {capture}" if capture else "then the same command again"
     if isinstance(error, OSError) and error.errno in _FULL:
         return InputError("no space is left on this disk", file=error.filename, remedy=f"free some, or use --results and --work; {again}")
     if isinstance(error, OSError) and error.errno in _FORBIDDEN:
-        return InputError("may not be written", file=error.filename, found=error.strerror, remedy=f"make it writable, {again}")
+        return InputError("may not be written", file=error.filename, found=error.strerror, expected="a place to write to", remedy=f"make it writable, {again}")
     if isinstance(error, MemoryError | BrokenProcessPool):
         found = "a worker process was killed" if isinstance(error, BrokenProcessPool) else str(error) or "an allocation failed"
         return InputError("memory ran out", found=found, remedy=f"use fewer --cores or a machine with more memory, {again}")

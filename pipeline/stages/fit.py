@@ -25,7 +25,7 @@ def run(settings: FitSettings, layout: Layout, threads: int, row: CaptureRow) ->
     images, alpha, sample = read_image_set(layout.frames_json, layout.frames), read_image_set(layout.alpha_json, layout.alpha), read_sample(layout.sample)
     keypoints = load_npz(layout.keypoints, SHAPES, remedy=remedy)
     model = load_model(f"anny_{row.model}" if settings.model == "auto" else settings.model)
-    seen = observe_capture(keypoints, images, sample.frames, sample.train_cameras, settings.gate, remedy)
+    seen = observe_capture(keypoints, images, sample.frames, sample.train_cameras, settings.gate, remedy, threads)
     traced = outlines(alpha, images, seen.frames, sample.train_cameras, settings.contour_points)
     pictures = grey_pictures(images, seen.frames, sample.train_cameras)
     fitted = Fitter(model, row.model, seen, traced, pictures, settings).run(remedy)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.io.layout import Layout
 from pipeline.training.settings import TrainSettings
+from pipeline.versions import VERSIONS
 
 
 def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]:
@@ -37,5 +38,5 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     pictures = open_pictures(images, sample.train_cameras, sample.train, avatar.frames, settings, device)
     training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
     folder = layout.scratch("train")
-    facts = train(training, folder, layout.boards, training_keys(settings, layout), layout.trained)
+    facts = train(training, folder, layout.boards, training_keys(settings, layout, VERSIONS["train"]), layout.trained)
     return facts | {"device": str(device)} | save_avatar(training, sample.train_cameras, folder, layout)

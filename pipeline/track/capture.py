@@ -18,7 +18,7 @@ GREY_BLUR_PX = 0.7
 
 
 def observe_capture(
-    arrays: dict[str, np.ndarray], images: ImageSet, frame_ids: tuple[str, ...], train_cameras: tuple[str, ...], gate: float, remedy: str
+    arrays: dict[str, np.ndarray], images: ImageSet, frame_ids: tuple[str, ...], train_cameras: tuple[str, ...], gate: float, remedy: str, threads: int = 1
 ) -> Observations:
     """Detections (arrays of keypoints.npz) of the cameras that take part, at the sampled frames, gated.
 
@@ -36,7 +36,7 @@ def observe_capture(
         )
     rows, columns = (_index(arrays[key], names, key, remedy) for key, names in (("frames", frame_ids), ("cameras", train_cameras)))
     face, pose = (arrays[key][rows][:, columns] for key in ("face", "pose"))
-    return observe(tuple(images.by_name[name] for name in train_cameras), frames, face, pose, gate)
+    return observe(tuple(images.by_name[name] for name in train_cameras), frames, face, pose, gate, threads)
 
 
 def _index(present: np.ndarray, wanted: tuple[str, ...], what: str, remedy: str) -> list[int]:

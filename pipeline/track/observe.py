@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.capture.blocks import in_blocks
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame
 from pipeline.capture.triangulation import triangulate
@@ -63,7 +64,7 @@ FACE = slice(0, FACE_POINTS)
 POSE = slice(FACE_POINTS, FACE_POINTS + POSE_POINTS)
 
 
-def observe(cameras: tuple[Camera, ...], frames: tuple[Frame, ...], face: np.ndarray, pose: np.ndarray, gate: float) -> Observations:
+def observe(cameras: tuple[Camera, ...], frames: tuple[Frame, ...], face: np.ndarray, pose: np.ndarray, gate: float, threads: int = 1) -> Observations:
     """Gate and weigh detections.
 
     Args:
@@ -71,27 +72,32 @@ def observe(cameras: tuple[Camera, ...], frames: tuple[Frame, ...], face: np.nda
     """
     both = np.concatenate([face, pose], 2).astype(np.float64)
     pixels, score = both[..., :2], np.nan_to_num(both[..., 2])
-    score = np.where(np.isfinite(pixels).all(-1), np.clip(score, 0, 1), 0.0)
+    both[..., 2] = score = np.where(np.isfinite(pixels).all(-1), np.clip(score, 0, 1), 0.0)
     projections = np.stack([camera.projection for camera in cameras])
     points3d = np.full((len(frames), both.shape[2], 3), np.nan)
     weight, sigma, median = np.zeros(score.shape), np.full((len(cameras), 2), np.nan), np.full(len(cameras), np.nan)
-    for number, kind in enumerate((FACE, POSE)):
-        size = _extent(pixels[..., kind, :])
-        if not np.isfinite(size):
-            continue
-        swapped = pixels[..., kind, :].swapaxes(0, 1), score[..., kind].swapaxes(0, 1)
-        points3d[:, kind], residual = triangulate(*swapped, projections, gate * size)
-        inside = np.nan_to_num(residual, nan=np.inf) <= gate * size
+    kinds = [(number, kind, gate * size) for number, kind in enumerate((FACE, POSE)) if np.isfinite(size := _extent(pixels[..., kind, :]))]
+    found = in_blocks(_triangulate, [(both[:, :, kind], projections, gate_px) for _, kind, gate_px in kinds], len(cameras), threads, "fit, triangulated")
+    for (number, kind, gate_px), (points, residual) in zip(kinds, found):
+        points3d[:, kind] = points
+        inside = np.nan_to_num(residual, nan=np.inf) <= gate_px
         # the median length of a 2D error with standard deviation sigma per axis is 1.18 sigma (Rayleigh)
-        middle = np.array([np.median(r[i]) if i.any() else np.nan for r, i in zip(residual, inside)])
+        middle = np.array([np.median(residual[:, c][inside[:, c]]) if inside[:, c].any() else np.nan for c in range(len(cameras))])
         median = np.where(np.isnan(median), middle, median)
         sigma[:, number] = np.maximum(middle / 1.18, MINIMUM_SIGMA_PX)
         precision = np.nan_to_num(sigma[:, number] ** -2.0)
-        weight[..., kind] = (inside * swapped[1]).swapaxes(0, 1) * precision[:, None]
+        weight[..., kind] = inside * score[..., kind] * precision[:, None]
     kept = weight > 0
     return Observations(
         cameras, frames, np.where(kept[..., None], pixels, 0.0), weight, points3d, sigma, _gaps(frames), (score > 0).sum((0, 2)), kept.sum((0, 2)), median
     )
+
+
+def _triangulate(views: np.ndarray, projections: np.ndarray, gate_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points [F, P, 3] and residuals [F, C, P] of views [F, C, P, 3], as `triangulate` has them."""
+    by_camera = views.swapaxes(0, 1)
+    points, residuals = triangulate(by_camera[..., :2], by_camera[..., 2], projections, gate_px)
+    return points, residuals.swapaxes(0, 1)
 
 
 def _extent(pixels: np.ndarray) -> float:

@@ -21,12 +21,12 @@ from pipeline.training.monitor import CURVE
 from pipeline.training.settings import TrainSettings
 
 
-def training_keys(settings: TrainSettings, layout: Layout) -> Keys:
-    """Digests of everything the result depends on: settings and the bytes of all inputs."""
+def training_keys(settings: TrainSettings, layout: Layout, version: int) -> Keys:
+    """Digests of everything the result depends on: the stage's version, its settings and the bytes of all inputs."""
     inputs = {path.name: sha256(path) for path in (layout.init, layout.fit, layout.sample, layout.alpha_json)}
     every = asdict(settings)
     others = {name: value for name, value in every.items() if name not in ("iterations", "lengthen")}
-    return Keys(digest({"settings": every, "inputs": inputs}), digest({"settings": others, "inputs": inputs}))
+    return Keys(*(digest({"version": version, "settings": chosen, "inputs": inputs}) for chosen in (every, others)))
 
 
 def save_avatar(training: Training, cameras: Sequence[str], folder: Path, layout: Layout) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.capture.blocks import in_blocks
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
 from pipeline.io.arrays import load_npz, save_npz
@@ -88,15 +89,9 @@ def _chunks(frames: int, wanted: int, pose_stride: int) -> list[slice]:
 
 
 def _agree(face: np.ndarray, pose: np.ndarray, cameras: Sequence[Camera], gates_px: tuple[float, float], threads: int) -> tuple[np.ndarray, ...]:
-    """Without contradictions: face, pose, their points in space (see `drop_contradictions`), and how many finds of each camera [C] that cost.
-
-    Cameras are compared pair by pair, which takes the cube of their number: blocks of frames, of a few seconds each, share the processes.
-    """
-    step = max(1, 100_000 // len(cameras) ** 3)
-    blocks = [slice(start, start + step) for start in range(0, len(face), step)]
-    jobs = [(points[block], cameras, gate) for points, gate in zip((face, pose), gates_px) for block in blocks]
-    found = map_processes(drop_contradictions, jobs, threads if len(blocks) > 1 else 1, "keypoints, compared")
-    faces, poses = ([np.concatenate(arrays) for arrays in zip(*half)] for half in (found[: len(blocks)], found[len(blocks) :]))
+    """Without contradictions: face, pose, their points in space (see `drop_contradictions`), and how many finds of each camera [C] that cost."""
+    jobs = [(points, cameras, gate) for points, gate in zip((face, pose), gates_px)]
+    faces, poses = in_blocks(drop_contradictions, jobs, len(cameras), threads, "keypoints, compared")
     dropped = sum((_found(before) & ~_found(after)).sum(0) for before, after in ((face, faces[0]), (pose, poses[0])))
     return faces[0], poses[0], faces[1], poses[1], dropped
 

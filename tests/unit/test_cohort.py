@@ -114,13 +114,13 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
         layout.log("train").parent.mkdir(parents=True, exist_ok=True)
         layout.log("train").write_bytes(bytes(1_000_000))
     layouts["whole"].trained.write_bytes(b"")
-    arguments = (root / "results", root / "work")
-    clean((), True, *arguments)
+    paths = {"results": root / "results", "work": root / "work"}
+    clean(Request((), **paths), True)
     assert layouts["whole"].log("train").is_file() and "whole: would remove 1.0 MB" in capsys.readouterr().out
     with lease(layouts["whole"].running("run"), layouts["whole"].leases, "run of whole"):
-        clean((), False, *arguments)
+        clean(Request((), **paths), False)
         assert layouts["whole"].log("train").is_file() and "whole: kept" in capsys.readouterr().out
-    clean((), False, *arguments)
+    clean(Request((), **paths), False)
     said = capsys.readouterr().out
     assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in all" in said
     assert (
@@ -130,7 +130,7 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
         and layouts["whole"].leases.is_file()
     )
     with pytest.raises(InputError, match="nobody"):
-        clean(("nobody",), False, *arguments)
+        clean(Request(("nobody",), **paths), False)
 
 
 def test_a_failure_page_names_the_job(place):

@@ -16,6 +16,7 @@ from pipeline.captures import CaptureRow
 from pipeline.io.errors import InputError
 from pipeline.io.layout import Layout
 from pipeline.stages import frames, ingest
+from pipeline.versions import VERSIONS
 from tests.unit.capture_trees import look_at, make_nersemble, make_rig, real_data
 
 POINTS = np.array([[0.0, 0, 0], [0.25, 0.1, -0.1], [-0.2, -0.15, 0.1], [0.1, -0.2, 0.2], [-0.28, 0.18, 0.0]])
@@ -149,7 +150,8 @@ def test_the_stage_packs_every_camera(tmp_path):
     assert first == [(layout.frames / name).read_bytes() for name in ("cam01.zip", "cam02.zip")] + [layout.frames_json.read_bytes()]
 
 
-def test_finished_cameras_survive_a_failure(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("version", "expected"), [(VERSIONS["frames"], ["cam02.mp4"]), (-1, ["cam01.mp4", "cam02.mp4"])])
+def test_finished_cameras_survive_a_failure_and_no_new_version(tmp_path, monkeypatch, version, expected):
     import pipeline.capture.frames as science
 
     rig = make_rig(tmp_path / "rig", [look_at("cam01", 0.0), look_at("cam02", 0.8)])
@@ -160,11 +162,12 @@ def test_finished_cameras_survive_a_failure(tmp_path, monkeypatch):
         frames.run(FramesSettings(), layout, 1, row)
     assert not layout.frames.exists() and not layout.frames_json.exists() and len(list(layout.work.rglob("cam01.zip"))) == 1
     (rig / "away.mp4").rename(rig / "cam02.mp4")
+    monkeypatch.setitem(VERSIONS, "frames", version)
     decoded = []
     read = science.read_frames
     monkeypatch.setattr(science, "read_frames", lambda path, indices: decoded.append(path.name) or read(path, indices))
     frames.run(FramesSettings(), layout, 1, row)
-    assert decoded == ["cam02.mp4"]
+    assert decoded == expected
 
 
 def test_settings_crop_size_and_color(tmp_path):

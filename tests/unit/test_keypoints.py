@@ -14,6 +14,7 @@ import pytest
 import torch
 from scipy.spatial import Delaunay
 
+from pipeline.capture import blocks
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, write_image_set
 from pipeline.io.arrays import load_npz
@@ -118,7 +119,8 @@ def test_a_contradicted_find_is_dropped_and_the_others_stay():
     np.testing.assert_allclose(points3d[0], face, atol=1e-4)
 
 
-def test_frames_are_compared_in_blocks_as_if_at_once():
+def test_frames_are_compared_in_blocks_as_if_at_once(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK_WORK", 11 * 16**2)
     cameras, generator = _ring(16), np.random.default_rng(0)
     faces = np.concatenate([_seen(_face(generator)[:40] + generator.normal(0, 0.02, 3), cameras) for _ in range(30)])
     faces[np.arange(30), np.arange(30) % 16, :, 0] += 60  # in every frame one camera sees something else

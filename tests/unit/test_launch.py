@@ -19,7 +19,7 @@ from pipeline.io.layout import Layout
 from pipeline.io.lease import RUN, myself, read_holder
 from pipeline.needs import NEEDS, SCATTERED
 from pipeline.plan import ROOT
-from pipeline.run import Request
+from pipeline.run import Request, load_config
 from pipeline.slurm import job_prefix
 from pipeline.versions import STAGES
 
@@ -44,8 +44,22 @@ def test_a_clusters_profile_decides_by_itself(monkeypatch):
     with pytest.raises(InputError, match="needs SLURM"):
         launch.snakemake_command(Request(("a",), profile="slurm"), Config(), "a", [])
     with pytest.raises(InputError, match="no profile 'nothing'") as error:
-        launch.profile_folder("nothing")
+        launch.profile_folder("nothing", ROOT)
     assert "slurm" in str(error.value)
+
+
+def test_paths_mean_where_the_user_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text("keep-going: true\n")
+    (tmp_path / "settings.yaml").write_text("threads: 3\nresults: kept\n")
+    request = Request(("a",), captures=Path("table.tsv"), work=Path("../scratch"), config=Path("settings.yaml"), profile="mine")
+    for _ in range(2):  # `status --watch` reads it again and again
+        config = load_config(request)
+        assert config.captures == str(tmp_path / "table.tsv") and config.work == str(tmp_path.parent / "scratch") and config.threads == 3
+        assert config.results == "kept", "what a configuration says is relative to the checkout"
+    command = launch.snakemake_command(request, config, "a", [])
+    assert str(tmp_path / "settings.yaml") in command and _option(command, "--profile") == str(tmp_path / "mine")
 
 
 @pytest.mark.parametrize("name", ["slurm", "ci"])

@@ -17,6 +17,7 @@ from pipeline.io.errors import InputError
 from pipeline.io.layout import Layout
 from pipeline.io.packed import PackedImages, packed_writer, read_image
 from pipeline.stages import matte
+from pipeline.versions import VERSIONS
 from pipeline.vision.matting import PlateMatting, choose_matting, matte_camera
 from pipeline.vision.settings import MatteSettings
 
@@ -90,7 +91,8 @@ def test_same_input_gives_the_same_bytes(layout):
     assert layout.alpha_json.read_bytes() == first
 
 
-def test_a_finished_camera_survives_a_failure(layout, monkeypatch):
+@pytest.mark.parametrize(("version", "again"), [(VERSIONS["matte"], 2), (-1, 4)])
+def test_a_finished_camera_survives_a_failure_and_no_new_version(layout, monkeypatch, version, again):
     calls = []
     plain = PlateMatting.matte
 
@@ -103,9 +105,10 @@ def test_a_finished_camera_survives_a_failure(layout, monkeypatch):
     monkeypatch.setattr(PlateMatting, "matte", failing)
     with pytest.raises(KeyboardInterrupt):
         matte.run(MatteSettings(), layout, 1, HEAD)
-    assert not layout.alpha.exists()
+    assert not layout.alpha.exists() and len(calls) == 4  # camera a twice, b's first, the interruption
+    monkeypatch.setitem(VERSIONS, "matte", version)
     matte.run(MatteSettings(), layout, 1, HEAD)
-    assert len(calls) == 6  # camera a twice, b's first, the interruption, and b again
+    assert len(calls) == 4 + again
 
 
 def test_nothing_but_background_is_an_error(layout):

@@ -1,5 +1,7 @@
 import dataclasses
+import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,20 @@ def test_a_bad_value_is_named():
     assert "many" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"scatter": 0}, ["'scatter'", "found:    0", "1 or more"]),
+        ({"frames": {"longest_side": 8}}, ["'frames.longest_side'", "found:    8", "at least 16"]),
+        ({"train": None}, ["'train'", "found:    None", "keys with values"]),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(values, told):
+    with pytest.raises(InputError) as error:
+        parse_config(values, file="mine.yaml")
+    assert all(word in str(error.value) for word in ["mine.yaml", "next:", *told])
+
+
 def test_settings_survive_the_way_through_a_command_line():
     for stage in STAGES:
         assert parse_settings(stage, json.loads(json.dumps(Config().settings(stage)))) == getattr(Config(), stage)
@@ -57,6 +73,26 @@ def test_settings_survive_the_way_through_a_command_line():
 def test_stages_stand_after_what_they_read():
     for stage, before in AFTER.items():
         assert all(STAGES.index(name) < STAGES.index(stage) for name in before)
+
+
+def _makers(text: str) -> set[str]:
+    """The stages whose outputs a text names: `layout.fit`, `LAYOUT.manifest("fit")`."""
+    layout = Layout(Path("r"), Path("w"))
+    properties = inspect.getmembers(Layout, lambda member: isinstance(member, property))
+    makers = {name: stage for stage in STAGES for name, value in properties if value.fget(layout) in layout.outputs(stage)}
+    named = re.findall(r"layout\.(\w+)", text, re.I)
+    return {makers[name] for name in named if name in makers} | set(re.findall(r'layout\.manifest\("(\w+)"\)', text, re.I))
+
+
+def test_what_a_stage_reads_is_what_the_plan_says_and_what_snakemake_waits_for():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    upstream: dict[str, set[str]] = {}
+    for stage in STAGES:
+        inputs = _makers(re.search(rf"^rule {stage}:\n(.*?)^    output:", rules, re.M | re.S)[1])
+        read = _makers((ROOT / "pipeline" / "stages" / f"{stage}.py").read_text()) - {stage}
+        upstream[stage] = inputs.union(*(upstream[name] for name in inputs))
+        assert read | inputs <= set(AFTER[stage]) <= upstream[stage], stage
+    assert upstream["report"] == set(STAGES) - {"report"}
 
 
 def test_a_changed_setting_makes_its_stage_and_what_follows_stale_and_nothing_before(row, tmp_path):

@@ -294,13 +294,13 @@ def test_keys_know_what_only_says_how_long(tmp_path):
     for path in (layout.init, layout.fit, layout.sample, layout.alpha_json):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(path.name)
-    before = training_keys(SETTINGS, layout)
+    before = training_keys(SETTINGS, layout, 1)
     for changed in (replace(SETTINGS, iterations=25), LONG):
-        keys = training_keys(changed, layout)
+        keys = training_keys(changed, layout, 1)
         assert keys.exact != before.exact and keys.but_length == before.but_length
-    other = training_keys(replace(SETTINGS, seed=1), layout)
+    others = [training_keys(replace(SETTINGS, seed=1), layout, 1), training_keys(SETTINGS, layout, 2)]
     layout.fit.write_text("another fit")
-    for keys in (other, training_keys(SETTINGS, layout)):
+    for keys in (*others, training_keys(SETTINGS, layout, 1)):
         assert keys.exact != before.exact and keys.but_length != before.but_length
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
+from pipeline.capture import triangulation
 from pipeline.capture.camera import Camera
 from pipeline.capture.triangulation import triangulate
 
@@ -56,6 +59,27 @@ def test_refined_point_minimises_the_weighted_reprojection_error(scene):
         homogeneous = np.einsum("cij,...j->c...i", projections[:, :, :3], found + shift) + projections[:, None, None, :, 3]
         moved = np.linalg.norm(homogeneous[..., :2] / homogeneous[..., 2:] - pixels, axis=-1)
         assert ((scores * moved**2).sum(0) >= (scores * residuals**2).sum(0)).all()
+
+
+def test_the_cheapest_of_all_pairs_proposals_wins(scene, monkeypatch):
+    """Against the definition: every pair's midpoint, every camera's error, cut off at the gate."""
+    _, pixels, projections = scene
+    pixels = pixels.reshape(4, -1, 2) + RNG.normal(0, 3, (4, 35, 2))
+    scores = RNG.uniform(0.2, 1, (4, 35)) * (RNG.random((4, 35)) < 0.9)
+    monkeypatch.setattr(triangulation, "REFINEMENT_STEPS", 0)
+    found, _ = triangulate(pixels, scores, projections, 8.0)
+    for n in range(35):
+        costs = {np.inf: np.full(3, np.nan)}
+        for i, j in combinations(np.flatnonzero(scores[:, n]), 2):
+            pair = np.linalg.inv(projections[[i, j], :, :3])
+            centres, ways = -(pair @ projections[[i, j], :, 3:])[..., 0], (pair @ np.append(pixels[[i, j], n], [[1], [1]], 1)[..., None])[..., 0]
+            along = np.linalg.lstsq(np.stack([ways[0], -ways[1]], 1), centres[1] - centres[0], rcond=None)[0]
+            middle = (centres + along[:, None] * ways).mean(0)
+            image = projections[:, :, :3] @ middle + projections[:, :, 3]
+            error = np.linalg.norm(image[:, :2] / image[:, 2:] - pixels[:, n], axis=1)
+            if max(error[[i, j]]) <= 8.0:
+                costs[(scores[:, n] * np.minimum(error, 8.0) ** 2).sum()] = middle
+        np.testing.assert_allclose(found[n], costs[min(costs)], atol=1e-9)
 
 
 def test_absent_views_take_no_part(scene):

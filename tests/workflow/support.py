@@ -35,9 +35,10 @@ class Place:
         self.table.write_text("".join("\t".join(row.split()) + "\n" for row in rows))
 
     def arguments(self, *words: str, config: Path = TINY) -> list[str]:
-        """The words of a `run`."""
-        paths = ["--captures", self.table, "--results", self.results, "--work", self.work, "--config", config, "--cores", "2"]
-        return [sys.executable, "-m", "pipeline", "run", *words, *map(str, paths)]
+        """The words of a `run`; options among `words` take the place of the usual ones."""
+        usual = {"--captures": self.table, "--results": self.results, "--work": self.work, "--config": config, "--cores": 2}
+        options = [str(word) for option, value in usual.items() if option not in words for word in (option, value)]
+        return [sys.executable, "-m", "pipeline", "run", *words, *options]
 
     def start(self, *words: str, config: Path = TINY) -> subprocess.Popen:
         """Begin a run in a process group of its own."""

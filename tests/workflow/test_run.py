@@ -15,7 +15,7 @@ from pipeline.io.files import TEMPORARY
 from pipeline.io.layout import Layout
 from pipeline.needs import SCATTERED
 from pipeline.versions import STAGES
-from tests.workflow.support import TINY, Place, children_named, command
+from tests.workflow.support import ROOT, TINY, Place, children_named, command
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,16 @@ def test_cameras_over_several_jobs_give_the_same_bytes(place, tmp_path):
         assert f"{stage}-1of2 of a" in book and f"{stage}-2of2 of a" in book
         assert not Layout(other.results / "a", other.work / "a").scratch(stage).exists()
     assert not list(other.work.rglob("parts/*"))
+    before = other.times("a")
+    assert other.run("a", "--until", "keypoints").returncode == 0
+    assert other.times("a") == before, "and in one job again: there is nothing to do"
+
+
+def test_a_changed_scatter_makes_nothing_again(place, tmp_path):
+    before = place.times("a")
+    (tmp_path / "scatter.yaml").write_text(TINY.read_text() + "scatter: 3\n")
+    assert place.run("a", config=tmp_path / "scatter.yaml").returncode == 0
+    assert place.times("a") == before
 
 
 def test_a_lost_camera_is_made_again(place, layout):
@@ -185,11 +195,45 @@ def test_a_broken_capture_costs_no_other_and_is_named(place):
     assert (place.times("a"), place.times("c")) == before
 
 
+def test_every_verb_takes_paths_from_where_the_user_stands(place, layout):
+    (place.folder / "my").mkdir()
+    shutil.copy(TINY, place.folder / "my" / "tiny.yaml")
+    shutil.copytree(ROOT / "profiles" / "default", place.folder / "profile")
+    camera = json.loads(layout.frames_json.read_text())["cameras"][0]
+    (place.folder / "cameras.json").write_text(json.dumps({"convention": "OpenCV", "cameras": [camera]}))
+    frame = json.loads(layout.sample.read_text())["frames"][0]["id"]
+    config, table = ["--config", "my/tiny.yaml"], ["--captures", "captures.tsv"]
+    folders = ["--results", "results", "--work", "work"]
+    for words, expected in [
+        (["run", "a", "-n", *table, *folders, *config, "--profile", "profile"], "Nothing to be done"),
+        (["status", "a", *table, *folders, *config], "1 done"),
+        (["cohort", "a", *table, *folders, *config, "--out", "page"], str(place.folder / "page" / "cohort.html")),
+        (["clean-work", "a", "-n", *folders, *config], "would remove"),
+        (["render", "a", "--cameras", "cameras.json", "--out", "pictures", "--frames", frame, "--results", "results", *config], ""),
+    ]:
+        done = command(*words, cwd=place.folder)
+        assert done.returncode == 0 and expected in done.stdout + done.stderr, (words, done.stdout + done.stderr)
+    assert (place.folder / "page" / "cohort.tsv").is_file() and (place.folder / "pictures" / camera["name"] / f"{frame}.png").is_file()
+
+
 def test_errors_come_before_any_stage_starts(place, tmp_path):
     before = place.times("a")
     bad = tmp_path / "bad.yaml"
     bad.write_text("train: {iteratoins: 3}\n")
-    for words, config, expected in [(("a",), bad, "iteratoins"), (("nobody",), TINY, "nobody"), (("a", "--from", "fti"), TINY, "fti")]:
+    prose, lost = tmp_path / "prose.yaml", tmp_path / "lost.yaml"
+    prose.write_text("more steps, please\n")
+    for words, config, expected in [
+        (("a",), bad, "iteratoins"),
+        (("a",), prose, "prose.yaml: holds no keys"),
+        (("a",), lost, "lost.yaml: no such configuration"),
+        (("nobody",), TINY, "nobody"),
+        (("a", "--from", "fti"), TINY, "fti"),
+        (("a", "--until", "fti"), TINY, "fti"),
+        (("a", "--cores", "0"), TINY, "--cores 0"),
+        (("a", "--results", str(bad)), TINY, "bad.yaml: no folder can be made here"),
+        (("a", "--work", str(bad / "work")), TINY, "no folder can be made here"),
+        (("a", "--captures", str(lost)), TINY, "lost.yaml: no such table"),
+    ]:
         done = place.run(*words, config=config)
-        assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr
+        assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr and "next:" in done.stderr, words
     assert place.times("a") == before
