@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.io.errors import InputError
 from pipeline.io.layout import Layout
 from pipeline.io.lease import is_alive, lease, read_holder
-from pipeline.run import Request, load_config
+from pipeline.request import Request, load_config
 from pipeline.versions import METHODS, STAGES
 
 KEPT = ("leases.tsv", "running")  # who did what, and who is at it: small

@@ -22,7 +22,8 @@ Id = tyro.conf.Positional[str]
 @app.command(name="demo")
 def demo(cores: int | None = None) -> int:
     """Make a capture nobody filmed, run every stage on it, and name the report to open."""
-    from pipeline.run import Request, run
+    from pipeline.request import Request
+    from pipeline.run import run
 
     return run(Request(ids=("demo",), cores=cores))
 
@@ -63,7 +64,8 @@ def run_captures(
         cores: Cores to use (default: all); a cluster's profile decides by itself.
         dry_run: Only show what would run.
     """
-    from pipeline.run import Request, run
+    from pipeline.request import Request
+    from pipeline.run import run
 
     return run(Request(ids, all, method, captures, results, work, config, first, until, fresh, cores, dry_run, failed, profile))
 
@@ -90,7 +92,7 @@ def status(
         work: Scratch space (default: work).
         config: Settings laid over config.yaml, as in the run.
     """
-    from pipeline.run import Request
+    from pipeline.request import Request
     from pipeline.status import show
 
     return show(Request(ids, not ids, method, captures, results, work, config), watch)
@@ -118,7 +120,7 @@ def cohort(
         work: Scratch space (default: work).
         config: Settings laid over config.yaml, as in the run.
     """
-    from pipeline.run import Request
+    from pipeline.request import Request
     from pipeline.status import write_cohort
 
     return write_cohort(Request(ids, not ids, method, captures, results, work, config), out and Path.cwd() / out)
@@ -143,7 +145,7 @@ def clean_work(
         config: Settings laid over config.yaml, as in the run.
     """
     from pipeline.clean import clean
-    from pipeline.run import Request
+    from pipeline.request import Request
 
     return clean(Request(ids, results=results, work=work, config=config), dry_run)
 
@@ -173,7 +175,7 @@ def render(
     """
     from pipeline.io.files import check_writable
     from pipeline.io.layout import Layout
-    from pipeline.run import Request, load_config
+    from pipeline.request import Request, load_config
     from pipeline.stages.render_cameras import render_cameras
 
     request = Request((id,), method=method, results=results, config=config)
@@ -219,7 +221,7 @@ def test(arguments: tyro.conf.Positional[tuple[str, ...]] = (), /) -> int:
     """Run the project's own tests (further words go to pytest; put -- before options)."""
     import pytest
 
-    from pipeline.run import ROOT
+    from pipeline.plan import ROOT
 
     return int(pytest.main([f"--rootdir={ROOT}", *(arguments or [str(ROOT / "tests")])]))
 
@@ -240,7 +242,7 @@ def _add_stage_verb(stage: str) -> None:
         from pipeline.config import Config
         from pipeline.io.layout import Layout
         from pipeline.plan import stage_key
-        from pipeline.run import Request, load_config
+        from pipeline.request import Request, load_config
         from pipeline.stages.runner import execute, execute_part
 
         if captures and results and work and settings and key:  # a job of a run: what config.yaml says by now is not its business

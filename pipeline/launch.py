@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -18,11 +18,9 @@ from pipeline.io.errors import InputError
 from pipeline.io.lease import RUN
 from pipeline.io.progress import ON_TERMINAL
 from pipeline.plan import ROOT
+from pipeline.request import Request, portable
 from pipeline.slurm import job_prefix
 from pipeline.training.gpu_choice import cards
-
-if TYPE_CHECKING:
-    from pipeline.run import Request
 
 PROFILES = Path("profiles")
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -65,12 +63,6 @@ def is_cluster(folder: Path) -> bool:
     if shutil.which("sbatch") is None:
         raise InputError(f"the profile '{folder.name}' needs SLURM", found="no sbatch on PATH", remedy="run it on a cluster's login node; see docs/cluster.md")
     return True
-
-
-def portable(path: Path) -> str:
-    """Relative to the checkout where it lies inside, so that the checkout may move; absolute elsewhere."""
-    path = Path(os.path.normpath(path))
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def call(command: list[str], token: str = "") -> int:

@@ -3,49 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
-from pipeline.captures import CaptureRow, read_captures, unknown_capture
-from pipeline.config import Config, parse_config
+from pipeline.captures import CaptureRow
+from pipeline.config import Config
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.io.layout import Layout
 from pipeline.io.lease import lease
 from pipeline.io.progress import log
-from pipeline.launch import call, portable, snakemake_command
+from pipeline.launch import call, snakemake_command
 from pipeline.orphans import end_orphans
-from pipeline.plan import ROOT, stages_of, stale_stages, unfinished_stages
-from pipeline.verdict import failed_stages, verdict
-from pipeline.versions import AFTER, METHODS, STAGES
-
-
-@dataclass(frozen=True)
-class Request:
-    """What one `run` is asked for; paths as the user gave them, who stands `here`."""
-
-    ids: tuple[str, ...]
-    every: bool = False
-    method: str = "rigged"
-    captures: Path | None = None
-    results: Path | None = None
-    work: Path | None = None
-    config: Path | None = None
-    first: str | None = None
-    until: str = STAGES[-1]
-    fresh: bool = False
-    cores: int | None = None
-    dry: bool = False
-    failed: bool = False
-    profile: str = "default"
-    here: Path = field(default_factory=Path.cwd)
+from pipeline.plan import stages_of, stale_stages, unfinished_stages
+from pipeline.request import Request, chosen_rows, layouts_of, load_config
+from pipeline.verdict import verdict
+from pipeline.versions import AFTER
 
 
 def run(request: Request) -> int:
@@ -83,57 +59,6 @@ def run(request: Request) -> int:
     for name, error in broken.items():
         print(f"{name}: was not started\n{error}", file=sys.stderr)
     return code or int(bool(broken))
-
-
-def layouts_of(rows: list[CaptureRow], config: Config) -> dict[str, Layout]:
-    """Where the files of each capture lie."""
-    return {row.id: Layout(Path(config.results) / row.id, Path(config.work) / row.id, config.method) for row in rows}
-
-
-def load_config(request: Request) -> Config:
-    """config.yaml with the file of --config laid over it and the command line over both; paths absolute or relative to the checkout."""
-    values = _read_yaml(ROOT / "config.yaml")
-    if request.config:
-        for key, value in _read_yaml(request.here / request.config).items():
-            values[key] = {**values[key], **value} if isinstance(value, dict) and isinstance(values.get(key), dict) else value
-    for name in ("captures", "results", "work"):
-        given = getattr(request, name)
-        values[name] = portable(request.here / given) if given else values.get(name, Config.__dataclass_fields__[name].default)
-    if request.cores is not None and request.cores < 1:
-        raise InputError("no run without cores", found=f"--cores {request.cores}", expected="1 or more", remedy="correct --cores, or leave it out")
-    if request.method not in METHODS:
-        raise InputError(f"no avatar method is called '{request.method}'", expected="one of " + ", ".join(METHODS), remedy="correct --method")
-    values |= {"method": request.method, "until": request.until}
-    config = parse_config(values, file=request.config or "config.yaml")
-    os.chdir(ROOT)  # relative paths in the configuration mean the checkout, wherever the user stands
-    return config
-
-
-def _read_yaml(path: Path) -> dict:
-    expected, again = "a YAML file with some of the keys of config.yaml", "correct the file, then run again"
-    if not path.is_file():
-        raise InputError("no such configuration", file=path, expected=expected, remedy="correct --config, or write the file")
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("not valid YAML", file=path, found=" ".join(str(error).split()), expected=expected, remedy=again) from None
-    if not isinstance(values, dict):
-        raise InputError("holds no keys", file=path, found=repr(values), expected=expected + ", such as 'threads: 4'", remedy=again)
-    return values
-
-
-def chosen_rows(request: Request, config: Config) -> list[CaptureRow]:
-    """The captures that a request means. Raises InputError for an unknown id, or where the request does not say which."""
-    table = read_captures(Path(config.captures))
-    if request.every + request.failed + bool(request.ids) != 1:
-        expected = "ids of " + config.captures + ", or --all, or --failed"
-        raise InputError("say which captures to run", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
-    unknown = [name for name in request.ids if name not in table]
-    if unknown:
-        raise unknown_capture(unknown[0], table, config.captures)
-    if request.failed:
-        return [row for row, layout in zip(table.values(), layouts_of(list(table.values()), config).values()) if failed_stages(row, layout)]
-    return list(table.values()) if request.every else [table[name] for name in dict.fromkeys(request.ids)]
 
 
 def _preflight(rows: list[CaptureRow], layouts: dict[str, Layout], quiet: bool) -> tuple[list[CaptureRow], dict[str, InputError]]:

@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pipeline.captures import CaptureRow
 from pipeline.config import Config
@@ -16,12 +16,10 @@ from pipeline.io.layout import Layout
 from pipeline.io.lease import is_alive, read_holder
 from pipeline.io.words import counted
 from pipeline.plan import read_manifest, stages_of, stale_stages
+from pipeline.request import Request, chosen_rows, layouts_of, load_config
 from pipeline.show.records import failure_place
 from pipeline.verdict import failed_stages
 from pipeline.versions import STAGES
-
-if TYPE_CHECKING:
-    from pipeline.run import Request
 
 State = Literal["done", "stale", "running", "FAILED", "missing", ""]
 COLORS = {"done": "green", "stale": "yellow", "running": "cyan", "FAILED": "bold red", "missing": "dim", "": "dim"}
@@ -84,7 +82,6 @@ def show(request: Request, watch: bool) -> int:
 
 
 def _survey(request: Request) -> dict[str, dict[str, Cell]]:
-    from pipeline.run import chosen_rows, layouts_of, load_config
 
     config = load_config(request)
     rows = chosen_rows(request, config)
@@ -122,7 +119,6 @@ def describe(stage: str, error: dict[str, Any]) -> str:
 
 def write_cohort(request: Request, out: Path | None) -> int:
     """Write cohort.tsv and cohort.html and name the page."""
-    from pipeline.run import chosen_rows, layouts_of, load_config
     from pipeline.show.cohort import Member, cohort_page, cohort_table
 
     config = load_config(request)

@@ -22,7 +22,7 @@ from pipeline.io.files import TEMPORARY
 from pipeline.io.layout import Layout
 from pipeline.io.lease import read_holder
 from pipeline.plan import stages_of, unfinished_stages
-from pipeline.run import Request, load_config
+from pipeline.request import Request, load_config
 from pipeline.versions import STAGES
 from tests.workflow.leases import double_writers
 from tests.workflow.support import ROOT, Place

@@ -17,7 +17,7 @@ from pipeline.io.files import write_json
 from pipeline.io.layout import Layout
 from pipeline.io.lease import lease, myself
 from pipeline.plan import stage_key
-from pipeline.run import Request
+from pipeline.request import Request
 from pipeline.show.cohort import COLUMNS, Member, cohort_page, cohort_table
 from pipeline.stages.failure import attempts, explain, write_error
 from pipeline.status import describe, show, summary, survey, write_cohort

@@ -19,7 +19,7 @@ from pipeline.io.layout import Layout
 from pipeline.io.lease import RUN, myself, read_holder
 from pipeline.needs import NEEDS, SCATTERED
 from pipeline.plan import ROOT
-from pipeline.run import Request, load_config
+from pipeline.request import Request, load_config
 from pipeline.slurm import job_prefix
 from pipeline.versions import STAGES
 
