@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import yaml
@@ -36,6 +37,13 @@ class Request:
     failed: bool = False
     profile: str = "default"
     here: Path = field(default_factory=Path.cwd)
+
+    def again(self, name: str) -> str:
+        """The command line that goes on with one capture, with the options that this request was given."""
+        given = {option: getattr(self, option) for option in ("method", "captures", "results", "work", "config", "until", "profile")}
+        plain = {entry.name: entry.default for entry in fields(self)}
+        options = [word for option, value in given.items() if value != plain[option] for word in (f"--{option}", str(value))]
+        return shlex.join(["./c2a", "run", name, *options])
 
 
 def load_config(request: Request) -> Config:

@@ -55,7 +55,7 @@ def run(request: Request) -> int:
             _forget(request, layouts[row.id], forced[row.id], stages_of(row, request.until))
         code = call(command, token=tokens[0])
         end_orphans(chosen, config)
-        code = verdict(code, rows, layouts, config)
+        code = verdict(code, rows, layouts, config, request.again)
     for name, error in broken.items():
         print(f"{name}: was not started\n{error}", file=sys.stderr)
     return code or int(bool(broken))

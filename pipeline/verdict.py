@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,11 @@ _STATES = {
 }
 
 
-def verdict(code: int, rows: Sequence[CaptureRow], layouts: Mapping[str, Layout], config: Config) -> int:
-    """Name what is done and what failed, and leave an error file for whatever failed without a word. code: Snakemake's; returns the run's exit code."""
+def verdict(code: int, rows: Sequence[CaptureRow], layouts: Mapping[str, Layout], config: Config, again: Callable[[str], str]) -> int:
+    """Name what is done and what failed, and leave an error file for whatever failed without a word. code: Snakemake's; returns the run's exit code.
+
+    again: the command that goes on with a capture.
+    """
     for row in rows:
         layout = layouts[row.id]
         missing = unfinished_stages(row, layout, config, stages_of(row, config.until))
@@ -37,7 +40,7 @@ def verdict(code: int, rows: Sequence[CaptureRow], layouts: Mapping[str, Layout]
             continue
         code = code or 1
         stage, message = _reason(layout, missing)
-        print(f"{row.id}: {stage} failed\n{message}\n  what there is: {_page(layout, config)}\n  go on with: ./c2a run {row.id}", file=sys.stderr)
+        print(f"{row.id}: {stage} failed\n{message}\n  what there is: {_page(layout, config)}\n  go on with: {again(row.id)}", file=sys.stderr)
     return code
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -60,10 +61,15 @@ def test_a_killed_stage_counts_as_failed_although_it_left_no_word(place, capsys)
     process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     write_json(layout.running("ingest"), asdict(replace(myself(), pid=int(process.stdout), host="n2", job="")))
     assert "was killed" in failed_stages(row, layout)["ingest"]["message"]
-    assert verdict(0, [row], layouts, Config()) == 1
+    assert verdict(0, [row], layouts, Config(), Request((), results=Path("elsewhere"), profile="slurm").again) == 1
     record = json.loads(layout.error("ingest").read_text())
     assert record["host"] == "n2" and record["attempt"] == 1 and "memory" in record["message"]
-    assert "new: ingest failed" in capsys.readouterr().err and list(failed_stages(row, layout)) == ["ingest"]
+    said = capsys.readouterr().err
+    assert (
+        "new: ingest failed" in said
+        and "go on with: ./c2a run new --results elsewhere --profile slurm\n" in said
+        and list(failed_stages(row, layout)) == ["ingest"]
+    )
 
 
 def test_attempts_are_counted(place):
