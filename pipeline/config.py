@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.avatars.settings import InitSettings
 from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
 from pipeline.io.errors import InputError
+from pipeline.io.ranges import at_least
 from pipeline.show.settings import EvaluateSettings, RenderSettings, ReportSettings
 from pipeline.synthetic.settings import SynthesiseSettings
 from pipeline.track.settings import FitSettings
@@ -45,9 +46,7 @@ class Config:
     report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:
-        for name in ("threads", "scatter"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+        at_least(self, 1, "threads", "scatter")
 
     def settings(self, stage: str) -> dict[str, Any]:
         """One stage's settings as plain JSON values; not to be changed."""

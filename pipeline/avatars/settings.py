@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.io.ranges import above, at_least, between
+
 
 @dataclass(frozen=True)
 class InitSettings:
@@ -17,3 +19,8 @@ class InitSettings:
     thickness: float = 0.3  # across the surface, as a part of its radius; above 0
     color_frames: int = 10  # training frames, evenly spread, whose pictures give the first colours; at least 1
     seed: int = 0  # fixes where in its triangle a splat stands
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "splats", "color_frames")
+        between(self, 0, 1, "opacity")
+        above(self, 0, "size", "thickness")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.io.ranges import check
+
 
 @dataclass(frozen=True)
 class IngestSettings:
@@ -19,10 +21,10 @@ class FramesSettings:
     crop: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # camera (or "all"): left, top, width, height in the undistorted picture
 
     def __post_init__(self) -> None:
-        _check(self.max_rate > 0, "max_rate", self.max_rate, "above 0")
-        _check(self.longest_side >= 16, "longest_side", self.longest_side, "at least 16")
+        check(self.max_rate > 0, "max_rate", self.max_rate, "above 0")
+        check(self.longest_side >= 16, "longest_side", self.longest_side, "at least 16")
         for camera, window in self.crop.items():
-            _check(min(window[2:]) >= 16, f"crop.{camera}", window, "left, top, width, height, the last two at least 16")
+            check(min(window[2:]) >= 16, f"crop.{camera}", window, "left, top, width, height, the last two at least 16")
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,7 @@ class SampleSettings:
     seed: int = 0  # fixes which frames are drawn
 
     def __post_init__(self) -> None:
-        _check(self.stride >= 1, "stride", self.stride, "at least 1")
-        _check(self.most_frames >= 2, "most_frames", self.most_frames, "at least 2")
-        _check(0 <= self.blur < 1, "blur", self.blur, "0 to below 1")
-        _check(0 <= self.test_share <= 0.9, "test_share", self.test_share, "0 to 0.9")
-
-
-def _check(holds: bool, name: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise ValueError(f"{name} is {value}; allowed: {allowed}")
+        check(self.stride >= 1, "stride", self.stride, "at least 1")
+        check(self.most_frames >= 2, "most_frames", self.most_frames, "at least 2")
+        check(0 <= self.blur < 1, "blur", self.blur, "0 to below 1")
+        check(0 <= self.test_share <= 0.9, "test_share", self.test_share, "0 to 0.9")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.io.ranges import above, at_least, between
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -23,3 +25,10 @@ class FitSettings:
     landmark_trust_mm: float = 1.8  # standard deviation with which these displacements follow the detector's points; larger follows them less; above 0
     offset_stiffness: float = 1.0  # weight of the smoothness of these displacements; above 0
     mask_below_neck: bool = False  # head captures: leave out outlines below the neck
+
+    def __post_init__(self) -> None:
+        between(self, 0.01, 0.5, "gate")
+        between(self, 1, 1000, "iterations")
+        between(self, 1, 200, "identity_frames")
+        at_least(self, 0, "contour_points", "stereo_sigma_mm", "smoothness", "offset_rounds")
+        above(self, 0, "contour_sigma_mm", "landmark_shift_mm", "landmark_trust_mm", "offset_stiffness")

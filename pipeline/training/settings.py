@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.io.ranges import above, at_least, between
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -70,6 +72,14 @@ class TrainSettings:
     log_every: int = 20  # steps between rows of train.csv
     checkpoint_every: int = 0  # steps between checkpoints, in addition to checkpoint_seconds; 0 = by the clock alone
     checkpoint_seconds: float = 15.0  # seconds between checkpoints
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "iterations", "views", "memory_mb", "densify_every", "max_splats", "log_every")
+        at_least(self, 0, "crop_margin", "sh_every", "densify_gradient", "opacity_reset_every", "checkpoint_every")
+        at_least(self, 0, *(name for name in self.__dataclass_fields__ if name.startswith(("lambda_", "threshold_", "lr_"))))
+        between(self, 0, 3, "sh_degree")
+        between(self, 0, 1, "lambda_dssim", "prune_opacity", "reset_opacity", "lr_end")
+        above(self, 0, "densify_scale", "checkpoint_seconds", "lr_end", "reset_opacity")
 
     def weights(self) -> dict[str, float]:
         """Weight of each extra term by its name, as `Avatar.regularise` expects them."""

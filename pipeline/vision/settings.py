@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.io.ranges import above, at_least, between
+
 
 @dataclass(frozen=True)
 class MatteSettings:
@@ -20,6 +22,10 @@ class MatteSettings:
     backbone_scale: float = 0.25  # bgm2: share of the picture's size at which the coarse pass works; 0.25 for 1 to 2 megapixels, 0.125 for 4K
     refine_pixels: int = 80000  # bgm2: pixels refined at full size; 80000 for 1 to 2 megapixels, 320000 for 4K or much hair
 
+    def __post_init__(self) -> None:
+        above(self, 0, "backbone_scale")
+        at_least(self, 0, "refine_pixels")
+
 
 @dataclass(frozen=True)
 class KeypointsSettings:
@@ -30,3 +36,8 @@ class KeypointsSettings:
     face_gate: float = 0.08  # a face that is off where the other cameras see it by more than this share of its size is dropped: hidden, or another; above 0
     pose_gate: float = 0.04  # a body that is off by more than this share of the picture's longer side is dropped; above 0
     pose_stride: int = 4  # head captures: the body is looked for in every n-th frame, and wherever no face was found at once; at least 1
+
+    def __post_init__(self) -> None:
+        between(self, 0, 1, "minimum_score")
+        above(self, 0, "face_gate", "pose_gate")
+        at_least(self, 1, "pose_stride")

@@ -123,3 +123,22 @@ def test_only_synthetic_captures_are_synthesised(row):
     assert stages_of(dataclasses.replace(row, kind="rig"), "frames") == ["ingest", "frames"]
     with pytest.raises(InputError, match="no stage"):
         stages_of(row, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "allowed"),
+    [
+        ("train", "iterations", 0, "1 or more"),
+        ("train", "lr_means", -0.1, "0 or more"),
+        ("train", "sh_degree", 4, "0 to 3"),
+        ("init", "size", 0, "above 0"),
+        ("fit", "gate", 0.9, "0.01 to 0.5"),
+        ("keypoints", "pose_stride", 0, "1 or more"),
+        ("report", "jpeg_quality", 101, "1 to 100"),
+        ("frames", "longest_side", 8, "at least 16"),
+    ],
+)
+def test_numbers_out_of_range_are_named_before_anything_starts(section, key, value, allowed):
+    with pytest.raises(InputError) as caught:
+        parse_config({section: {key: value}})
+    assert f"'{section}.{key}'" in str(caught.value) and str(value) in str(caught.value) and allowed in str(caught.value)
