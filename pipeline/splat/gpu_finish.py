@@ -22,11 +22,9 @@ from pipeline.splat.gpu_project import (
     to_camera,
     unit_quaternion,
 )
-from pipeline.splat.gpu_shade import sh_basis, sh_slope_x, sh_slope_y, sh_slope_z, view_direction
-from pipeline.splat.harmonics import SH_C0
+from pipeline.splat.gpu_shade import SH_0, sh_basis, sh_slope_x, sh_slope_y, sh_slope_z, view_direction
 from pipeline.splat.rules import LOW_PASS, MIN_COMPENSATION
 
-SH_0 = tl.constexpr(SH_C0)
 POSE = tl.constexpr(16)  # columns of a pose gradient: R row-major, t, camera centre, (free)
 _LOW_PASS, _MIN_COMPENSATION = tl.constexpr(LOW_PASS), tl.constexpr(MIN_COMPENSATION)
 

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from pipeline.splat.gpu_ellipse import count_tiles, ellipse_reach
-from pipeline.splat.gpu_shade import sh_basis, view_direction
+from pipeline.splat.gpu_shade import SH_0, sh_basis, view_direction
 from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MIN_ALPHA, MIN_COMPENSATION
 
 UNSPECIALISED = ("N", "tiles", "capacity", "blocks", "instances")  # numbers that change while an avatar is trained: no new compilation for them
@@ -112,7 +112,7 @@ def _store_colours(colour, source, out, R, t, x, y, z, depth, drawn, ACTIVE: tl.
         if ACTIVE == 1:
             colour += source * (3 * STORED)
             red, green, blue = tl.load(colour, drawn, 0.0), tl.load(colour + 1, drawn, 0.0), tl.load(colour + 2, drawn, 0.0)
-            red, green, blue = 0.28209479177387814 * red, 0.28209479177387814 * green, 0.28209479177387814 * blue
+            red, green, blue = red * SH_0, green * SH_0, blue * SH_0
         else:
             dx, dy, dz, _ = view_direction(R, t, x, y, z)
             index = tl.arange(0, 16)[None, :]

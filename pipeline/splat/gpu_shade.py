@@ -8,11 +8,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from pipeline.splat.harmonics import SH_C0
+
+SH_0 = tl.constexpr(SH_C0)
+
 
 @triton.jit
 def sh_basis(x, y, z, k, ACTIVE: tl.constexpr):
     """Values [S, 16] of the first ACTIVE functions of `harmonics.sh_basis` at unit vectors x, y, z [S, 1], zero behind them; k: [1, 16] = 0..15."""
-    value = tl.where(k == 0, 0.28209479177387814, x * 0.0)
+    value = tl.where(k == 0, SH_0, x * 0.0)
     xx, yy, zz = x * x, y * y, z * z
     if ACTIVE > 1:
         value = tl.where(k == 1, -0.4886025119029199 * y, value)
