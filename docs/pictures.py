@@ -8,12 +8,12 @@ import numpy as np
 
 from pipeline.capture.processed import ImageSet, read_image_set
 from pipeline.capture.sample import read_sample
+from pipeline.contract.layout import Layout
 from pipeline.io.files import write_bytes
-from pipeline.io.layout import Layout
 from pipeline.io.packed import PackedImages
 from pipeline.io.video import decode
-from pipeline.show.pictures import over_board, with_points
-from pipeline.show.untrained import render_untrained
+from pipeline.report.images import over_board, with_points
+from pipeline.report.untrained import render_untrained
 
 IMAGES = Path(__file__).with_name("images")
 HEIGHT = 300

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.versions import STAGES
+from pipeline.contract.versions import STAGES
 
 DOCS = Path(__file__).parent
 HEAD = """# Every setting, with its default. The schema is in the settings.py of each floor; a wrong key or value is named when a run starts.

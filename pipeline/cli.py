@@ -9,10 +9,10 @@ from typing import Annotated
 
 import tyro
 
+from pipeline.contract.layout import METHOD_STAGES
+from pipeline.contract.resources import SCATTERED
+from pipeline.contract.versions import STAGES
 from pipeline.io.errors import InputError
-from pipeline.io.layout import METHOD_STAGES
-from pipeline.needs import SCATTERED
-from pipeline.versions import STAGES
 
 app = tyro.extras.SubcommandApp()
 Ids = tyro.conf.Positional[tuple[str, ...]]
@@ -22,8 +22,8 @@ Id = tyro.conf.Positional[str]
 @app.command(name="demo")
 def demo(cores: int | None = None) -> int:
     """Make a capture nobody filmed, run every stage on it, and name the report to open."""
-    from pipeline.request import Request
-    from pipeline.run import run
+    from pipeline.workflow.run import run
+    from pipeline.workflow.run_options import Request
 
     return run(Request(ids=("demo",), cores=cores))
 
@@ -64,8 +64,8 @@ def run_captures(
         cores: Cores to use (default: all); a cluster's profile decides by itself.
         dry_run: Only show what would run.
     """
-    from pipeline.request import Request
-    from pipeline.run import run
+    from pipeline.workflow.run import run
+    from pipeline.workflow.run_options import Request
 
     return run(Request(ids, all, method, captures, results, work, config, first, until, fresh, cores, dry_run, failed, profile))
 
@@ -92,8 +92,8 @@ def status(
         work: Scratch space (default: work).
         config: Settings laid over config.yaml, as in the run.
     """
-    from pipeline.request import Request
-    from pipeline.status import show
+    from pipeline.workflow.run_options import Request
+    from pipeline.workflow.status import show
 
     return show(Request(ids, not ids, method, captures, results, work, config), watch)
 
@@ -120,8 +120,8 @@ def cohort(
         work: Scratch space (default: work).
         config: Settings laid over config.yaml, as in the run.
     """
-    from pipeline.request import Request
-    from pipeline.status import write_cohort
+    from pipeline.workflow.run_options import Request
+    from pipeline.workflow.status import write_cohort
 
     return write_cohort(Request(ids, not ids, method, captures, results, work, config), out and Path.cwd() / out)
 
@@ -144,8 +144,8 @@ def clean_work(
         work: Scratch space (default: work).
         config: Settings laid over config.yaml, as in the run.
     """
-    from pipeline.clean import clean
-    from pipeline.request import Request
+    from pipeline.workflow.clean import clean
+    from pipeline.workflow.run_options import Request
 
     return clean(Request(ids, results=results, work=work, config=config), dry_run)
 
@@ -173,10 +173,10 @@ def render(
         results: Where results lie (default: results).
         config: Settings laid over config.yaml, as in the run.
     """
+    from pipeline.contract.layout import Layout
     from pipeline.io.files import check_writable
-    from pipeline.io.layout import Layout
-    from pipeline.request import Request, load_config
     from pipeline.stages.render_cameras import render_cameras
+    from pipeline.workflow.run_options import Request, load_config
 
     request = Request((id,), method=method, results=results, config=config)
     found = load_config(request)
@@ -211,7 +211,7 @@ def unzip(folder: tyro.conf.Positional[Path], out: Path | None = None, jobs: int
 @app.command(name="doctor")
 def doctor() -> int:
     """Say what this machine can do, and what to do about what is missing."""
-    from pipeline.show.doctor import print_doctor
+    from pipeline.machine.doctor import print_doctor
 
     return print_doctor()
 
@@ -221,7 +221,7 @@ def test(arguments: tyro.conf.Positional[tuple[str, ...]] = (), /) -> int:
     """Run the project's own tests (further words go to pytest; put -- before options)."""
     import pytest
 
-    from pipeline.plan import ROOT
+    from pipeline.io.files import ROOT
 
     return int(pytest.main([f"--rootdir={ROOT}", *(arguments or [str(ROOT / "tests")])]))
 
@@ -238,12 +238,12 @@ def _add_stage_verb(stage: str) -> None:
         key: str = "",
         part: str = "",
     ) -> int:
-        from pipeline.captures import read_captures, unknown_capture
         from pipeline.config import Config
-        from pipeline.io.layout import Layout
-        from pipeline.plan import stage_key
-        from pipeline.request import Request, load_config
+        from pipeline.contract.captures_table import read_captures, unknown_capture
+        from pipeline.contract.layout import Layout
         from pipeline.stages.runner import execute, execute_part
+        from pipeline.workflow.run_options import Request, load_config
+        from pipeline.workflow.staleness import stage_key
 
         if captures and results and work and settings and key:  # a job of a run: what config.yaml says by now is not its business
             config = Config(captures=str(captures), results=str(results), work=str(work), method=method)

@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.avatars.settings import InitSettings
+from pipeline.avatars.rigged.settings import InitSettings
 from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
 from pipeline.io.errors import InputError
-from pipeline.io.ranges import at_least
-from pipeline.show.settings import EvaluateSettings, RenderSettings, ReportSettings
+from pipeline.io.validation import at_least
+from pipeline.report.settings import EvaluateSettings, RenderSettings, ReportSettings
 from pipeline.synthetic.settings import SynthesiseSettings
 from pipeline.track.settings import FitSettings
 from pipeline.training.settings import TrainSettings

@@ -7,12 +7,12 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from pipeline.captures import read_captures
+from pipeline.contract.captures_table import read_captures
 from pipeline.config import parse_config
-from pipeline.io.layout import METHOD_STAGES, Layout
-from pipeline.needs import NEEDS, gpus_of
-from pipeline.plan import stage_keys, stages_of
-from pipeline.versions import STAGES
+from pipeline.contract.layout import METHOD_STAGES, Layout
+from pipeline.contract.resources import NEEDS, gpus_of
+from pipeline.workflow.staleness import stage_keys, stages_of
+from pipeline.contract.versions import STAGES
 
 CONFIG = parse_config({**config, "ids": str(config.get("ids", "all"))})
 CAPTURES = read_captures(Path(CONFIG.captures))

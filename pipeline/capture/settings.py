@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.io.ranges import check
+from pipeline.io.validation import check
 
 
 @dataclass(frozen=True)

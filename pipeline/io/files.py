@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.io.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]  # the checkout
 TEMPORARY = ".partial-"  # every unfinished file carries this, so that a search for leftovers has one word to look for
 
 

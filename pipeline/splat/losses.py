@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pipeline.splat import cpu_ssim
-from pipeline.splat.cpu_jit import use_threads
+from pipeline.splat.cpu import ssim as cpu_ssim
+from pipeline.splat.cpu.jit import use_threads
 
 
 def psnr(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -45,7 +45,7 @@ def l1_dssim(image: torch.Tensor, target: torch.Tensor, weight: float = 0.2) -> 
     if image.device.type == "cpu" and image.dtype == torch.float32:
         return _L1DSSIM.apply(image, target, weight)
     if image.device.type == "cuda" and image.dtype == torch.float32:
-        from pipeline.splat.gpu_ssim import L1DSSIM  # Triton is there where CUDA is
+        from pipeline.splat.gpu.ssim import L1DSSIM  # Triton is there where CUDA is
 
         return L1DSSIM.apply(image, target, weight)
     target = target.detach()

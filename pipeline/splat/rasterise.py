@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pipeline.splat import cpu, reference
+from pipeline.splat import reference
+from pipeline.splat.cpu import rasterise as cpu
 from pipeline.splat.harmonics import degree_of
 from pipeline.splat.rules import NEAR
 from pipeline.splat.splats import Rendered, Splats, Views
 
 if TYPE_CHECKING:
-    from pipeline.splat.gpu_workspace import Workspace
+    from pipeline.splat.gpu.workspace import Workspace
 
 BY_VIEW = {"reference": reference.rasterise_view, "cpu": cpu.rasterise_view}
 BACKENDS = [*BY_VIEW, "gpu"]
@@ -45,7 +46,7 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
     if backend not in BACKENDS:
         raise ValueError(f"rasteriser backend {backend!r}; expected one of {sorted(BACKENDS)}")
     if backend == "gpu":
-        from pipeline.splat import gpu  # needs triton, which comes with torch's CUDA builds alone
+        from pipeline.splat.gpu import rasterise as gpu  # needs triton, which comes with torch's CUDA builds alone
 
         return gpu.rasterise_views(splats, views, background, sh_degree=sh_degree, near=near, screen=screen, antialias=antialias, workspace=workspace)
     drawn = [

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.contract.layout import Layout
 from pipeline.io.arrays import load_npz
 from pipeline.io.files import write_json
-from pipeline.io.layout import Layout
-from pipeline.show.settings import EvaluateSettings
+from pipeline.report.settings import EvaluateSettings
 
 
 def run(settings: EvaluateSettings, layout: Layout, threads: int) -> dict[str, Any]:
     """Write metrics.json; what its figures mean stands in its `definitions`. Returns facts for the manifest."""
-    from pipeline.show.evaluate import evaluate
-    from pipeline.show.records import stage_seconds
-    from pipeline.show.truth import truth_folder
+    from pipeline.evaluation.evaluate import evaluate
+    from pipeline.evaluation.truth import truth_folder
+    from pipeline.report.records import stage_seconds
 
     metrics = evaluate(layout, settings, threads)
     seconds = stage_seconds(layout)

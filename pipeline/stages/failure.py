@@ -10,11 +10,11 @@ import traceback
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
-from pipeline.io.layout import Layout
-from pipeline.io.lease import Holder, myself
 from pipeline.io.progress import log
+from pipeline.machine.lease import Holder, myself
 
 LOG_LINES = 12
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.io.layout import Layout
+from pipeline.contract.layout import Layout
 from pipeline.track.settings import FitSettings
 
 if TYPE_CHECKING:
-    from pipeline.captures import CaptureRow
+    from pipeline.contract.captures_table import CaptureRow
 
 
 def run(settings: FitSettings, layout: Layout, threads: int, row: CaptureRow) -> dict:

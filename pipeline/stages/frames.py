@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipeline.capture.settings import FramesSettings
-from pipeline.io.layout import Layout
-from pipeline.versions import VERSIONS
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import VERSIONS
 
 if TYPE_CHECKING:
-    from pipeline.captures import CaptureRow
+    from pipeline.contract.captures_table import CaptureRow
 
 
 def run(settings: FramesSettings, layout: Layout, threads: int, row: CaptureRow, part: slice | None = None) -> dict:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.capture.settings import IngestSettings
-from pipeline.io.layout import Layout
+from pipeline.contract.layout import Layout
 
 if TYPE_CHECKING:
     from pipeline.capture.source import Source
-    from pipeline.captures import CaptureRow
+    from pipeline.contract.captures_table import CaptureRow
 
 
 def run(settings: IngestSettings, layout: Layout, threads: int, row: CaptureRow) -> dict:
@@ -77,7 +77,7 @@ def _open(settings: IngestSettings, row: CaptureRow) -> Source:
 
     from pipeline.capture.color import read_color
     from pipeline.capture.nersemble import read_nersemble
-    from pipeline.capture.rig import read_rig
+    from pipeline.capture.rig_reader import read_rig
 
     if row.kind == "rig":
         source = read_rig(row.path, calibration=row.calibration, plates=row.plates, timestamps=row.timestamps, sequences=row.sequences)

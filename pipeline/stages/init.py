@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.avatars.settings import InitSettings
-from pipeline.io.layout import Layout
+from pipeline.avatars.rigged.settings import InitSettings
+from pipeline.contract.layout import Layout
 
 
 def run(settings: InitSettings, layout: Layout, threads: int) -> dict[str, Any]:
@@ -13,8 +13,8 @@ def run(settings: InitSettings, layout: Layout, threads: int) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from pipeline.avatars.first_state import first_state
-    from pipeline.avatars.rig import Rig
+    from pipeline.avatars.rigged.initialise import first_state
+    from pipeline.avatars.rigged.posed_body import Rig
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.sample import read_sample
     from pipeline.io.arrays import save_npz

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from pipeline.io.layout import Layout
-from pipeline.versions import VERSIONS
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import VERSIONS
 from pipeline.vision.settings import KeypointsSettings
 
 

@@ -6,12 +6,12 @@ import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from pipeline.io.layout import Layout
-from pipeline.versions import VERSIONS
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import VERSIONS
 from pipeline.vision.settings import MatteSettings
 
 if TYPE_CHECKING:
-    from pipeline.captures import CaptureRow
+    from pipeline.contract.captures_table import CaptureRow
 
 
 def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow, part: slice | None = None) -> dict:

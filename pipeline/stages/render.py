@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.io.layout import Layout
-from pipeline.show.settings import RenderSettings
+from pipeline.contract.layout import Layout
+from pipeline.report.settings import RenderSettings
 
 
 def run(settings: RenderSettings, layout: Layout, threads: int) -> dict[str, Any]:
     """Write render/<camera>.zip (RGB over white, alpha) and render/*.mp4. Returns facts for the manifest. Raises InputError where an input cannot be read."""
     import torch
 
-    from pipeline.avatars.gallery import render_pictures, wanted_views, write_comparisons, write_orbit
-    from pipeline.avatars.player import camera_colors, load_avatar
+    from pipeline.avatars.render import camera_colors, load_avatar
+    from pipeline.avatars.render_set import render_pictures, wanted_views, write_comparisons, write_orbit
     from pipeline.capture.calibration import read_calibration
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.record import read_capture
     from pipeline.capture.sample import read_sample
     from pipeline.io.files import publish_folder
-    from pipeline.training.device import choose_device
+    from pipeline.machine.device import choose_device
 
     torch.set_num_threads(threads)
     device = choose_device("auto")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.io.layout import Layout
+from pipeline.contract.layout import Layout
 
 
 def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequence[str] | None = None, *, alpha: bool = False, threads: int = 2) -> int:
@@ -19,13 +19,13 @@ def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequen
     """
     import torch
 
-    from pipeline.avatars.player import load_avatar, render_views
+    from pipeline.avatars.render import load_avatar, render_views
     from pipeline.capture.calibration import read_calibration
     from pipeline.io.errors import InputError
     from pipeline.io.files import write_bytes
     from pipeline.io.packed import encode_png
     from pipeline.io.progress import log, progress
-    from pipeline.training.device import choose_device
+    from pipeline.machine.device import choose_device
 
     torch.set_num_threads(threads)
     device = choose_device("auto")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.contract.layout import Layout
 from pipeline.io.files import write_text
-from pipeline.io.layout import Layout
-from pipeline.show.settings import ReportSettings
+from pipeline.report.settings import ReportSettings
 
 
 def run(settings: ReportSettings, layout: Layout) -> dict[str, Any]:
     """Write report.html; sections whose results are missing say so. Returns facts for the manifest."""
-    from pipeline.show.report import make_report
+    from pipeline.report.report import make_report
 
     text, missing = make_report(layout, settings)
     write_text(layout.report, text)

@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.captures import CaptureRow
 from pipeline.config import parse_settings
+from pipeline.contract.captures_table import CaptureRow
+from pipeline.contract.layout import METHOD_STAGES, Layout
+from pipeline.contract.resources import gpus_of
+from pipeline.contract.versions import VERSIONS
 from pipeline.io.files import TEMPORARY, sha256, write_json
-from pipeline.io.layout import METHOD_STAGES, Layout
-from pipeline.io.lease import Lease, lease, read_holder
-from pipeline.needs import gpus_of
+from pipeline.machine.gpu_lock import claim_card
+from pipeline.machine.lease import Lease, lease, read_holder
 from pipeline.stages.failure import explain, note_failure, write_error
-from pipeline.training.gpu_choice import claim_card
-from pipeline.versions import VERSIONS
 
 
 def execute(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], key: str, threads: int) -> None:

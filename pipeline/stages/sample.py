@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.capture.settings import SampleSettings
-from pipeline.io.layout import Layout
+from pipeline.contract.layout import Layout
 
 
 def run(settings: SampleSettings, layout: Layout, threads: int) -> dict:

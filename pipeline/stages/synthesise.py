@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pipeline.captures import CaptureRow
+from pipeline.contract.captures_table import CaptureRow
 from pipeline.synthetic.settings import SynthesiseSettings
 
 

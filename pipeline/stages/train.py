@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.io.layout import Layout
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import VERSIONS
 from pipeline.training.settings import TrainSettings
-from pipeline.versions import VERSIONS
 
 
 def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]:
@@ -16,16 +16,16 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     """
     import torch
 
-    from pipeline.avatars.rig import Rig
-    from pipeline.avatars.rigged import RiggedAvatar
+    from pipeline.avatars.rigged.avatar import RiggedAvatar
+    from pipeline.avatars.rigged.posed_body import Rig
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.sample import read_sample
     from pipeline.io.arrays import load_npz
+    from pipeline.machine.device import choose_device
     from pipeline.training.camera_color import CameraColor
-    from pipeline.training.device import choose_device
+    from pipeline.training.device_images import open_pictures
     from pipeline.training.loop import Training, train
     from pipeline.training.results import save_avatar, training_keys
-    from pipeline.training.stack import open_pictures
 
     torch.set_num_threads(threads)
     device = choose_device(settings.device)

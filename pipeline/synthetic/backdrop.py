@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from pipeline.capture.camera import Camera
-from pipeline.synthetic.look import to_linear
+from pipeline.synthetic.appearance import to_linear
 from pipeline.synthetic.noise import lattice, smoothstep, value_noise
 
 ROOM_RADIUS = 2.6  # metres from the person to the wall

@@ -18,12 +18,12 @@ from pipeline.io.files import TEMPORARY, write_bytes, write_json
 from pipeline.io.packed import packed_writer
 from pipeline.io.parallel import map_processes
 from pipeline.io.video import write_video
+from pipeline.synthetic.appearance import Look
 from pipeline.synthetic.backdrop import make_backdrop
+from pipeline.synthetic.camera_rig import make_light, make_rig, random_world
 from pipeline.synthetic.chance import capture_rng
-from pipeline.synthetic.look import Look
+from pipeline.synthetic.image import compose, expose, render_person, scene_at
 from pipeline.synthetic.noise import lattice
-from pipeline.synthetic.picture import compose, expose, render_person, scene_at
-from pipeline.synthetic.rig import make_light, make_rig, random_world
 from pipeline.synthetic.settings import SynthesiseSettings
 from pipeline.synthetic.shade import Light
 

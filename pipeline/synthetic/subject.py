@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.mesh.topology import vertex_normals
+from pipeline.synthetic.appearance import Look, draw_look
 from pipeline.synthetic.canvas import Canvas, make_canvas
 from pipeline.synthetic.chance import capture_rng
-from pipeline.synthetic.look import Look, draw_look
 from pipeline.synthetic.motion import DEFAULT_SEQUENCES, Motion, head_motion
 from pipeline.synthetic.settings import SynthesiseSettings
 from pipeline.synthetic.teeth import Teeth, make_teeth, rigid_motion

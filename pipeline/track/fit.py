@@ -9,17 +9,17 @@ import numpy as np
 
 from pipeline.io.progress import log
 from pipeline.track.contour import Contour, cut_faces, frame_rims
-from pipeline.track.evidence import facing, residuals
+from pipeline.track.gauss_newton_body import Rig, State
+from pipeline.track.initial_pose import follow, start
 from pipeline.track.joints import above_shoulders, free_joints, precisions, resting
 from pipeline.track.landmarks import Landmarks, landmarks_of, shift_precision
+from pipeline.track.levenberg_marquardt import optimise
 from pipeline.track.observe import Observations
 from pipeline.track.offsets import fit_offsets
-from pipeline.track.optimise import optimise
-from pipeline.track.rig import Rig, State
+from pipeline.track.residuals import ContourTerm, LandmarkTerm, Priors, SurfaceTerm
 from pipeline.track.settings import FitSettings
-from pipeline.track.start import follow, start
 from pipeline.track.stereo import NOTHING, Surface, find_surface, still_skin
-from pipeline.track.terms import ContourTerm, LandmarkTerm, Priors, SurfaceTerm
+from pipeline.track.visibility import facing, residuals
 
 FACE_CORRELATION, BODY_CORRELATION = 100.0, 2.0
 """Neighbouring landmarks err together, the more the denser they are: variances are taken this much larger than what triangulation shows."""

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 
 import numpy as np
 
-from pipeline.track.rotations import exp_so3
+from pipeline.geometry.rotations import exp_so3
 
 HANGING = 0.75
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.track.gauss_newton_body import Points, Rig
 from pipeline.track.observe import FACE_POINTS
-from pipeline.track.rig import Points, Rig
 
 STABLE_MM = 3.0
 SHOULDERS = (11, 12)

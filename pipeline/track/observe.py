@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.capture.blocks import in_blocks
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame
-from pipeline.capture.triangulation import triangulate
+from pipeline.geometry.blocks import in_blocks
+from pipeline.geometry.triangulation import triangulate
 
 FACE_POINTS, POSE_POINTS = 478, 33
 MINIMUM_SIGMA_PX = 0.5

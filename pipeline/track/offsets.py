@@ -7,9 +7,9 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import cg
 
 from pipeline.mesh.topology import uniform_laplacian
+from pipeline.track.gauss_newton_body import Rig, State
 from pipeline.track.landmarks import Landmarks
-from pipeline.track.rig import Rig, State
-from pipeline.track.terms import ContourTerm, LandmarkTerm, contour_residual, geman_mcclure, project_with_jacobian
+from pipeline.track.residuals import ContourTerm, LandmarkTerm, contour_residual, geman_mcclure, project_with_jacobian
 
 BEND_M = 4e-4
 SIZE_M = 1e-2

@@ -15,9 +15,9 @@ from pipeline.io.packed import PackedImages
 from pipeline.io.parallel import map_processes
 from pipeline.io.video import write_video
 from pipeline.mesh.raster import zbuffer
-from pipeline.track.evidence import visible
 from pipeline.track.fit import Fitted
 from pipeline.track.observe import Observations
+from pipeline.track.visibility import visible
 
 OPACITY = 0.45
 MESH, SHORT, LONG = np.array([150.0, 190.0, 255.0]), (90, 255, 90), (255, 60, 60)

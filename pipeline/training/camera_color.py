@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.mesh.quadratic import quadratic
+from pipeline.training.quadratic import quadratic
 
 
 class CameraColor(nn.Module):

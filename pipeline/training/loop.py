@@ -12,21 +12,21 @@ from typing import Any
 
 import torch
 
-from pipeline.avatars.protocol import Avatar
+from pipeline.avatars.rigged.density import DensityControl
 from pipeline.io.files import write_text
 from pipeline.io.progress import log
+from pipeline.machine.time_limit import OUT_OF_TIME, TimeBudget
 from pipeline.training import schedules
-from pipeline.training.budget import OUT_OF_TIME, TimeBudget
 from pipeline.training.camera_color import CameraColor
 from pipeline.training.checkpoint import Keys, keep_last, load_checkpoint, load_shorter, save_checkpoint
-from pipeline.training.data import Sampler, TrainingPictures
-from pipeline.training.density import DensityControl
-from pipeline.training.graph import Replay, Room
+from pipeline.training.contract import Avatar
+from pipeline.training.cuda_graph import Replay, Room
+from pipeline.training.device_images import StackedPictures
+from pipeline.training.host_images import Sampler, TrainingPictures
 from pipeline.training.monitor import CURVE, Monitor
 from pipeline.training.objective import Objective
 from pipeline.training.optimiser import Optimiser
 from pipeline.training.settings import TrainSettings
-from pipeline.training.stack import StackedPictures
 
 _COUNTS = ("step", "seconds", "sums", "logged", "lengthened_at")
 

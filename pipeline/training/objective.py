@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.avatars.protocol import Avatar
-from pipeline.splat.gpu_workspace import Workspace
+from pipeline.splat.gpu.workspace import Workspace
 from pipeline.splat.losses import l1_dssim
 from pipeline.splat.rasterise import rasterise
 from pipeline.training.camera_color import CameraColor
-from pipeline.training.data import Cut
+from pipeline.training.contract import Avatar
+from pipeline.training.host_images import Cut
 from pipeline.training.settings import TrainSettings
 
 
@@ -61,7 +61,7 @@ class Objective:
 def compare(image: Tensor, alpha: Tensor, truth_alpha: Tensor, background: Tensor, color: CameraColor, camera: int | Tensor) -> tuple[Tensor, Tensor]:
     """A rendering [H, W, 3] over black with a camera's colours over the background, and the mean difference of the mattes [H, W]."""
     if image.is_cuda and isinstance(camera, Tensor):
-        from pipeline.training.compare_gpu import as_camera_sees  # Triton is there where CUDA is
+        from pipeline.training.image_loss_gpu import as_camera_sees  # Triton is there where CUDA is
 
         return as_camera_sees(image, alpha, truth_alpha, background, color.change, camera)
     return color.apply_to(image, alpha, camera) + (1 - alpha)[..., None] * background, (alpha - truth_alpha).abs().mean()

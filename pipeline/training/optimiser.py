@@ -31,11 +31,11 @@ class Optimiser:
         self._skip = torch.zeros((), device=self._device)
         self._factor: float | Tensor = 1.0
         if self._device.type == "cuda":  # a captured step reads its learning rates from the device
-            from pipeline.training import adam_gpu, rows_gpu  # Triton is there where CUDA is
+            from pipeline.training import adam_gpu, row_adam_gpu  # Triton is there where CUDA is
 
             self._factor = torch.ones((), device=self._device)
             self._adam = adam_gpu.Adam(groups, betas, _EPSILON, self._factor, self._skip)
-            self._rows = rows_gpu.RowAdam(tables, rates, _BETAS, _EPSILON)
+            self._rows = row_adam_gpu.RowAdam(tables, rates, _BETAS, _EPSILON)
         else:
             self._adam = torch.optim.Adam(groups, betas=betas, eps=_EPSILON, fused=True)
             self._rows = _RowAdam(tables, rates)

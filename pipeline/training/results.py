@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.contract.layout import Layout
 from pipeline.io.arrays import save_npz
 from pipeline.io.files import atomic_path, digest, sha256
-from pipeline.io.layout import Layout
-from pipeline.splat.ply import write_ply
+from pipeline.splat.formats.ply import write_ply
 from pipeline.training.checkpoint import Keys
 from pipeline.training.loop import Training
 from pipeline.training.monitor import CURVE

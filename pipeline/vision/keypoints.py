@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.capture.blocks import in_blocks
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
+from pipeline.geometry.blocks import in_blocks
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.parallel import map_processes
-from pipeline.vision.agreement import drop_contradictions, face_crops, pose_crops
-from pipeline.vision.detect import detect_camera, detect_in_crops
+from pipeline.vision.cross_view import drop_contradictions, face_crops, pose_crops
+from pipeline.vision.detect_per_camera import detect_camera, detect_in_crops
 from pipeline.vision.mediapipe_points import FACE_POINTS, POSE_POINTS
 from pipeline.vision.settings import KeypointsSettings
 

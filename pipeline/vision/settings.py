@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.io.ranges import above, at_least, between
+from pipeline.io.validation import above, at_least, between
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.avatars.rig import Rig
-from pipeline.avatars.rigged import RiggedAvatar
+from pipeline.avatars.rigged.avatar import RiggedAvatar
+from pipeline.avatars.rigged.posed_body import Rig
 from pipeline.body.model import ParametricModel
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set, write_image_set

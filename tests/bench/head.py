@@ -16,10 +16,10 @@ from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.packed import packed_writer
 from pipeline.io.parallel import map_processes
+from pipeline.synthetic.camera_rig import make_light, make_rig, random_world
 from pipeline.synthetic.chance import capture_rng
+from pipeline.synthetic.image import render_person, scene_at
 from pipeline.synthetic.noise import lattice
-from pipeline.synthetic.picture import render_person, scene_at
-from pipeline.synthetic.rig import make_light, make_rig, random_world
 from pipeline.synthetic.settings import SynthesiseSettings
 
 ID = "bench"

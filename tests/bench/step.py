@@ -19,15 +19,15 @@ from unittest import mock
 
 import torch
 
-from pipeline.avatars.rigged import RiggedAvatar
+from pipeline.avatars.rigged.avatar import RiggedAvatar
 from pipeline.splat import losses
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Views
 from pipeline.training.camera_color import CameraColor
-from pipeline.training.data import TrainingPictures
+from pipeline.training.device_images import StackedPictures
+from pipeline.training.host_images import TrainingPictures
 from pipeline.training.loop import Training
 from pipeline.training.settings import TrainSettings
-from pipeline.training.stack import StackedPictures
 from tests.bench import flame_size
 from tests.bench.machine import machine
 
@@ -71,7 +71,9 @@ class TorchAdam(torch.optim.Adam):
 @contextlib.contextmanager
 def plain_torch() -> Iterator[None]:
     """Torch's own operations in place of our kernels around the rasteriser."""
-    from pipeline.avatars import binding, rig, rigged
+    from pipeline.avatars.rigged import avatar as rigged
+    from pipeline.avatars.rigged import binding
+    from pipeline.avatars.rigged import posed_body as rig
     from pipeline.training import objective
 
     def loss(image: torch.Tensor, target: torch.Tensor, weight: float = 0.2) -> torch.Tensor:

@@ -18,20 +18,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.avatars.first_state import first_state
-from pipeline.avatars.player import render_views
-from pipeline.avatars.rig import Rig
-from pipeline.avatars.rigged import RiggedAvatar
-from pipeline.avatars.settings import InitSettings
+from pipeline.avatars.render import render_views
+from pipeline.avatars.rigged.avatar import RiggedAvatar
+from pipeline.avatars.rigged.initialise import first_state
+from pipeline.avatars.rigged.posed_body import Rig
+from pipeline.avatars.rigged.settings import InitSettings
 from pipeline.capture.camera import Camera
 from pipeline.io.packed import encode_png
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Views
 from pipeline.training.camera_color import CameraColor
+from pipeline.training.device_images import open_pictures
 from pipeline.training.loop import Training
 from pipeline.training.schedules import is_density_step
 from pipeline.training.settings import TrainSettings
-from pipeline.training.stack import open_pictures
 from tests.bench import gsplat_peer
 from tests.bench.head import bench_settings, make_head
 from tests.bench.machine import machine

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.training.gpu_choice import cards, claim_card
+from pipeline.machine.gpu_lock import cards, claim_card
 
 
 def one(folder: Path) -> None:

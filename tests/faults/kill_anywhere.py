@@ -17,13 +17,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.captures import read_captures
+from pipeline.contract.captures_table import read_captures
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import STAGES
 from pipeline.io.files import TEMPORARY
-from pipeline.io.layout import Layout
-from pipeline.io.lease import read_holder
-from pipeline.plan import stages_of, unfinished_stages
-from pipeline.request import Request, load_config
-from pipeline.versions import STAGES
+from pipeline.machine.lease import read_holder
+from pipeline.workflow.run_options import Request, load_config
+from pipeline.workflow.staleness import stages_of, unfinished_stages
 from tests.workflow.leases import double_writers
 from tests.workflow.support import ROOT, Place
 

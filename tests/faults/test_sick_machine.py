@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from pipeline.io.layout import Layout
-from pipeline.io.lease import read_holder
+from pipeline.contract.layout import Layout
+from pipeline.machine.lease import read_holder
 from tests.workflow.support import ROOT, Place
 
 MICRO = ROOT / "tests" / "workflow" / "micro.yaml"

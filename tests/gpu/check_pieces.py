@@ -16,18 +16,18 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch import Tensor
 
-from pipeline.avatars.binding import bind_reference
-from pipeline.avatars.binding_gpu import BindOnGpu
-from pipeline.avatars.regularise_gpu import TERMS, splat_terms
-from pipeline.avatars.rigged import RiggedAvatar
+from pipeline.avatars.rigged.avatar import RiggedAvatar
+from pipeline.avatars.rigged.binding import bind_reference
+from pipeline.avatars.rigged.binding_gpu import BindOnGpu
+from pipeline.avatars.rigged.density_gpu import watch
+from pipeline.avatars.rigged.regularise_gpu import TERMS, splat_terms
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_gpu import pose_vertices
 from pipeline.body.posing_tables import PosingTables
-from pipeline.splat.gpu_ssim import L1DSSIM
+from pipeline.splat.gpu.ssim import L1DSSIM
 from pipeline.splat.losses import l1, ssim
-from pipeline.training.compare_gpu import as_camera_sees, over_background
-from pipeline.training.density_gpu import watch
-from pipeline.training.rows_gpu import RowAdam
+from pipeline.training.image_loss_gpu import as_camera_sees, over_background
+from pipeline.training.row_adam_gpu import RowAdam
 from tests.bench.flame_size import model as flame_size
 
 CALLS, REPLAYS = 20, 30

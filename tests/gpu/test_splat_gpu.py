@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.splat.gpu_workspace import Workspace
+from pipeline.splat.gpu.workspace import Workspace
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Splats, Views
 from tests.bench import gsplat_peer

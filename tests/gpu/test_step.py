@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avatars.player import render_views
+from pipeline.avatars.render import render_views
 from pipeline.training.camera_color import CameraColor
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.device_images import StackedPictures, open_pictures
 from pipeline.training.loop import Training
 from pipeline.training.settings import TrainSettings
-from pipeline.training.stack import StackedPictures, open_pictures
 from tests.unit import rigged_toy as toy
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.capture.processed import read_image_set
-from pipeline.capture.triangulation import triangulate
-from pipeline.io.layout import Layout
+from pipeline.contract.layout import Layout
+from pipeline.geometry.triangulation import triangulate
 from tests.real.support import real_capture, run_until
 from tests.workflow.support import Place
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.io.layout import Layout
-from pipeline.io.lease import read_holder
+from pipeline.contract.layout import Layout
+from pipeline.machine.lease import read_holder
 from tests.slurm.cluster import Cluster
 from tests.workflow.leases import double_writers
 from tests.workflow.support import ROOT, Place

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pipeline.avatars.first_state import first_state
-from pipeline.avatars.player import render_views
-from pipeline.avatars.rig import Rig
-from pipeline.avatars.rigged import RiggedAvatar
-from pipeline.avatars.settings import InitSettings
+from pipeline.avatars.render import render_views
+from pipeline.avatars.rigged.avatar import RiggedAvatar
+from pipeline.avatars.rigged.initialise import first_state
+from pipeline.avatars.rigged.posed_body import Rig
+from pipeline.avatars.rigged.settings import InitSettings
 from pipeline.body.model import ParametricModel
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set, write_image_set

@@ -9,12 +9,12 @@ import numpy as np
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, frame_id, write_image_set
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import STAGES
 from pipeline.io.arrays import save_npz
 from pipeline.io.files import write_json, write_text
-from pipeline.io.layout import Layout
 from pipeline.io.packed import packed_writer
 from pipeline.io.video import write_video
-from pipeline.versions import STAGES
 
 SIZE = (48, 64)  # width, height
 SEQUENCES = {"EMO": range(0, 3), "SEN": range(10, 12)}  # the second is the test sequence

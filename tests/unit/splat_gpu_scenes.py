@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 
-from pipeline.splat.gpu_workspace import Workspace
+from pipeline.splat.gpu.workspace import Workspace
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Splats, Views
 from tests.unit.test_splat_rasterise import around_the_camera, needles, on_a_threshold, random_splats, view

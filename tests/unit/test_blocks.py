@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.capture import blocks
-from pipeline.capture.blocks import in_blocks
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame
+from pipeline.geometry import blocks
+from pipeline.geometry.blocks import in_blocks
 from pipeline.track.observe import FACE_POINTS, POSE_POINTS, observe
 
 

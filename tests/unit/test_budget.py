@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline.training.budget import LIMIT, TimeBudget, parse_time_left, seconds_left
+from pipeline.machine.time_limit import LIMIT, TimeBudget, parse_time_left, seconds_left
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("2-03:04:05", 183845), ("3:04:05", 11045), ("4:05", 245), ("7", 7), ("UNLIMITED", None), ("", None)])

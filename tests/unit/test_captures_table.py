@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.captures import read_captures, unknown_capture
+from pipeline.contract.captures_table import read_captures, unknown_capture
 from pipeline.io.errors import InputError
 
 

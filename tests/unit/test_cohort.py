@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.captures import read_captures
-from pipeline.clean import clean
 from pipeline.config import Config
+from pipeline.contract.captures_table import read_captures
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
-from pipeline.io.layout import Layout
-from pipeline.io.lease import lease, myself
-from pipeline.plan import stage_key
-from pipeline.request import Request
-from pipeline.show.cohort import COLUMNS, Member, cohort_page, cohort_table
+from pipeline.machine.lease import lease, myself
+from pipeline.report.cohort import COLUMNS, Member, cohort_page, cohort_table
 from pipeline.stages.failure import attempts, explain, write_error
-from pipeline.status import describe, show, summary, survey, write_cohort
-from pipeline.verdict import failed_stages, verdict
-from pipeline.versions import STAGES
+from pipeline.workflow.clean import clean
+from pipeline.workflow.outcome import failed_stages, verdict
+from pipeline.workflow.run_options import Request
+from pipeline.workflow.staleness import stage_key
+from pipeline.workflow.status import describe, show, summary, survey, write_cohort
 from tests.unit import show_example
 
 MESSAGE = "raw/x: no such folder\n  next:     correct the path"
@@ -140,7 +140,7 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
 
 
 def test_a_failure_page_names_the_job(place):
-    from pipeline.show.records import errors
+    from pipeline.report.records import errors
 
     text = errors(place[1]["broken"])["frames"]
     assert "SLURM job 12" in text and "  two" in text and os.linesep in text

@@ -6,11 +6,11 @@ import pytest
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import read_image_set, write_image_set
+from pipeline.evaluation.evaluate import mean_figures
+from pipeline.evaluation.truth import CameraTargets, Warp, exchange_plate, over_white
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, packed_writer
-from pipeline.show.evaluate import mean_figures
-from pipeline.show.settings import EvaluateSettings
-from pipeline.show.truth import CameraTargets, Warp, exchange_plate, over_white
+from pipeline.report.settings import EvaluateSettings
 from pipeline.stages.evaluate import run
 from tests.unit.show_example import ROLES, disc, make, metrics_of
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.evaluation.lpips import _ALEXNET, _VGG16, Lpips
 from pipeline.io.errors import InputError
-from pipeline.show.lpips import _ALEXNET, _VGG16, Lpips
 
 ALEX = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
 VGG_CHANNELS = [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]

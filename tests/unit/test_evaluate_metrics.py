@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.show.metrics import PSNR_LIMIT, alpha_box, compare, l1, psnr, ssim, ssim_map
+from pipeline.evaluation.metrics import PSNR_LIMIT, alpha_box, compare, l1, psnr, ssim, ssim_map
 
 
 @pytest.fixture

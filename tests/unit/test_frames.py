@@ -12,11 +12,11 @@ from pipeline.capture.processed import read_image_set
 from pipeline.capture.record import Capture, read_capture
 from pipeline.capture.settings import FramesSettings, IngestSettings
 from pipeline.capture.warp import frame_window, make_warp, window_camera
-from pipeline.captures import CaptureRow
+from pipeline.contract.captures_table import CaptureRow
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import VERSIONS
 from pipeline.io.errors import InputError
-from pipeline.io.layout import Layout
 from pipeline.stages import frames, ingest
-from pipeline.versions import VERSIONS
 from tests.unit.capture_trees import look_at, make_nersemble, make_rig, real_data
 
 POINTS = np.array([[0.0, 0, 0], [0.25, 0.1, -0.1], [-0.2, -0.15, 0.1], [0.1, -0.2, 0.2], [-0.28, 0.18, 0.0]])

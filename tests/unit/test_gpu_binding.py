@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch.testing import assert_close
 
-from pipeline.avatars.binding import bind_reference
-from pipeline.avatars.groups import groups_by
+from pipeline.avatars.rigged.binding import bind_reference
+from pipeline.avatars.rigged.csr_groups import groups_by
 from tests.unit.test_rigged_binding import random_mesh, random_splats
 from tests.unit.triton_interpreter import interpreted
 
-binding_gpu = interpreted("pipeline.avatars.binding_gpu")
+binding_gpu = interpreted("pipeline.avatars.rigged.binding_gpu")
 
 
 def test_kernels_agree_with_the_reference_in_values_and_gradients():

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from pipeline.needs import NEEDS, gpus_of
-from pipeline.training import gpu_choice
-from pipeline.training.gpu_choice import VISIBLE, cards, claim_card
+from pipeline.contract.resources import NEEDS, gpus_of
+from pipeline.machine import gpu_lock as gpu_choice
+from pipeline.machine.gpu_lock import VISIBLE, cards, claim_card
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from pipeline.training.camera_color import CameraColor
 from tests.unit.triton_interpreter import interpreted
 
-compare_gpu = interpreted("pipeline.training.compare_gpu")
+compare_gpu = interpreted("pipeline.training.image_loss_gpu")
 
 
 def test_a_picture_of_the_stack_lies_over_the_background():

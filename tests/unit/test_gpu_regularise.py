@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from tests.unit.rigged_toy import avatar
 from tests.unit.triton_interpreter import interpreted
 
-regularise_gpu = interpreted("pipeline.avatars.regularise_gpu")
+regularise_gpu = interpreted("pipeline.avatars.rigged.regularise_gpu")
 THRESHOLDS = {"position": 0.5, "scale": 0.9, "anisotropy": 1.5}
 
 

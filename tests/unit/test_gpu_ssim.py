@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from pipeline.splat.losses import l1, ssim
 from tests.unit.triton_interpreter import interpreted
 
-gpu_ssim = interpreted("pipeline.splat.gpu_ssim")
+gpu_ssim = interpreted("pipeline.splat.gpu.ssim")
 
 
 @pytest.mark.parametrize("shape", [(31, 23, 3), (2, 16, 8, 3), (1, 1, 3), (5, 47, 1)])

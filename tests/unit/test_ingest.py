@@ -12,9 +12,9 @@ from pipeline.capture.calibration import write_calibration
 from pipeline.capture.record import read_capture
 from pipeline.capture.roles import choose_test_sequences, choose_val_cameras
 from pipeline.capture.settings import IngestSettings
-from pipeline.captures import CaptureRow
+from pipeline.contract.captures_table import CaptureRow
+from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
-from pipeline.io.layout import Layout
 from pipeline.io.video import write_video
 from pipeline.stages import ingest
 from tests.unit.capture_trees import SIZE, look_at, make_nersemble, make_rig, pictures, real_data

@@ -14,17 +14,17 @@ import pytest
 import torch
 from scipy.spatial import Delaunay
 
-from pipeline.capture import blocks
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, write_image_set
+from pipeline.contract.layout import Layout
+from pipeline.geometry import blocks
 from pipeline.io.arrays import load_npz
 from pipeline.io.errors import InputError
-from pipeline.io.layout import Layout
 from pipeline.io.packed import packed_writer, read_image
 from pipeline.stages import keypoints
-from pipeline.vision.agreement import drop_contradictions, face_crops, pose_crops
 from pipeline.vision.crops import Crop, box_crop, head_crop, upright_crop
-from pipeline.vision.detect import look_closer, on_subject
+from pipeline.vision.cross_view import drop_contradictions, face_crops, pose_crops
+from pipeline.vision.detect_per_camera import look_closer, on_subject
 from pipeline.vision.face_alignment import load_network, locate
 from pipeline.vision.keypoints import _agree
 from pipeline.vision.mediapipe_points import facing

@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import launch, orphans
 from pipeline.config import Config
+from pipeline.contract.layout import Layout
+from pipeline.contract.resources import NEEDS, SCATTERED
+from pipeline.contract.versions import STAGES
 from pipeline.io.errors import InputError
-from pipeline.io.layout import Layout
-from pipeline.io.lease import RUN, myself, read_holder
-from pipeline.needs import NEEDS, SCATTERED
-from pipeline.plan import ROOT
-from pipeline.request import Request, load_config
-from pipeline.slurm import job_prefix
-from pipeline.versions import STAGES
+from pipeline.io.files import ROOT
+from pipeline.machine.lease import RUN, myself, read_holder
+from pipeline.machine.slurm import job_prefix
+from pipeline.workflow import orphans
+from pipeline.workflow import snakemake_command as launch
+from pipeline.workflow.run_options import Request, load_config
 
 
 def _option(command, name):
@@ -79,7 +80,7 @@ def test_a_clusters_profile_names_every_stage_and_grows_with_the_attempt(name):
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
-from pipeline.io.lease import lease
+from pipeline.machine.lease import lease
 def leave(*_): raise SystemExit(143)
 signal.signal(signal.SIGTERM, leave)
 with lease(Path(sys.argv[1]), Path(sys.argv[2]), "train of a"):
@@ -143,7 +144,7 @@ SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid()));
 
 def test_a_killed_driver_takes_snakemake_with_it(tmp_path):
     note = tmp_path / "pid"
-    code = f"import sys\nfrom pipeline.launch import call\ncall([sys.executable, '-c', {SLEEPER!r}, {str(note)!r}])"
+    code = f"import sys\nfrom pipeline.workflow.snakemake_command import call\ncall([sys.executable, '-c', {SLEEPER!r}, {str(note)!r}])"
     driver = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)})
     while not (note.is_file() and note.read_text()):
         assert driver.poll() is None

@@ -11,9 +11,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from pipeline.io import lease as module
 from pipeline.io.errors import InputError
-from pipeline.io.lease import is_alive, lease, myself, read_holder
+from pipeline.machine import lease as module
+from pipeline.machine.lease import is_alive, lease, myself, read_holder
 
 
 @pytest.fixture
@@ -55,9 +55,7 @@ def test_a_second_process_is_refused_and_told_what_to_type(path, book, monkeypat
 
 
 def test_a_killed_holder_of_this_machine_is_followed_at_once(path, book):
-    code = (
-        f"import time\nfrom pathlib import Path\nfrom pipeline.io.lease import lease\nwith lease(Path({str(path)!r}), Path({str(book)!r}), 'w'): time.sleep(60)"
-    )
+    code = f"import time\nfrom pathlib import Path\nfrom pipeline.machine.lease import lease\nwith lease(Path({str(path)!r}), Path({str(book)!r}), 'w'): time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code])
     while not read_holder(path):
         assert process.poll() is None

@@ -13,11 +13,11 @@ import torch
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, frame_id, read_image_set, write_image_set
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import VERSIONS
 from pipeline.io.errors import InputError
-from pipeline.io.layout import Layout
 from pipeline.io.packed import PackedImages, packed_writer, read_image
 from pipeline.stages import matte
-from pipeline.versions import VERSIONS
 from pipeline.vision.matting import PlateMatting, choose_matting, matte_camera
 from pipeline.vision.settings import MatteSettings
 

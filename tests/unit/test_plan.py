@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.captures import read_captures
 from pipeline.config import Config, parse_config, parse_settings
+from pipeline.contract.captures_table import read_captures
+from pipeline.contract.layout import Layout
+from pipeline.contract.versions import AFTER, STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
-from pipeline.io.layout import Layout
-from pipeline.plan import stage_key, stages_of, stale_stages, unfinished_stages
-from pipeline.versions import AFTER, STAGES
+from pipeline.workflow.staleness import stage_key, stages_of, stale_stages, unfinished_stages
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avatars.colors import surface_colors
 from pipeline.avatars.orbit import orbit
-from pipeline.avatars.rig import TABLES, Rig
-from pipeline.avatars.rigged import LOCAL, RiggedAvatar
-from pipeline.avatars.surface import local_coordinates, scatter
+from pipeline.avatars.rigged.avatar import LOCAL, RiggedAvatar
+from pipeline.avatars.rigged.posed_body import TABLES, Rig
+from pipeline.avatars.rigged.surface_colors import surface_colors
+from pipeline.avatars.rigged.surface_sampling import local_coordinates, scatter
 from pipeline.capture.camera import Camera
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.errors import InputError
@@ -70,7 +70,7 @@ def test_local_coordinates_lead_back_to_the_surface():
     face, barycentric, _ = scatter(vertices, faces, 400, seed=0)
     avatar = toy.avatar()
     local, _ = local_coordinates(vertices, faces, face, barycentric)
-    from pipeline.avatars.binding import bind
+    from pipeline.avatars.rigged.binding import bind
 
     count = len(face)
     means = bind(
@@ -144,7 +144,7 @@ def test_a_foreign_fit_is_refused(tmp_path):
 
 
 def test_a_fit_that_does_not_suit_its_model_or_the_sample_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.avatars.rig.load_model", lambda name: toy.model())
+    monkeypatch.setattr("pipeline.avatars.rigged.posed_body.load_model", lambda name: toy.model())
     save_npz(tmp_path / "fit.npz", toy.fit())
     assert Rig.from_fit(tmp_path / "fit.npz", toy.FRAMES).frames == toy.FRAMES
     with pytest.raises(InputError, match="lacks 1 of the sampled frames"):

@@ -8,8 +8,8 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch.testing import assert_close
 
-from pipeline.avatars.binding import bind, bind_reference
-from pipeline.avatars.frames import multiply, quaternion_of_matrix, rotate, triangle_frames
+from pipeline.avatars.rigged.binding import bind, bind_reference
+from pipeline.geometry.triangle_frames import multiply, quaternion_of_matrix, rotate, triangle_frames
 
 
 def random_mesh(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:

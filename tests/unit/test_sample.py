@@ -7,10 +7,10 @@ import pytest
 from pipeline.capture.processed import Frame, frame_id
 from pipeline.capture.sample import choose, draw, frame_sharpness, read_sample, relative_sharpness
 from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
-from pipeline.captures import CaptureRow
+from pipeline.contract.captures_table import CaptureRow
+from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
-from pipeline.io.layout import Layout
 from pipeline.io.packed import packed_writer
 from pipeline.stages import frames, ingest, sample
 from tests.unit.capture_trees import look_at, make_nersemble, make_rig

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from pipeline.show import doctor
+from pipeline.machine import doctor
 
 
 def test_this_environment_is_fit():

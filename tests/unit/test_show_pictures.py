@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.capture.camera import Camera
-from pipeline.show import plots
-from pipeline.show.pictures import around, error_map, even_choice, over_board, with_points
+from pipeline.report import plots
+from pipeline.report.images import around, error_map, even_choice, over_board, with_points
 
 
 def test_board_shows_through_what_is_transparent():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pipeline.io.files import write_json, write_text
-from pipeline.show import page, plots
-from pipeline.show.records import read_log
-from pipeline.show.report import SECTIONS
-from pipeline.show.settings import EvaluateSettings, ReportSettings
+from pipeline.report import page, plots
+from pipeline.report.records import read_log
+from pipeline.report.report import SECTIONS
+from pipeline.report.settings import EvaluateSettings, ReportSettings
 from pipeline.stages import evaluate, report
 from tests.unit.show_example import make, metrics_of
 
@@ -129,7 +129,7 @@ def test_a_damaged_file_is_told_and_not_fatal(quick, finished, tmp_path):
 
 def test_large_videos_are_named_instead(quick, finished):
     layout, _, _ = finished
-    from pipeline.show.report import make_report
+    from pipeline.report.report import make_report
 
     text, _ = make_report(layout, ReportSettings(video_limit_mb=0.0))
     assert "data:video" not in text and "orbit.mp4" in text

@@ -1,11 +1,11 @@
 import numpy as np
 
-from pipeline.avatars.rig import Rig
+from pipeline.avatars.rigged.posed_body import Rig
 from pipeline.body.model import load_model
 from pipeline.capture.camera import Camera
+from pipeline.contract.layout import Layout
 from pipeline.io.arrays import save_npz
-from pipeline.io.layout import Layout
-from pipeline.show.untrained import render_untrained
+from pipeline.report.untrained import render_untrained
 from pipeline.splat.harmonics import SH_C0
 
 

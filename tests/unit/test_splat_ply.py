@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.io.errors import InputError
-from pipeline.splat.ply import read_ply, write_ply
+from pipeline.splat.formats.ply import read_ply, write_ply
 from pipeline.splat.splats import Splats
 
 

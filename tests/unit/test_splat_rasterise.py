@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from pipeline.capture.camera import Camera
-from pipeline.splat import cpu_jit, cpu_tiles, reference, rules
+from pipeline.splat import reference, rules
+from pipeline.splat.cpu import jit as cpu_jit
+from pipeline.splat.cpu import tiles as cpu_tiles
 from pipeline.splat.harmonics import SH_C0
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Splats, Views
@@ -233,7 +235,7 @@ def test_runs_are_equal_to_the_bit():
 
 def test_number_of_threads_is_torchs():
     """Numba's first start must not change it: a fresh process, since only the first start would."""
-    code = "import torch; torch.set_num_threads(1); from pipeline.splat.cpu_jit import use_threads; use_threads(); import numba; print(torch.get_num_threads(), numba.get_num_threads())"
+    code = "import torch; torch.set_num_threads(1); from pipeline.splat.cpu.jit import use_threads; use_threads(); import numba; print(torch.get_num_threads(), numba.get_num_threads())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["1", "1"]
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from pipeline.synthetic.appearance import to_linear, to_srgb
+from pipeline.synthetic.camera_rig import FRONTAL, SERIALS, make_rig, random_world
 from pipeline.synthetic.chance import capture_rng
-from pipeline.synthetic.look import to_linear, to_srgb
+from pipeline.synthetic.image import compose, expose
 from pipeline.synthetic.motion import GESTURES, THEMES, head_motion
 from pipeline.synthetic.noise import PERIOD, lattice, spots, value_noise
 from pipeline.synthetic.paint import brow_share, lip_share
-from pipeline.synthetic.picture import compose, expose
-from pipeline.synthetic.rig import FRONTAL, SERIALS, make_rig, random_world
 from pipeline.synthetic.settings import SynthesiseSettings
 from pipeline.synthetic.subject import Subject, make_subject
 from pipeline.synthetic.teeth import rigid_motion

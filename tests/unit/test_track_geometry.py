@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pipeline.capture.camera import Camera
+from pipeline.geometry.rotations import exp_so3, log_so3, skew
+from pipeline.geometry.similarity import ransac_similarity, umeyama
 from pipeline.track.contour import cut_faces, frame_rims, match, outline, trace
-from pipeline.track.rotations import exp_so3, log_so3, skew
-from pipeline.track.similarity import ransac_similarity, umeyama
 
 
 def test_exp_and_log_are_inverse_and_agree_with_scipy():

@@ -10,11 +10,11 @@ import pytest
 from pipeline.body.model import load_model
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame
-from pipeline.track.evidence import VISIBLE_COSINE, facing, residuals, visible
+from pipeline.track.gauss_newton_body import Rig
 from pipeline.track.joints import free_joints
 from pipeline.track.landmarks import STABLE_MM, landmarks_of
 from pipeline.track.observe import observe
-from pipeline.track.rig import Rig
+from pipeline.track.visibility import VISIBLE_COSINE, facing, residuals, visible
 
 K = np.array([[700.0, 0, 256], [0, 700, 256], [0, 0, 1]])
 

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from pipeline.avatars.binding import bind_reference
-from pipeline.training.density import DensityControl, kept_after_pruning, split_children, strongest
+from pipeline.avatars.rigged.binding import bind_reference
+from pipeline.avatars.rigged.density import DensityControl, kept_after_pruning, split_children, strongest
 from pipeline.training.optimiser import Optimiser
 from pipeline.training.schedules import splat_allowance
 from pipeline.training.settings import TrainSettings

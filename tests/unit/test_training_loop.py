@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.io.layout import Layout
+from pipeline.contract.layout import Layout
 from pipeline.io.progress import log
 from pipeline.training.camera_color import CameraColor
 from pipeline.training.checkpoint import Keys, load_checkpoint, load_shorter, save_checkpoint
-from pipeline.training.data import Sampler, TrainingPictures, person_window
+from pipeline.training.host_images import Sampler, TrainingPictures, person_window
 from pipeline.training.loop import Interrupted, Training, train
 from pipeline.training.optimiser import Optimiser
 from pipeline.training.results import training_keys

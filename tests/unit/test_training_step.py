@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from pipeline.training.camera_color import CameraColor
-from pipeline.training.data import TrainingPictures
-from pipeline.training.graph import Room
+from pipeline.training.cuda_graph import Room
+from pipeline.training.device_images import StackedPictures
+from pipeline.training.host_images import TrainingPictures
 from pipeline.training.loop import Training
 from pipeline.training.optimiser import Optimiser
-from pipeline.training.stack import StackedPictures
 from tests.unit import rigged_toy as toy
 from tests.unit.test_training_loop import SETTINGS, losses
 
@@ -41,7 +41,7 @@ def test_pictures_on_the_device_are_those_read_one_by_one(images):
 
 
 def test_pictures_come_and_go_where_not_all_have_room(images, monkeypatch):
-    monkeypatch.setattr("pipeline.training.stack._AHEAD", 1)
+    monkeypatch.setattr("pipeline.training.device_images._AHEAD", 1)
     small = stacked(images, memory_mb=0)  # room for three of six
     assert len(small._rgba) == 3
     for item in (0, 1, 2, 3, 4, 5, 0, 3):

@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pipeline.capture import triangulation
 from pipeline.capture.camera import Camera
-from pipeline.capture.triangulation import triangulate
+from pipeline.geometry import triangulation
+from pipeline.geometry.triangulation import triangulate
 
 RNG = np.random.default_rng(0)
 

@@ -11,10 +11,10 @@ import time
 import pytest
 import yaml
 
+from pipeline.contract.layout import Layout
+from pipeline.contract.resources import SCATTERED
+from pipeline.contract.versions import STAGES
 from pipeline.io.files import TEMPORARY
-from pipeline.io.layout import Layout
-from pipeline.needs import SCATTERED
-from pipeline.versions import STAGES
 from tests.workflow.support import ROOT, TINY, Place, children_named, command
 
 

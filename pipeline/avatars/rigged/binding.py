@@ -1,0 +1,40 @@
+"""From the frame of a triangle to the world: splats bound to a moving mesh."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.geometry.triangle_frames import multiply, quaternion_of_matrix, triangle_frames
+
+
+def bind(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """World means, quaternions and log scales of splats given in the frames of their triangles; differentiable in all floats.
+
+    mu_w = s R mu + T, q_w = q_triangle q, scale_w = s exp(log scale) (arXiv 2312.02069, eqs. 3-5).
+
+    Args:
+        vertices: [V, 3] metres. faces: int64 [F, 3]. binding: int64 [N] face of each splat.
+        means: [N, 3] in units of the triangle's size. quats: [N, 4] wxyz, of any length. log_scales: [N, 3], likewise in units of the size.
+
+    Returns:
+        means [N, 3] metres, quats [N, 4] (as long as the given ones), log_scales [N, 3] of metres.
+    """
+    if vertices.device.type == "cpu" and vertices.dtype == torch.float32:
+        from pipeline.avatars.rigged.binding_cpu import BindOnCpu  # compiles when first used
+
+        return BindOnCpu.apply(vertices, faces, binding, means, quats, log_scales)
+    if vertices.device.type == "cuda" and vertices.dtype == torch.float32:
+        from pipeline.avatars.rigged.binding_gpu import BindOnGpu  # Triton is there where CUDA is
+
+        return BindOnGpu.apply(vertices, faces, binding, means, quats, log_scales)
+    return bind_reference(vertices, faces, binding, means, quats, log_scales)
+
+
+def bind_reference(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`bind` in plain torch: any device, any dtype; the oracle of the compiled one."""
+    T, R, s = triangle_frames(vertices, faces)
+    q = quaternion_of_matrix(R)
+    T, R, s, q = T[binding], R[binding], s[binding], q[binding]
+    world_means = s[:, None] * (R @ means[:, :, None]).squeeze(-1) + T
+    return world_means, multiply(q, quats), log_scales + s.log()[:, None]

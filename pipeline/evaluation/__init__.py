@@ -1,0 +1,1 @@
+"""How close renders are to the truth."""

@@ -1,0 +1,129 @@
+"""What a render is compared with: the processed picture of a camera, over white, and its alpha."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.capture.camera import Camera, distort
+from pipeline.capture.processed import read_image_set
+from pipeline.capture.record import read_capture
+from pipeline.contract.layout import Layout
+from pipeline.io.errors import InputError
+from pipeline.io.files import read_json
+from pipeline.io.packed import PackedImages
+
+
+@dataclass(frozen=True)
+class Target:
+    """image: float32 [H, W, 3] over white, 0..1. alpha: float32 [H, W]. visible: bool [H, W], False in the padding around the camera's picture."""
+
+    image: np.ndarray
+    alpha: np.ndarray
+    visible: np.ndarray
+
+
+def truth_folder(layout: Layout) -> Path | None:
+    """Where a synthetic capture's truth lies; None for captures that were filmed. Raises InputError where it should be there and is not."""
+    truth = read_capture(layout.capture).truth
+    if truth is not None and not truth.is_dir():
+        raise InputError("the truth of this synthetic capture is gone", file=truth, remedy=f"./c2a run {layout.results.name} --from synthesise")
+    return truth
+
+
+class CameraTargets:
+    """Targets of one camera of the rig. Alpha is the truth's where there is one, else the matte."""
+
+    def __init__(self, layout: Layout, camera: str):
+        self._frames, self._matte = (read_image_set(*files).open(camera) for files in ((layout.frames_json, layout.frames), (layout.alpha_json, layout.alpha)))
+        self._plate = _unit(self._frames.read("plate")) if "plate" in self._frames else None
+        self._visible = self._frames.read("visible") > 0 if "visible" in self._frames else None
+        truth = truth_folder(layout)
+        self._truth = PackedImages(truth / "alpha" / f"{camera}.zip") if truth else None
+        if truth:
+            raw = next(c for c in read_capture(layout.capture).cameras if c.name == camera)
+            self._warp = Warp(raw, read_image_set(layout.frames_json, layout.frames).by_name[camera])
+
+    def read(self, frame: str) -> Target:
+        """The target at one frame. Raises InputError where a picture is absent."""
+        if self._truth is None:
+            matte = _unit(self._matte.read(frame))
+            image, alpha = over_white(matte[..., :3], matte[..., 3]), matte[..., 3]
+        else:
+            picture, alpha = _unit(self._frames.read(frame)), self._warp(_unit(self._truth.read(frame)))
+            image = self._true_foreground(frame, picture, alpha)
+        visible = np.ones(alpha.shape, bool) if self._visible is None else self._visible
+        return Target(np.where(visible[..., None], image, np.float32(1)), alpha * visible, visible)
+
+    def _true_foreground(self, frame: str, picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        if self._plate is not None:
+            return exchange_plate(picture, self._plate, alpha)
+        matte = _unit(self._matte.read(frame))  # its colours are the best guess where the plate is unknown
+        return over_white(np.where(matte[..., 3:] > 0, matte[..., :3], picture), alpha)
+
+
+class NovelTargets:
+    """Targets of a camera that the pipeline never saw: RGBA pictures of the truth."""
+
+    def __init__(self, layout: Layout, camera: str):
+        folder = truth_folder(layout)
+        if folder is None:
+            raise InputError("a filmed capture has no novel camera", file=layout.capture)
+        self._images = PackedImages(folder / "novel" / f"{camera}.zip")
+
+    def read(self, frame: str) -> Target:
+        """The target at one frame, at the truth's size."""
+        image = _unit(self._images.read(frame))
+        return Target(over_white(image[..., :3], image[..., 3]), image[..., 3], np.ones(image.shape[:2], bool))
+
+
+def novel_cameras(layout: Layout) -> list[str]:
+    """Names of the truth's novel cameras; empty for captures that were filmed."""
+    folder = truth_folder(layout)
+    if folder is None or not (folder / "novel.json").is_file():
+        return []
+    return [camera["name"] for camera in read_json(folder / "novel.json")["cameras"]]
+
+
+def over_white(foreground: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Foreground colour [H, W, 3] over white by alpha [H, W]."""
+    return foreground * alpha[..., None] + (1 - alpha[..., None])
+
+
+def exchange_plate(picture: np.ndarray, plate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The picture with white instead of its clean plate, without knowing the foreground: C = aF + (1 - a)B gives aF + (1 - a) = C + (1 - a)(1 - B).
+
+    Bounded by what a foreground within [0, 1] allows, so that noise on the plate does not show where alpha is 0. Pictures [H, W, 3], alpha [H, W].
+    """
+    rest = 1 - alpha[..., None]
+    return np.clip(picture + rest * (1 - plate), rest, 1)
+
+
+class Warp:
+    """Brings a raw picture of a camera to the geometry of its processed one (undistorted, cropped, resized), averaging where it shrinks."""
+
+    def __init__(self, raw: Camera, processed: Camera):
+        scale = np.linalg.det(raw.K[:2, :2] @ np.linalg.inv(processed.K[:2, :2])) ** 0.5  # raw pixels per processed pixel
+        self._parts = max(1, round(scale))
+        self._raw, self._size = raw, (processed.width, processed.height)
+        fine = processed.resized(processed.width * self._parts, processed.height * self._parts)
+        y, x = np.mgrid[: fine.height, : fine.width] + 0.5
+        rays = (np.stack([x, y], -1) - fine.K[:2, 2]) @ np.linalg.inv(fine.K[:2, :2]).T
+        pixels = distort(rays, raw.dist) @ raw.K[:2, :2].T + raw.K[:2, 2]
+        self._map = (pixels - 0.5).astype(np.float32)  # cv2 counts pixel centres at whole numbers
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Image of the raw size to one of the processed size; 0 outside. Raises InputError for an image of another size."""
+        if image.shape[:2] != (self._raw.height, self._raw.width):
+            raise InputError(
+                f"truth of camera '{self._raw.name}' has another size than its camera", found=image.shape[1::-1], expected=(self._raw.width, self._raw.height)
+            )
+        fine = cv2.remap(image, self._map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return fine if self._parts == 1 else cv2.resize(fine, self._size, interpolation=cv2.INTER_AREA)
+
+
+def _unit(image: np.ndarray) -> np.ndarray:
+    return image.astype(np.float32) / 255

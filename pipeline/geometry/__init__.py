@@ -1,0 +1,1 @@
+"""Rotations, similarity transforms, triangulation, triangle frames."""

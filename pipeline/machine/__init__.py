@@ -1,0 +1,1 @@
+"""Processes and cards: leases, locks, time limits, SLURM, doctor. No science."""

@@ -1,0 +1,155 @@
+"""Many captures on one page and in one table: quality, time and memory of each, a picture of each, and why the failed ones failed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pipeline.contract.layout import Layout
+from pipeline.io.errors import InputError
+from pipeline.io.packed import PackedImages
+from pipeline.io.words import counted
+from pipeline.report import page, records
+
+SPLITS = ("val", "test", "novel")
+COLUMNS = (
+    *("id", "state", "reached", "failed_stage", "reason", "attempt", "job", "host"),
+    *(f"{split}_{what}" for split in SPLITS for what in ("psnr_box", "ssim_box")),
+    *("splats", "train_seconds", "total_seconds", "peak_memory_mb", "slowest_stage"),
+)
+PICTURE_WIDTH = 150
+
+
+@dataclass
+class Member:
+    """One capture. state: done, running, failed or unfinished; reached: the last stage with results; failed, error: stage and record of a failure."""
+
+    layout: Layout
+    state: str
+    reached: str = ""
+    failed: str = ""
+    error: dict[str, Any] = field(default_factory=dict)
+    report: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.layout.results.name
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return records.read_record(self.layout.metrics) or {}
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        return {stage: float(m.get("timing", {}).get("seconds", 0)) for stage, m in self.manifests.items()}
+
+    @cached_property
+    def manifests(self) -> dict[str, dict[str, Any]]:
+        return records.manifests(self.layout)
+
+    def values(self) -> dict[str, Any]:
+        """The cells of the table by column; None where there is nothing to say."""
+        memory = [m["timing"]["peak_memory_mb"] for m in self.manifests.values() if m.get("timing", {}).get("peak_memory_mb")]
+        found: dict[str, Any] = {name: None for name in COLUMNS}
+        found |= {"id": self.id, "state": self.state, "reached": self.reached or None, "failed_stage": self.failed or None}
+        found |= {
+            "reason": " ".join(str(self.error.get("message", "")).split()) or None,
+            **{name: self.error.get(name) or None for name in ("attempt", "job", "host")},
+        }
+        for split in SPLITS:
+            found |= {f"{split}_{what}": (self.metrics.get(split) or {}).get(what) for what in ("psnr_box", "ssim_box")}
+        found |= {"splats": self.metrics.get("splats"), "train_seconds": self.metrics.get("train_seconds")}
+        found |= {"total_seconds": round(sum(self.seconds.values()), 1) or None, "peak_memory_mb": max(memory, default=None)}
+        found["slowest_stage"] = max(self.seconds, key=lambda stage: self.seconds[stage], default=None)
+        return found
+
+    def picture(self) -> np.ndarray | None:
+        """The render of middle quality of the first split that has any (uint8 RGB)."""
+        with contextlib.suppress(InputError, OSError, KeyError, ValueError):
+            for split in SPLITS:
+                rows = sorted((row for row in self.metrics.get("images", []) if row["split"] == split), key=lambda row: row.get("psnr_box") or row["psnr"])
+                if rows:
+                    row = rows[len(rows) // 2]
+                    return PackedImages(self.layout.render / f"{row['camera']}.zip").read(row["frame"])[..., :3]
+        return None
+
+
+def cohort_table(members: Sequence[Member]) -> str:
+    """Tab-separated, one line per capture; empty where there is nothing to say."""
+    rows = (member.values() for member in members)
+    lines = ["\t".join("" if row[name] is None else f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS) for row in rows]
+    return "\n".join(["\t".join(COLUMNS), *lines]) + "\n"
+
+
+def cohort_page(members: Sequence[Member]) -> str:
+    """A page that opens without a network; links to the reports lead to files beside it."""
+    values = [member.values() for member in members]
+    body = f"<header>\n<h1>{counted(len(members), 'capture')}</h1>\n{page.cards(_cards(values))}</header>"
+    failures = [member for member in members if member.failed]
+    if failures:
+        notes = "".join(_failure(member) for member in failures)
+        body += page.section("failed", "What failed", "The stage, its message, and the last lines of its log.", notes)
+    shape = next((image.shape for member in members if (image := member.picture()) is not None), (PICTURE_WIDTH, PICTURE_WIDTH, 3))
+    pictures = [_picture(member, shape) for member in members]
+    body += page.section(
+        "renders",
+        "Contact sheet",
+        "Of each capture the render of middle quality, from a camera that training never saw where there is one.",
+        page.strip(pictures),
+    )
+    header = (
+        "capture",
+        "state",
+        "reached",
+        *(f"{split} {what}" for split in SPLITS for what in ("PSNR", "SSIM")),
+        "splats",
+        "training, s",
+        "all stages, s",
+        "memory, MB",
+    )
+    names = (
+        "id",
+        "state",
+        "reached",
+        *(f"{split}_{what}" for split in SPLITS for what in ("psnr_box", "ssim_box")),
+        "splats",
+        "train_seconds",
+        "total_seconds",
+        "peak_memory_mb",
+    )
+    body += page.section(
+        "table",
+        "Table",
+        "PSNR (dB) and SSIM inside the person's box, over white; cohort.tsv has the same and more.",
+        page.table(header, [[row[name] for name in names] for row in values]),
+    )
+    return page.page("Cohort: capture2avatar", body)
+
+
+def _cards(values: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    states = [row["state"] for row in values]
+    cards = [(str(states.count(state)), state) for state in ("done", "failed", "running", "unfinished") if state in states]
+    for split in SPLITS:
+        found = [row[f"{split}_psnr_box"] for row in values if row[f"{split}_psnr_box"] is not None]
+        if found:
+            cards.append((f"{np.median(found):.2f} dB", f"median PSNR, {split}; worst {min(found):.2f}"))
+    hours = sum(row["total_seconds"] or 0 for row in values) / 3600
+    return [*cards, (f"{hours:.1f} h", "work in all stages")]
+
+
+def _failure(member: Member) -> str:
+    return page.note(f"{member.id}: {member.failed} failed", records.failure_text(member.error), f"./c2a run {member.id}")
+
+
+def _picture(member: Member, shape: tuple[int, ...]) -> str:
+    image = member.picture()
+    if image is None:
+        image = np.full(shape, 235, np.uint8)
+    state = f"{member.failed} failed" if member.failed else member.state
+    figure = page.figure(image, member.id if member.state == "done" else f"{member.id}: {state}", widest=PICTURE_WIDTH)
+    return f'<a href="{page.escape(member.report)}">{figure}</a>' if member.report else figure

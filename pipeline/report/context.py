@@ -1,0 +1,103 @@
+"""What the report reads, each file once and only when a section asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pipeline.capture.processed import ImageSet, read_image_set
+from pipeline.capture.record import Capture, read_capture
+from pipeline.contract.layout import Layout
+from pipeline.io.arrays import load_npz
+from pipeline.io.errors import InputError
+from pipeline.io.files import read_json
+from pipeline.report import records
+from pipeline.report.images import even_choice
+from pipeline.report.settings import ReportSettings
+
+METRICS = ("val", "test", "novel", "splats", "alpha_source", "lpips", "missing", "per_camera", "worst", "images", "definitions")
+MOST_PICTURES = 8  # cameras shown in a strip
+
+
+@dataclass
+class Context:
+    """Results of one capture. Every property raises InputError where its file is missing or is not as expected."""
+
+    layout: Layout
+    settings: ReportSettings
+
+    @property
+    def id(self) -> str:
+        return self.layout.results.name
+
+    @cached_property
+    def capture(self) -> Capture:
+        return read_capture(self.layout.capture)
+
+    @cached_property
+    def images(self) -> ImageSet:
+        return read_image_set(self.layout.frames_json, self.layout.frames)
+
+    @cached_property
+    def mattes(self) -> ImageSet:
+        return read_image_set(self.layout.alpha_json, self.layout.alpha)
+
+    @cached_property
+    def sample(self) -> dict[str, Any]:
+        return read_json(self.layout.sample)
+
+    @cached_property
+    def keypoints(self) -> dict[str, np.ndarray]:
+        return load_npz(self.layout.keypoints, {"cameras": (None,), "frames": (None,), "face": (None, None, None, 3), "pose": (None, None, None, 3)})
+
+    @cached_property
+    def fit(self) -> dict[str, np.ndarray]:
+        return load_npz(self.layout.fit, {"frames": (None,), "cameras": (None,), "points3d": (None, None, 3), "residual_px": (None,)})
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        record = read_json(self.layout.metrics)
+        lacking = [name for name in METRICS if name not in record]
+        if lacking:
+            raise InputError("holds no metrics", file=self.layout.metrics, found=f"no {', '.join(lacking)}", expected="a file that the stage 'evaluate' wrote")
+        return record
+
+    @cached_property
+    def manifests(self) -> dict[str, dict[str, Any]]:
+        return records.manifests(self.layout)
+
+    @cached_property
+    def errors(self) -> dict[str, str]:
+        return records.errors(self.layout)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """camera -> train or val; empty before `sample`."""
+        return self.sample["cameras"] if self.layout.sample.is_file() else {}
+
+    @property
+    def frame_ids(self) -> list[str]:
+        """The sampled frames in time order, or all of them before `sample`."""
+        if self.layout.sample.is_file():
+            return [frame["id"] for frame in self.sample["frames"]]
+        return [frame.id for frame in self.images.frames]
+
+    @property
+    def shown_frame(self) -> str:
+        """The frame of which every stage shows its pictures: the middle one of those that train."""
+        if self.layout.sample.is_file():
+            train = [frame["id"] for frame in self.sample["frames"] if frame["split"] == "train"]
+            return train[len(train) // 2] if train else self.frame_ids[0]
+        return self.frame_ids[len(self.frame_ids) // 2]
+
+    def shown_cameras(self, most: int = MOST_PICTURES) -> list[str]:
+        """Cameras of which pictures are shown, evenly spread over the rig."""
+        names = [camera.name for camera in self.images.cameras]
+        return [names[i] for i in even_choice(len(names), most)]
+
+    def label(self, camera: str) -> str:
+        """A camera's name, and that it is kept for validation where it is."""
+        return f"{camera} (validation)" if self.roles.get(camera) == "val" else camera

@@ -1,0 +1,114 @@
+"""Sections of the report on what went in: the capture, its frames, mattes and 2D points. Each draws from a Context and returns markup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.capture.record import Capture
+from pipeline.report import images as pictures
+from pipeline.report import page, plots
+from pipeline.report.context import Context
+
+MOST_MARKS = 1500  # of more frames the dropped ones are not drawn
+FACE_COLOR, POSE_COLOR = (64, 190, 235), (250, 160, 60)
+
+
+def capture(context: Context) -> str:
+    """Facts of the capture, the rig drawn in 3D, every check that ingest made."""
+    record = context.capture
+    roles = context.roles or dict.fromkeys(record.val_cameras, "val")
+    facts = page.table(("what", "value"), _facts(record))
+    rig = page.plot(
+        plots.rig(record.cameras, roles, _subject(context)),
+        "Cameras as pyramids, validation cameras in orange; green: points of the subject, where they were triangulated.",
+    )
+    rows = [(check["what"], bool(check["ok"]), _text(check.get("detail", ""))) for check in sorted(record.checks, key=lambda check: bool(check["ok"]))]
+    return facts + rig + page.heading(f"Checks: {sum(row[1] for row in rows)} of {len(rows)} passed") + page.table(("what", "result", "detail"), rows)
+
+
+def frames(context: Context) -> str:
+    """One instant as every camera saw it, after undistortion, crop, resize and colour correction."""
+    frame = context.shown_frame
+    strip = page.strip(_photo(context, context.images.open(name).read(frame), context.label(name)) for name in context.shown_cameras())
+    sizes = sorted({f"{camera.width} x {camera.height}" for camera in context.images.cameras})
+    text = f"Frame {frame}. {len(context.images.frames)} frames of {len(context.images.cameras)} cameras, {', '.join(sizes)} pixels."
+    return page.paragraph(text) + strip
+
+
+def sample(context: Context) -> str:
+    """Which frames train, which test, and why."""
+    record, known = context.sample, {frame.id: frame for frame in context.images.frames}
+    split = {**{frame["id"]: frame["split"] for frame in record["frames"]}, **{frame["id"]: "dropped" for frame in record["dropped"]}}
+    rows: dict[str, list[tuple[int, str]]] = {}
+    for name, value in split.items():
+        if name in known:
+            rows.setdefault(known[name].sequence, []).append((known[name].frame, value))
+    if len(split) > MOST_MARKS:
+        rows = {name: [mark for mark in marks if mark[1] != "dropped"] for name, marks in rows.items()}
+    counts = {value: list(split.values()).count(value) for value in ("train", "test", "dropped")}
+    text = f"{counts['train']} frames train (blue), {counts['test']} test (orange), {counts['dropped']} were left out (grey)."
+    rules = page.bullets(record["rules"])
+    dropped = page.table(("left out", "why"), [(frame["id"], _text(frame["why"])) for frame in record["dropped"][:20]]) if record["dropped"] else ""
+    return page.paragraph(text) + page.plot(plots.timeline(list(rows.items()))) + rules + dropped
+
+
+def matte(context: Context) -> str:
+    """The clean plate, the frame, and the foreground over a chequered board."""
+    frame, members = context.shown_frame, []
+    for name in context.shown_cameras(4):
+        archive = context.images.open(name)
+        cut = _photo(context, pictures.over_board(context.mattes.open(name).read(frame)), "foreground")
+        plate = [_photo(context, archive.read("plate"), "clean plate")] if "plate" in archive else []
+        members.append(page.group([*plate, _photo(context, archive.read(frame), "frame"), cut], context.label(name), 460))
+    return page.strip(members)
+
+
+def keypoints(context: Context) -> str:
+    """Detections drawn on the frames, and how often something was found."""
+    points, frame = context.keypoints, context.shown_frame
+    cameras, names = points["cameras"].tolist(), points["frames"].tolist()
+    found = {part: np.isfinite(points[part][..., 0]).any(-1) for part in ("face", "pose")}  # [F, C]
+    strip = page.strip(_annotated(context, name, cameras.index(name), names.index(frame)) for name in context.shown_cameras() if name in cameras)
+    rows = [(context.label(name), *(round(100 * float(found[part][:, i].mean()), 1) for part in ("face", "pose"))) for i, name in enumerate(cameras)]
+    return strip + page.table(("camera", "face found in % of frames", "body found in % of frames"), rows)
+
+
+def _annotated(context: Context, camera: str, index: int, frame: int) -> str:
+    points, image = context.keypoints, context.images.open(camera).read(context.shown_frame)
+    shown = context.images.by_name[camera].width
+    radius = max(0.8, 0.9 * shown / context.settings.picture_width)
+    image = pictures.with_points(image, points["face"][frame, index, :, :2], FACE_COLOR, radius)
+    return _photo(context, pictures.with_points(image, points["pose"][frame, index, :, :2], POSE_COLOR, 2.2 * radius), context.label(camera))
+
+
+def _photo(context: Context, image: np.ndarray, caption: str) -> str:
+    return page.figure(image, caption, widest=context.settings.picture_width, quality=context.settings.jpeg_quality)
+
+
+def _subject(context: Context) -> np.ndarray | None:
+    if not context.layout.fit.is_file():
+        return None
+    points = context.fit["points3d"]
+    return points[len(points) // 2]
+
+
+def _facts(record: Capture) -> list[tuple[str, str]]:
+    sizes = sorted({f"{camera.width} x {camera.height}" for camera in record.cameras})
+    sequences = ", ".join(f"{name} ({sequence['frames']} frames)" for name, sequence in record.sequences.items())
+    plates = sum(path is not None for path in record.plates.values())
+    return [
+        ("kind", f"{record.kind}, {record.model}"),
+        ("cameras", f"{len(record.cameras)}, {', '.join(sizes)} pixels, {record.fps:g} frames per second"),
+        ("sequences", sequences),
+        ("validation cameras", ", ".join(record.val_cameras) or "none"),
+        ("test sequences", ", ".join(record.test_sequences) or "none"),
+        ("clean plates", f"of {plates} cameras" if plates else "none"),
+        ("colour calibration", f"of {len(record.color)} cameras" if record.color else "none"),
+    ]
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= 300 else text[:297] + "..."

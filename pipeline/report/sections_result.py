@@ -1,0 +1,143 @@
+"""Sections of the report on what came out: the fitted mesh, the avatar's first state, training, renders and their metrics."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.evaluation.evaluate import fitted, rendered_over_white
+from pipeline.evaluation.truth import CameraTargets, NovelTargets, novel_cameras
+from pipeline.io.errors import InputError
+from pipeline.io.packed import PackedImages
+from pipeline.io.video import decode
+from pipeline.report import images as pictures
+from pipeline.report import page, plots
+from pipeline.report.context import Context
+from pipeline.report.records import read_log
+
+SPLIT_TITLES = {"val": "Validation cameras", "novel": "Novel camera", "test": "Test frames", "train": "Training pictures"}
+GROUP_EDGE = 38  # pixels of a group's line that are no picture
+FIGURES = ("psnr_box", "ssim_box", "psnr", "ssim", "l1", "lpips")
+_CURVES = {"loss": "loss", "psnr": "PSNR of the training picture, dB", "splats": "splats"}  # shown first, under these names
+
+
+def fit(context: Context) -> str:
+    """The mesh over the frames, the triangulated points, how far the model's landmarks are from the detections."""
+    record, stills = context.fit, []
+    videos = sorted(context.layout.overlay.glob("*.mp4"))
+    for i in pictures.even_choice(len(videos), 8):
+        stills.append(_photo(context, _still(videos[i], context), context.label(videos[i].stem)))
+    points = record["points3d"][len(record["points3d"]) // 2]
+    caption = f"{int(np.isfinite(points).all(-1).sum())} points triangulated at frame {record['frames'][len(record['frames']) // 2]}."
+    rows = [(context.label(str(name)), round(float(value), 2) if np.isfinite(value) else None) for name, value in zip(record["cameras"], record["residual_px"])]
+    drawing = (
+        page.plot(plots.cloud(points, context.images.cameras), caption)
+        if np.isfinite(points).any()
+        else page.paragraph("No points were triangulated at this frame.")
+    )
+    return page.strip(stills) + drawing + page.table(("camera", "median residual of visible stable points, pixels"), rows)
+
+
+def init(context: Context) -> str:
+    """The splats before training, from a few cameras."""
+    from pipeline.report.untrained import render_untrained
+
+    names = context.shown_cameras(4)
+    images = render_untrained(context.layout, [context.images.by_name[name] for name in names], context.shown_frame)
+    return page.strip(_photo(context, image, context.label(name)) for name, image in zip(names, images))
+
+
+def train(context: Context) -> str:
+    """Every column of train.csv over the steps, the best-known ones first."""
+    log = read_log(context.layout.train_log)
+    steps = log.pop("step", np.arange(len(next(iter(log.values())))))
+    names = [name for name in _CURVES if name in log] + [name for name in log if name not in (*_CURVES, "seconds")]
+    series = [(_CURVES.get(name, name), steps[np.isfinite(log[name])], log[name][np.isfinite(log[name])]) for name in names]
+    last = ", ".join(f"{name} {log[name][-1]:.4g}" for name in (*_CURVES, "seconds") if name in log)
+    return page.plot(plots.curves([s for s in series if len(s[1])], "step")) + page.paragraph(f"At the last row: {last}.")
+
+
+def renders(context: Context) -> str:
+    """Truth, render and error of the best, median and worst picture of every split; the videos."""
+    parts = [page.paragraph(f"Each group: truth, render, and their difference (black: equal; brightest: {pictures.ERROR_FULL:g} of full scale or more).")]
+    for split, rows in _by_split(context.metrics["images"]).items():
+        ordered = sorted(rows, key=_rank)
+        chosen = {"best": ordered[-1], "median": ordered[len(ordered) // 2], "worst": ordered[0]} if len(ordered) > 2 else dict(enumerate(ordered))
+        members = [_compared(context, str(name), row) for name, row in chosen.items()]
+        parts += [page.heading(SPLIT_TITLES.get(split, split)), page.strip(members)]
+    return "".join(parts)
+
+
+def videos(context: Context) -> str:
+    """Every video of the render stage: small ones in the page, others by name."""
+    files = sorted(context.layout.render.glob("*.mp4"))
+    if not files:
+        raise InputError("holds no videos", file=context.layout.render)
+    limit = context.settings.video_limit_mb * 1e6
+    large = [f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in files if path.stat().st_size > limit]
+    shown = [page.video(path, path.stem.replace("_", " "), context.settings.picture_width) for path in files if path.stat().st_size <= limit]
+    return page.strip(shown) + (page.paragraph(f"Too large for this page, beside it in {context.layout.render.name}/: {', '.join(large)}.") if large else "")
+
+
+def metrics(context: Context) -> str:
+    """Figures by split and camera, what they mean, and the worst pictures."""
+    record = context.metrics
+    rows = [_row(SPLIT_TITLES[split], record[split]) for split in SPLIT_TITLES if record.get(split)]
+    absent = [page.paragraph(f"{SPLIT_TITLES.get(split, split)}: {why}.") for split, why in record["missing"].items()]
+    if record["lpips"] is None:
+        absent.append(page.paragraph(f"LPIPS is absent: {record['lpips_reason']}."))
+    header = ("", "PSNR box", "SSIM box", "PSNR", "SSIM", "L1", "LPIPS", "pictures")
+    cameras = [_row(f"{split}: {name}", figures) for split in SPLIT_TITLES for name, figures in record["per_camera"].get(split, {}).items()]
+    worst = [(row["split"], row["camera"], row["frame"], row["psnr_box"], row["ssim_box"]) for row in record["worst"]]
+    meaning = [(name.replace("_box", "... box"), text) for name, text in record["definitions"].items()]
+    source = {"truth": "the synthetic truth", "matte": "this capture's own mattes"}[record["alpha_source"]]
+    parts = [page.table(header, rows), *absent, page.paragraph(f"Alpha comes from {source}."), page.heading("By camera"), page.table(header, cameras)]
+    parts += [
+        page.heading("Worst pictures"),
+        page.table(("split", "camera", "frame", "PSNR box", "SSIM box"), worst),
+        page.heading("What the words mean"),
+        page.table(("word", "meaning"), meaning),
+    ]
+    return "".join(parts)
+
+
+def _compared(context: Context, name: str, row: dict[str, Any]) -> str:
+    camera, frame, novel = row["camera"], row["frame"], row["camera"] in novel_cameras(context.layout)
+    target = (NovelTargets if novel else CameraTargets)(context.layout, camera).read(frame)
+    image = rendered_over_white(PackedImages(context.layout.render / f"{camera}.zip").read(frame), target.visible, novel)
+    truth, alpha = (fitted(picture, image.shape) for picture in (target.image, target.alpha))
+    window = pictures.around(alpha)
+    truth, image = truth[window], image[window]
+    shown = [pictures.to_bytes(truth), pictures.to_bytes(image), pictures.error_map(image, truth)]
+    box = "" if row["psnr_box"] is None else f", {row['psnr_box']:.2f} dB on the box"
+    width = min(image.shape[1], context.settings.picture_width)
+    return page.group([_photo(context, picture, "") for picture in shown], f"{name}: {camera}, {frame}{box}", len(shown) * width + GROUP_EDGE)
+
+
+def _still(path: Path, context: Context) -> np.ndarray:
+    """The shown frame in a video of the fitted frames, or the video's last one where it ends before."""
+    frames = context.fit["frames"].tolist()
+    wanted = frames.index(context.shown_frame) if context.shown_frame in frames else 0
+    return deque(itertools.islice(decode(path), wanted + 1), maxlen=1)[0][1]
+
+
+def _photo(context: Context, image: np.ndarray, caption: str) -> str:
+    return page.figure(image, caption, widest=context.settings.picture_width, quality=context.settings.jpeg_quality)
+
+
+def _by_split(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found = {split: [row for row in rows if row["split"] == split] for split in SPLIT_TITLES}
+    return {split: chosen for split, chosen in found.items() if chosen and split != "train"}
+
+
+def _rank(row: dict[str, Any]) -> float:
+    return row["psnr"] if row["psnr_box"] is None else row["psnr_box"]
+
+
+def _row(name: str, figures: dict[str, Any]) -> tuple[Any, ...]:
+    return (name, *(figures.get(key) for key in FIGURES), figures["images"])

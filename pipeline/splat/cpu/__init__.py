@@ -1,0 +1,1 @@
+"""The rasteriser's numba kernels."""

@@ -1,0 +1,37 @@
+"""How this package's numba kernels are compiled and cached."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import torch
+
+_FILES = sorted([*Path(__file__).parent.glob("*.py"), *Path(__file__).parents[1].glob("*.py")])
+SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()
+MATH = {"contract", "reassoc", "nsz", "arcp"}  # fastmath that still knows infinities and NaN
+
+
+def kernel(function: Callable, *, parallel: bool = True, fastmath: bool | set[str] = True) -> Callable:
+    """`numba.njit` with a cache on disk that notices a change in any file of this folder and the one above.
+
+    Numba alone looks at the file that a kernel stands in, not at those whose constants and inlined functions went into it.
+    """
+    compiled = numba.njit(function, parallel=parallel, fastmath=fastmath, error_model="numpy", cache=True)
+    compiled._cache._cache_file._source_stamp = SOURCES
+    return compiled
+
+
+def helper(function: Callable, *, fastmath: bool | set[str] = True) -> Callable:
+    """A helper that kernels call; LLVM decides what becomes part of them, and compiles faster where it is free to."""
+    return numba.njit(function, fastmath=fastmath, error_model="numpy")
+
+
+def use_threads() -> None:
+    """As many threads as torch uses, so that there is one place to say it."""
+    count = torch.get_num_threads()
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != count:  # numba's first start sets the number of the OpenMP library that it shares with torch
+        torch.set_num_threads(count)

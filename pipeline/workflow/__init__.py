@@ -1,0 +1,1 @@
+"""From a command line to one Snakemake run, and what came of it."""

@@ -1,0 +1,85 @@
+"""Jobs whose `run` died: a killed driver leaves its SLURM jobs in the queue and its processes at work.
+
+Whoever holds a capture's lease knows that no other run is responsible for them. They are told to end (training saves first), and the new run goes on from
+what they leave: two that work on one capture would destroy each other's results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.contract.layout import METHOD_STAGES, Layout
+from pipeline.contract.resources import SCATTERED
+from pipeline.contract.versions import METHODS, STAGES
+from pipeline.io.errors import InputError
+from pipeline.io.progress import log
+from pipeline.machine.lease import Holder, is_alive, myself, read_holder
+from pipeline.machine.slurm import cancel_jobs, job_comment, job_prefix, queued_jobs
+
+PATIENCE_SECONDS = 120.0  # SLURM kills what was told to end after KillWait, 30 s unless configured otherwise
+ASK_AGAIN_SECONDS = 0.5
+_PART = re.compile(rf"^rule_({'|'.join(SCATTERED)})_part_wildcards_(.+)_\d+_\d+$")
+
+
+def end_orphans(layouts: Mapping[str, Layout], config: Config) -> None:
+    """End every job of a run at work on these captures, whose leases the caller holds, and wait until they are gone. Raises InputError where one stays."""
+    running = {path: holder for layout in layouts.values() for path in _leases(layout) if (holder := _orphan(path))}
+    jobs = _queued(layouts, config)
+    for holder in running.values():
+        log(f"left by a run that ended before its jobs did: {holder.describe()}; it is told to save and end")
+    for job, what in jobs.items():
+        log(f"left in the queue by a run that ended before its jobs did: SLURM job {job}, {what}; it is cancelled")
+    cancel_jobs(sorted({*jobs, *(holder.job for holder in running.values() if holder.job)}))
+    local = [holder for holder in running.values() if not holder.job and holder.machine == myself().machine]
+    _signal(local, signal.SIGTERM)
+    _wait(running, layouts, config, PATIENCE_SECONDS if running or jobs else 0)
+    left = {path: holder for path, holder in running.items() if _orphan(path)}
+    _signal([holder for holder in left.values() if holder in local], signal.SIGKILL)
+    for path, holder in left.items():
+        if holder not in local:
+            raise InputError(
+                "another process is still at work on this capture", file=path, found=holder.describe(), remedy=f"{holder.how_to_end()}, then run again"
+            )
+
+
+def _leases(layout: Layout) -> Iterable[Path]:
+    """Those of stages, and of the parts of scattered ones, of every method; not that of the run itself."""
+    for folder in (layout.running("run").parent, *(replace(layout, method=method).running("train").parent for method in METHODS)):
+        yield from (path for path in folder.glob("*.json") if path != layout.running("run"))
+
+
+def _orphan(path: Path) -> Holder | None:
+    """A holder that lives and belongs to a run; what a person started by hand is not ours to end."""
+    holder = read_holder(path)
+    return holder if holder and holder.run and is_alive(path, holder) else None
+
+
+def _queued(layouts: Mapping[str, Layout], config: Config) -> dict[str, str]:
+    found = queued_jobs(job_prefix(config.work))
+    if not found:
+        return {}
+    ours = {
+        job_comment(stage, name, method if stage in METHOD_STAGES else ""): f"{stage} of {name}" for name in layouts for stage in STAGES for method in METHODS
+    }
+    whole = {job: _PART.sub(r"rule_\1_wildcards_\2", comment) for job, (_, comment) in found.items()}
+    return {job: ours[comment] for job, comment in whole.items() if comment in ours}
+
+
+def _signal(holders: Iterable[Holder], number: int) -> None:
+    for holder in holders:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(holder.pid, number)
+
+
+def _wait(running: Mapping[Path, Holder], layouts: Mapping[str, Layout], config: Config, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and (any(_orphan(path) for path in running) or _queued(layouts, config)):
+        time.sleep(ASK_AGAIN_SECONDS)
