@@ -13,6 +13,7 @@ from torch import Tensor
 from pipeline.capture.processed import ImageSet
 from pipeline.io.packed import PackedImages
 from pipeline.io.progress import log, progress
+from pipeline.machine.backend import backend_of
 from pipeline.splat.splats import Views
 from pipeline.training.host_images import TrainingPictures, rgba_over
 from pipeline.training.settings import TrainSettings
@@ -54,8 +55,8 @@ class StackedCut:
 
     def over(self, background: Tensor) -> tuple[Tensor, Tensor]:
         """As `Cut.over`."""
-        if self.pictures.is_cuda:
-            from pipeline.training.image_loss_gpu import over_background  # Triton is there where CUDA is
+        if backend_of(background, "image_loss") == "gpu":
+            from pipeline.training.image_loss_gpu import over_background
 
             return over_background(self.pictures, self.slot, background)
         return rgba_over(self.rgba, background)

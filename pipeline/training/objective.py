@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.machine.backend import backend_of
 from pipeline.splat.gpu.workspace import Workspace
 from pipeline.splat.losses import l1_dssim
 from pipeline.splat.rasterise import rasterise
@@ -60,8 +61,8 @@ class Objective:
 
 def compare(image: Tensor, alpha: Tensor, truth_alpha: Tensor, background: Tensor, color: CameraColor, camera: int | Tensor) -> tuple[Tensor, Tensor]:
     """A rendering [H, W, 3] over black with a camera's colours over the background, and the mean difference of the mattes [H, W]."""
-    if image.is_cuda and isinstance(camera, Tensor):
-        from pipeline.training.image_loss_gpu import as_camera_sees  # Triton is there where CUDA is
+    if backend_of(image, "image_loss") == "gpu" and isinstance(camera, Tensor):
+        from pipeline.training.image_loss_gpu import as_camera_sees
 
         return as_camera_sees(image, alpha, truth_alpha, background, color.change, camera)
     return color.apply_to(image, alpha, camera) + (1 - alpha)[..., None] * background, (alpha - truth_alpha).abs().mean()

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.machine.backend import backend_of
+
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-15  # as in 3DGS: gradients of single splats are tiny
 
@@ -30,8 +32,8 @@ class Optimiser:
         betas = tuple(b**views for b in _BETAS)
         self._skip = torch.zeros((), device=self._device)
         self._factor: float | Tensor = 1.0
-        if self._device.type == "cuda":  # a captured step reads its learning rates from the device
-            from pipeline.training import adam_gpu, row_adam_gpu  # Triton is there where CUDA is
+        if backend_of(next(iter(parameters.values())), "adam") == "gpu":  # a captured step reads its learning rates from the device
+            from pipeline.training import adam_gpu, row_adam_gpu
 
             self._factor = torch.ones((), device=self._device)
             self._adam = adam_gpu.Adam(groups, betas, _EPSILON, self._factor, self._skip)

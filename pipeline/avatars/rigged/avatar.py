@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pipeline.avatars.rigged.binding import bind
 from pipeline.avatars.rigged.posed_body import Rig
 from pipeline.geometry.triangle_frames import triangle_frames
+from pipeline.machine.backend import backend_of
 from pipeline.splat.splats import Splats
 
 LOCAL = ("means", "quats", "log_scales", "opacities", "sh_dc", "sh_rest")
@@ -80,7 +81,7 @@ class RiggedAvatar(nn.Module):
 
     def regularise(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
         """Terms position and scale (arXiv 2312.02069, eqs. 8 and 9), opacity, anisotropy, laplacian, pose; see `Avatar.regularise`."""
-        on_gpu = self.binding.is_cuda
+        on_gpu = backend_of(self.local["means"], "splat_terms") == "gpu"
         terms = (self.splat_terms_on_gpu if on_gpu else self.splat_terms)(weights, thresholds, visible)
         for name, term in (("laplacian", self.rig.roughness), ("pose", self.rig.deviation)):
             if weights.get(name, 0) > 0 and not self.rig.frozen:
@@ -100,7 +101,7 @@ class RiggedAvatar(nn.Module):
 
     def splat_terms_on_gpu(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
         """The same, summed, in one pass."""
-        from pipeline.avatars.rigged.regularise_gpu import splat_terms  # Triton is there where CUDA is
+        from pipeline.avatars.rigged.regularise_gpu import splat_terms
 
         return {"splats": splat_terms(self.local, weights, thresholds, visible).sum()}
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
 from pipeline.geometry.triangle_frames import rotate
+from pipeline.machine.backend import backend_of
 from pipeline.training.optimiser import Optimiser
 from pipeline.training.schedules import is_density_step, splat_allowance
 from pipeline.training.settings import TrainSettings
@@ -49,8 +50,8 @@ class DensityControl:
             screen_gradient: per pixel [N, 2], or [N, 4] with absolute gradients behind, which are then what counts. radii: [N] pixels.
             size: width and height of the whole picture. skip: [], not 0 = add nothing.
         """
-        if screen_gradient.is_cuda:
-            from pipeline.avatars.rigged import density_gpu  # Triton is there where CUDA is
+        if backend_of(screen_gradient, "density") == "gpu":
+            from pipeline.avatars.rigged import density_gpu
 
             density_gpu.watch(screen_gradient, radii, size, skip, self._pull, self._seen)
             return

@@ -16,6 +16,7 @@ from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_tables import PosingTables
 from pipeline.io.arrays import load_npz
 from pipeline.io.errors import InputError
+from pipeline.machine.backend import backend_of
 from pipeline.mesh.topology import uniform_laplacian
 from pipeline.training.quadratic import quadratic
 
@@ -100,8 +101,8 @@ class Rig(nn.Module):
             return _row(self._posed, frame)
         self._leaf.requires_grad_(torch.is_grad_enabled())
         rows = {name: row.view(1, *getattr(self, name).shape[1:]) for name, row in zip(TABLES, self._leaf.split(self._sizes))}
-        if self.posing:
-            from pipeline.body.posing_gpu import pose_vertices  # Triton is there where CUDA is
+        if self.posing and backend_of(self.offsets, "pose") == "gpu":
+            from pipeline.body.posing_gpu import pose_vertices
 
             return pose_vertices(self.posing, self.offsets, rows["expression"], rows["pose"], rows["translation"], self.scale).squeeze(0)
         # the same as giving `offsets` to pose_vertices, but the few joints are regressed with a dense matrix: derivatives of sparse products are slow
