@@ -49,10 +49,10 @@ class Optimiser:
 
     def gradient_norms(self, rows: Sequence[Rows]) -> Tensor:
         """[K] norms of gradients that must be finite for a step to be valid: of networks, and of splats and rows where no GPU kernel checks them itself."""
-        members = [group for group in self._ordered if group.kind == "dense" or (group.kind == "splats" and backend_of(group.tensors[0]) != "gpu")]
+        members = [group for group in self._ordered if group.kind == "dense" or (group.kind == "splats" and backend_of(group.tensors[0], "adam") != "gpu")]
         gradients = {group.name: [p.grad for p in self._parameters(group.name) if p.grad is not None] for group in members}
         self._norms = {name: torch.stack(torch._foreach_norm(values)).norm() for name, values in gradients.items() if values}
-        leaves = [part.leaf.grad.norm() for part in rows if part.leaf.grad is not None and backend_of(part.leaf) != "gpu"]
+        leaves = [part.leaf.grad.norm() for part in rows if part.leaf.grad is not None and backend_of(part.leaf, "adam") != "gpu"]
         return torch.stack([*self._norms.values(), *leaves]) if self._norms or leaves else self._rates[:0]
 
     def nonfinite(self) -> list[str]:
@@ -136,7 +136,7 @@ def _splat_adam(groups: Sequence[ParameterGroup], rates: Tensor, skip: Tensor, i
     if not groups:
         return None
     entries, betas = _entries(groups, rates), tuple(beta**images for beta in groups[0].betas)
-    if backend_of(rates) == "gpu":
+    if backend_of(rates, "adam") == "gpu":
         from pipeline.training.adam_gpu import Adam
 
         return Adam(entries, betas, groups[0].epsilon, rates, skip)
@@ -162,7 +162,7 @@ def _row_adam(groups: Sequence[ParameterGroup], rates: Tensor) -> Any:
     if not groups:
         return None
     tables = {group.name: group.tensors[0] for group in groups}
-    if backend_of(rates) == "gpu":
+    if backend_of(rates, "adam") == "gpu":
         from pipeline.training.row_adam_gpu import RowAdam as RowAdamOnGpu
 
         return RowAdamOnGpu(tables, rates, groups[0].betas, groups[0].epsilon)

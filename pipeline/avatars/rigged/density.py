@@ -52,7 +52,7 @@ class DensityControl:
             screen_gradient: per pixel [V, N, 2], or [V, N, 4] with absolute gradients behind, which are then what counts. radii: [V, N] pixels.
             size: width and height of the images. skip: [], not 0 = add nothing.
         """
-        if backend_of(screen_gradient) == "gpu":
+        if backend_of(screen_gradient, "density") == "gpu":
             from pipeline.avatars.rigged.density_gpu import accumulate
 
             accumulate(screen_gradient, radii, size, skip, self._grad_accum, self._visible_count)

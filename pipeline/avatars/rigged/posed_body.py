@@ -112,7 +112,7 @@ class PosedBody(nn.Module):
     def vertices(self, pose: BodyPose) -> Tensor:
         """World vertices [V, 3], metres; differentiable in the offsets and in the pose."""
         expression, rotations, translation = pose.expression[None], pose.rotations[None], pose.translation[None]
-        if self.posing and backend_of(self.offsets) == "gpu":
+        if self.posing and backend_of(self.offsets, "pose") == "gpu":
             from pipeline.body.posing_gpu import pose_vertices
 
             return pose_vertices(self.posing, self.offsets, expression, rotations, translation, self.scale).squeeze(0)

@@ -24,7 +24,7 @@ def splat_terms(
     """
     if not any(weights.get(name, 0) > 0 for name in TERMS):
         return {}
-    if backend_of(local["means"]) == "gpu":
+    if backend_of(local["means"], "splat_terms") == "gpu":
         from pipeline.avatars.rigged import regularise_gpu
 
         return {TERMS: regularise_gpu.splat_terms(local, weights, thresholds, visible)}
