@@ -46,9 +46,7 @@ class ImageObjective:
     def terms(self, rendering: Rendering, batch: Batch) -> dict[str | tuple[str, ...], Tensor]:
         """Weighted terms of one batch."""
         settings = self._settings
-        values, self.composed = image_terms(
-            rendering.image, rendering.alpha, batch.target, self._background, self.color.change, settings.lambda_dssim
-        )
+        values, self.composed = image_terms(rendering.image, rendering.alpha, batch.target, self._background, self.color.change, settings.lambda_dssim)
         self._target = batch.target
         terms: dict[str | tuple[str, ...], Tensor] = {IMAGE_TERMS: values * self._weights}
         if settings.lr_camera_color > 0 and settings.lambda_camera_color > 0:
