@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.avatars.registry import method_of
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
 from pipeline.training.settings import TrainSettings
 
 
@@ -38,5 +38,5 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     pictures = open_pictures(images, sample.train_cameras, sample.train, avatar.frames, settings, device)
     training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
     folder = layout.scratch("train")
-    facts = train(training, folder, layout.boards, training_keys(settings, layout, VERSIONS["train"]), layout.trained)
+    facts = train(training, folder, layout.boards, training_keys(settings, layout, method_of(layout.method).table["train"].version), layout.trained)
     return facts | {"device": str(device)} | save_avatar(training, sample.train_cameras, folder, layout)
