@@ -9,6 +9,7 @@ from pipeline.training.guard import record_reference
 from tests.unit.triton_interpreter import interpreted
 
 guard_gpu = interpreted("pipeline.training.guard_gpu")
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy in the interpreter, of the values that are not finite
 NAN, INF = float("nan"), float("inf")
 
 
