@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,18 @@ from torch import Tensor, nn
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set, write_image_set
 from pipeline.io.packed import packed_writer
+from pipeline.training.checkpoint import Keys
 from pipeline.training.contract import Rendering
+from pipeline.training.curve import CURVE
 from pipeline.training.images import Source, TrainingImages
+from pipeline.training.loop import Places, train
 from pipeline.training.parameters import ParameterGroup, exponential
 from pipeline.training.rows import Rows, select_rows
 from pipeline.training.settings import TrainSettings
 from pipeline.training.trainer import Trainer
+from pipeline.training.validation import Validation
 
+KEYS = Keys("this one", "its like")
 SETTINGS = TrainSettings(iterations=24, log_every=4, checkpoint_seconds=1e9)
 FRAMES = tuple(frame_id("take", i) for i in range(3))
 SIZES = ((12, 10), (12, 10))
@@ -155,6 +161,17 @@ def train_to(trainer: Trainer, step: int) -> Trainer:
     while trainer.done < step:
         trainer.step()
     return trainer
+
+
+def train_in(folder: Path, trainer: Trainer, keys: Keys = KEYS, held_out: Sequence[str] = ()) -> dict[str, Any]:
+    """The whole loop, with its files in `folder`; returns its facts. held_out: cameras to validate on."""
+    validation = Validation(trainer.images.sources, [held_out] * len(trainer.images.sources), trainer.images.device)
+    return train(trainer, validation, Places(folder / "work", folder / "boards", folder / "trained.pt"), keys)
+
+
+def curve_of(folder: Path) -> list[dict[str, str]]:
+    """The rows of the train.csv of `train_in`."""
+    return list(csv.DictReader((folder / "work" / CURVE).read_text().splitlines()))
 
 
 def equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
