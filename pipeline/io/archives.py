@@ -65,7 +65,7 @@ def unzip(archive: Path, folder: Path) -> tuple[int, int]:
 
 
 def safe_entries(archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Path]]:
-    """(entry, output path) of every entry. Raises InputError for absolute names, `..`, drive letters, links, encryption."""
+    """(entry, output path) of every entry. Raises InputError for unsafe names, links and encrypted entries."""
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = opened.infolist()
@@ -82,8 +82,11 @@ def safe_entries(archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Pat
     for entry in entries:
         name = entry.orig_filename  # zipfile cuts `filename` at a null byte
         parts = PurePosixPath(name).parts
-        escapes = not parts or name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or re.match(r"[A-Za-z]:", name) is not None
-        if escapes or stat.S_ISLNK(entry.external_attr >> 16) or entry.flag_bits & 1:
+        bad_character = "\\" in name or "\0" in name
+        absolute = name.startswith("/") or re.match(r"[A-Za-z]:", name) is not None
+        link = stat.S_ISLNK(entry.external_attr >> 16)
+        encrypted = entry.flag_bits & 1
+        if not parts or bad_character or absolute or ".." in parts or link or encrypted:
             raise InputError(
                 "contains an unsafe entry",
                 file=archive,

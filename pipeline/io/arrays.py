@@ -16,7 +16,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save_npz(path: str | Path, arrays: Mapping[str, np.ndarray], *, compress: bool = True) -> None:
-    """Write named arrays atomically. Equal arrays give equal bytes: entries have a fixed date (np.savez: the current)."""
+    """Write named arrays atomically. Entries have a fixed date, so that equal arrays give equal bytes."""
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
         for name, array in arrays.items():
@@ -27,7 +27,12 @@ def save_npz(path: str | Path, arrays: Mapping[str, np.ndarray], *, compress: bo
             archive.writestr(entry, buffer.getvalue())
 
 
-def load_npz(path: str | Path, expected: Mapping[str, tuple[int | None, ...] | None] | None = None, *, remedy: str = "") -> dict[str, np.ndarray]:
+def load_npz(
+    path: str | Path,
+    expected: Mapping[str, tuple[int | None, ...] | None] | None = None,
+    *,
+    remedy: str = "",
+) -> dict[str, np.ndarray]:
     """Read an npz; pickled objects are refused.
 
     Args:
@@ -52,6 +57,10 @@ def load_npz(path: str | Path, expected: Mapping[str, tuple[int | None, ...] | N
                 remedy=remedy,
             )
         actual = arrays[name].shape
-        if shape is not None and (len(actual) != len(shape) or any(side not in (None, length) for side, length in zip(shape, actual))):
+        if shape is not None and not _matches(actual, shape):
             raise InputError(f"array '{name}' has a wrong shape", file=path, found=actual, expected=shape, remedy=remedy)
     return arrays
+
+
+def _matches(actual: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(actual) == len(shape) and all(side in (None, length) for side, length in zip(shape, actual))

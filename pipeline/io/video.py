@@ -113,8 +113,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, c
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                 stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
-                # Deterministic bytes: one thread, and no CPU-specific code (x264's fast paths read uninitialised memory:
-                # 60 runs gave nine different files).
+                # Deterministic bytes: one thread, and no CPU-specific code (x264's fast paths read uninitialised
+                # memory: 60 runs gave nine different files).
                 stream.options = {"crf": str(crf), "preset": "veryfast", "x264-params": "cpu-independent=1"}
                 stream.codec_context.thread_count = 1
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
