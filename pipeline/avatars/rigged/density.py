@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
-from pipeline.geometry.triangle_frames import rotate
+from pipeline.geometry.rotations import quat_rotate
 from pipeline.training.optimiser import Optimiser
 from pipeline.training.schedules import is_density_step, splat_allowance
 from pipeline.training.settings import TrainSettings
@@ -133,5 +133,5 @@ def split_children(local: Mapping[str, Tensor], generator: torch.Generator) -> d
     """
     twice = {name: torch.cat([value, value]) for name, value in local.items()}
     noise = torch.randn(twice["means"].shape, generator=generator).to(twice["means"])
-    offset = rotate(torch.nn.functional.normalize(twice["quats"], dim=1), noise * twice["log_scales"].exp())
+    offset = quat_rotate(torch.nn.functional.normalize(twice["quats"], dim=1), noise * twice["log_scales"].exp())
     return {**twice, "means": twice["means"] + offset, "log_scales": twice["log_scales"] - math.log(SPLIT_SHRINK)}
