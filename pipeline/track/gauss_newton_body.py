@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.geometry.rotations import exp_so3, log_so3, skew
+from pipeline.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix, skew
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class State:
             self,
             identity=self.identity + identity_step,
             shift=self.shift + shift_step.reshape(self.shift.shape),
-            rotations=exp_so3(turn) @ self.rotations,
+            rotations=rotvec_to_matrix(turn) @ self.rotations,
             translation=self.translation + slide,
             expression=np.clip(self.expression + face, 0.0, 1.0),
         )
@@ -180,7 +180,7 @@ class Rig:
     def full_pose(self, rotations: np.ndarray) -> np.ndarray:
         """Axis-angle [F, J, 3] of all joints of the model from rotations [F, A, 3, 3] of the free ones."""
         pose = np.zeros((len(rotations), self.joint_count, 3), np.float32)
-        pose[:, list(self.full)] = log_so3(rotations)
+        pose[:, list(self.full)] = matrix_to_rotvec(rotations)
         return pose
 
 

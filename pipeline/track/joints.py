@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 
 import numpy as np
 
-from pipeline.geometry.rotations import exp_so3
+from pipeline.geometry.rotations import rotvec_to_matrix
 
 HANGING = 0.75
 
@@ -83,7 +83,7 @@ def resting(rig, kind: str) -> np.ndarray:  # noqa: ANN001
     for number, side in zip(arms, (across, -across)):
         arm = np.average(rig.template, axis=0, weights=rig.weights[:, number]) - rig.joints[number]
         angle = np.arctan2(arm @ side, arm @ down)
-        rotations[number] = exp_so3(HANGING * angle * np.cross(side, down))
+        rotations[number] = rotvec_to_matrix(HANGING * angle * np.cross(side, down))
     return rotations
 
 

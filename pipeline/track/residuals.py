@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.geometry.rotations import log_so3
+from pipeline.geometry.rotations import matrix_to_rotvec
 from pipeline.track.contour import Rims
 from pipeline.track.gauss_newton_body import Points, Rig, State
 from pipeline.track.solver import Normal
@@ -169,13 +169,13 @@ class Priors:
     def add(self, normal: Normal, state: State, shared: bool) -> None:
         """Add the pulls; the logarithm's derivative is taken as the identity, exact at rest and good to second order near it."""
         frames, count = state.rotations.shape[:2]
-        angles = log_so3(state.rotations @ self.rest.swapaxes(1, 2)).reshape(frames, -1)
+        angles = matrix_to_rotvec(state.rotations @ self.rest.swapaxes(1, 2)).reshape(frames, -1)
         weight = np.concatenate([np.repeat(self.pose, 3), np.zeros(3), self.expression])
         normal.pull(weight, np.concatenate([angles, np.zeros((frames, 3)), state.expression], 1))
         normal.g[:, 3 * count + 3 :] -= self.sparsity
         normal.cost += self.sparsity * float(state.expression.sum())
         if frames > 1:
-            turn = log_so3(state.rotations[1:] @ state.rotations[:-1].swapaxes(-1, -2)).reshape(frames - 1, -1)
+            turn = matrix_to_rotvec(state.rotations[1:] @ state.rotations[:-1].swapaxes(-1, -2)).reshape(frames - 1, -1)
             change = np.concatenate([turn, np.diff(state.translation, axis=0), np.diff(state.expression, axis=0)], 1)
             tie = np.concatenate([np.repeat(self.turn, 3), np.full(3, self.slide), np.full(state.expression.shape[1], self.face)])
             normal.tie(self.gap[:, None] * tie, change)
