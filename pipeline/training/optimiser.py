@@ -31,12 +31,10 @@ class Optimiser:
         self._device = next(iter(parameters.values())).device
         betas = tuple(b**views for b in _BETAS)
         self._skip = torch.zeros((), device=self._device)
-        self._factor: float | Tensor = 1.0
         if backend_of(next(iter(parameters.values())), "adam") == "gpu":  # a captured step reads its learning rates from the device
             from pipeline.training import adam_gpu, row_adam_gpu
 
-            self._factor = torch.ones((), device=self._device)
-            self._adam = adam_gpu.Adam(groups, betas, _EPSILON, self._factor, self._skip)
+            self._adam = adam_gpu.Adam(groups, betas, _EPSILON, self._skip)
             self._rows = row_adam_gpu.RowAdam(tables, rates, _BETAS, _EPSILON)
         else:
             self._adam = torch.optim.Adam(groups, betas=betas, eps=_EPSILON, fused=True)
@@ -44,12 +42,13 @@ class Optimiser:
 
     def set_factor(self, factor: float) -> None:
         """Set every learning rate to this part of its first value."""
-        if isinstance(self._factor, Tensor):
-            self._factor.fill_(factor)
+        rates = {name: factor * rate for name, rate in self._rates.items()}
+        self._rows.set_rates(rates)
+        if not isinstance(self._rows, _RowAdam):
+            self._adam.set_rates([rates[group["name"]] for group in self._adam.param_groups])
             return
-        self._factor = factor
         for group in self._adam.param_groups:
-            group["lr"] = factor * self._rates[group["name"]]
+            group["lr"] = rates[group["name"]]
 
     def skip_where(self, flag: Tensor) -> None:
         """From now on, a step changes nothing where this number on the device is 1 instead of 0."""
@@ -59,7 +58,7 @@ class Optimiser:
 
     def step_rows(self, frame: int | Tensor, tables: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
         """Update row `frame` of every table that has a gradient [...] for it."""
-        self._rows.step(frame, tables, gradients, self._factor, self._skip)
+        self._rows.step(frame, tables, gradients, self._skip)
 
     def step(self) -> None:
         """Update all parameters; then forget the gradients."""
@@ -114,7 +113,10 @@ class _RowAdam:
         self._first, self._second = ({name: torch.zeros_like(tables[name]) for name in self._rates} for _ in range(2))
         self._steps = {name: [0] * len(tables[name]) for name in self._rates}
 
-    def step(self, row: int, tables: Mapping[str, Tensor], gradients: Mapping[str, Tensor], factor: float, skip: Tensor) -> None:
+    def set_rates(self, rates: Mapping[str, float]) -> None:
+        self._rates = {name: rates[name] for name in self._rates}
+
+    def step(self, row: int, tables: Mapping[str, Tensor], gradients: Mapping[str, Tensor], skip: Tensor) -> None:
         for name, rate in self._rates.items():
             if name not in gradients:
                 continue
@@ -123,7 +125,7 @@ class _RowAdam:
             first.lerp_(gradient, 1 - _BETAS[0])
             second.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
             correction1, correction2 = (1 - beta ** self._steps[name][row] for beta in _BETAS)
-            tables[name][row].addcdiv_(first, (second / correction2).sqrt_().add_(_EPSILON), value=-factor * rate / correction1)
+            tables[name][row].addcdiv_(first, (second / correction2).sqrt_().add_(_EPSILON), value=-rate / correction1)
 
     def state(self) -> dict[str, Any]:
         return {name: {"first": self._first[name], "second": self._second[name], "steps": self._steps[name]} for name in self._rates}
