@@ -17,18 +17,19 @@ def run(settings: FitSettings, layout: Layout, threads: int, row: CaptureRow) ->
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.sample import read_sample
     from pipeline.io.arrays import load_npz, save_npz
-    from pipeline.track.capture import SHAPES, fit_arrays, fit_facts, grey_pictures, observe_capture, outlines
     from pipeline.track.fit import Fitter
+    from pipeline.track.inputs import KEYPOINT_SHAPES, grey_images, observe_capture, silhouettes
+    from pipeline.track.outputs import fit_arrays, fit_facts
     from pipeline.track.overlay import write_overlays
 
     remedy = f"./c2a run {layout.results.name} --from keypoints"
     images, alpha, sample = read_image_set(layout.frames_json, layout.frames), read_image_set(layout.alpha_json, layout.alpha), read_sample(layout.sample)
-    keypoints = load_npz(layout.keypoints, SHAPES, remedy=remedy)
+    keypoints = load_npz(layout.keypoints, KEYPOINT_SHAPES, remedy=remedy)
     model = load_model(f"anny_{row.model}" if settings.model == "auto" else settings.model)
-    seen = observe_capture(keypoints, images, sample.frames, sample.train_cameras, settings.gate, remedy, threads)
-    traced = outlines(alpha, images, seen.frames, sample.train_cameras, settings.contour_points)
-    pictures = grey_pictures(images, seen.frames, sample.train_cameras)
-    fitted = Fitter(model, row.model, seen, traced, pictures, settings).run(remedy)
-    save_npz(layout.fit, fit_arrays(model.name if settings.model == "auto" else settings.model, seen, fitted))
-    write_overlays(layout.overlay, layout.work / "fit", images, seen, fitted, threads)
-    return fit_facts(seen, fitted)
+    observations = observe_capture(keypoints, images, sample.frames, sample.train_cameras, settings.gate, remedy, threads)
+    contours = silhouettes(alpha, images, observations.frames, sample.train_cameras, settings.contour_points)
+    greys = grey_images(images, observations.frames, sample.train_cameras)
+    result = Fitter(model, row.model, observations, contours, greys, settings).run(remedy)
+    save_npz(layout.fit, fit_arrays(model.name if settings.model == "auto" else settings.model, observations, result))
+    write_overlays(layout.overlay, layout.work / "fit", images, observations, result, threads)
+    return fit_facts(observations, result)

@@ -26,7 +26,7 @@ def run(settings: KeypointsSettings, layout: Layout, threads: int, part: slice |
     from pipeline.io.arrays import save_npz
     from pipeline.io.errors import InputError
     from pipeline.io.files import digest
-    from pipeline.vision.keypoints import find_keypoints, look
+    from pipeline.vision.keypoints.multi_camera import combine_cameras, detect_cameras
 
     model = read_capture(layout.capture).model
     images, mattes = read_image_set(layout.frames_json, layout.frames), read_image_set(layout.alpha_json, layout.alpha)
@@ -34,13 +34,11 @@ def run(settings: KeypointsSettings, layout: Layout, threads: int, part: slice |
     mattes.verify(part)
     frames = [frame.id for frame in mattes.frames]
     stride = settings.pose_stride if model == "head" else 1
-    waiting = layout.scratch("keypoints") / digest(
-        [CAPTURE_STAGES["keypoints"].version, settings.minimum_score, stride, images.archives, mattes.archives, frames]
-    )
-    looked = look(images, mattes, settings.minimum_score, stride, waiting, threads, part)
+    waiting = layout.scratch("keypoints") / digest([CAPTURE_STAGES["keypoints"].version, settings.minimum_score, stride, images.archives, mattes.archives, frames])
+    files = detect_cameras(images, mattes, settings.minimum_score, stride, waiting, threads, part)
     if part:
         return {}
-    found = find_keypoints(images, mattes, settings, looked, threads)
+    found = combine_cameras(images, mattes, settings, files, threads)
     cameras = [camera.name for camera in images.cameras]
     rates = {what: np.isfinite(points[..., 0]).any(-1).mean(0) for what, points in (("face", found.face), ("pose", found.pose))}
     needed, name = ("face", "face") if model == "head" else ("pose", "person")
@@ -51,10 +49,10 @@ def run(settings: KeypointsSettings, layout: Layout, threads: int, part: slice |
         )  # fmt: skip
     arrays = {"cameras": np.array(cameras), "frames": np.array(frames), "face": found.face, "pose": found.pose}
     if settings.backend == "face_alignment":
-        from pipeline.vision.face_alignment import find_face68
+        from pipeline.vision.keypoints.face_alignment import find_face68
 
         arrays["face68"] = find_face68(images, frames, found.face, settings.weights)
     save_npz(layout.keypoints, arrays)
     shutil.rmtree(layout.scratch("keypoints"), ignore_errors=True)
-    per_camera = zip(cameras, rates["face"], rates["pose"], found.guided, found.dropped)
+    per_camera = zip(cameras, rates["face"], rates["pose"], found.redetected, found.dropped)
     return {"cameras": {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}}

@@ -25,7 +25,7 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow, 
     from pipeline.io.errors import InputError
     from pipeline.io.files import digest, publish_folder
     from pipeline.io.parallel import map_processes
-    from pipeline.vision.matting import matte_camera
+    from pipeline.vision.matting.matte_camera import matte_camera
 
     images, sample = read_image_set(layout.frames_json, layout.frames), read_sample(layout.sample)
     images.verify(part)

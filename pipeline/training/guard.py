@@ -24,14 +24,14 @@ class StepGuard:
     """Notes the first step whose drawing buffers overflowed or whose loss is not finite; the host asks now and then.
 
     Attributes:
-        invalid: float32 [], 1 where a step must change nothing. workspace: room for drawing on a GPU, None elsewhere.
+        invalid: float32 [], 1 where a step must change nothing. steps: float32 [], valid steps since the last poll, this one included. workspace: room for drawing on a GPU, None elsewhere.
     """
 
     def __init__(self, device: torch.device):
         self.workspace = Workspace(device) if device.type == "cuda" else None
         self._state = torch.zeros(3, device=device)  # invalid, not finite, valid steps
         self._never = torch.zeros(1, dtype=torch.int32, device=device)
-        self.invalid = self._state[0]
+        self.invalid, self.steps = self._state[0], self._state[2]
 
     @property
     def capacity(self) -> int:

@@ -22,9 +22,12 @@ class Optimiser:
     rows, which see one image at a time, keep theirs.
     """
 
-    def __init__(self, groups: Sequence[ParameterGroup], device: torch.device, images: int = 1, skip: Tensor | None = None):
-        """Args: images: in a step. skip: float32 [], not 0 = a step changes nothing."""
+    def __init__(
+        self, groups: Sequence[ParameterGroup], device: torch.device, images: int = 1, skip: Tensor | None = None, mark: Tensor | None = None
+    ):
+        """Args: images: in a step. skip: float32 [], not 0 = a step changes nothing. mark: float32 [], the number of the step, counted from 1 (`nonfinite`)."""
         self._skip = torch.zeros((), device=device) if skip is None else skip
+        mark = torch.ones((), device=device) if mark is None else mark
         self._images = images
         self._groups = {group.name: group for group in groups if group.lr > 0}
         for group in groups:
@@ -36,9 +39,9 @@ class Optimiser:
         self._rates = torch.zeros(max(len(self._ordered), 1), device=device)
         ends = [0, len(kinds["splats"]), len(kinds["splats"]) + len(kinds["dense"]), len(self._ordered)]
         splat_rates, dense_rates, row_rates = (self._rates[a:b] for a, b in zip(ends, ends[1:]))
-        self._splats = _splat_adam(kinds["splats"], splat_rates, self._skip, images)
+        self._splats = _splat_adam(kinds["splats"], splat_rates, self._skip, mark, images)
         self._dense = _dense_adam(kinds["dense"], dense_rates, self._skip, images)
-        self._rows = _row_adam(kinds["rows"], row_rates)
+        self._rows = _row_adam(kinds["rows"], row_rates, mark)
         self._norms: dict[str, Tensor] = {}
 
     def begin_step(self, step: int) -> None:
@@ -55,15 +58,15 @@ class Optimiser:
         leaves = [part.leaf.grad.norm() for part in rows if part.leaf.grad is not None and backend_of(part.leaf, "adam") != "gpu"]
         return torch.stack([*self._norms.values(), *leaves]) if self._norms or leaves else self._rates[:0]
 
-    def nonfinite(self) -> list[str]:
-        """Groups of which a GPU kernel met a gradient that is not finite. Waits for the GPU."""
-        names = []
+    def nonfinite(self) -> dict[str, int]:
+        """Groups of which a GPU kernel met a gradient that is not finite, with the mark of the first such step. Waits for the GPU."""
+        marks = {}
         for kernel, kind in ((self._splats, "splats"), (self._rows, "rows")):
             flags = getattr(kernel, "nonfinite", None)
             if flags is not None:
                 groups = [group.name for group in self._ordered if group.kind == kind]
-                names += [name for name, flag in zip(groups, flags.tolist()) if flag]
-        return names
+                marks |= {name: flag for name, flag in zip(groups, flags.tolist()) if flag}
+        return marks
 
     def step_rows(self, rows: Rows) -> None:
         """Update the rows that a pose was made of."""
@@ -134,7 +137,7 @@ class Optimiser:
         return next((entry["params"] for adam in (self._splats, self._dense) if adam for entry in adam.param_groups if entry["name"] == name), [])
 
 
-def _splat_adam(groups: Sequence[ParameterGroup], rates: Tensor, skip: Tensor, images: int) -> torch.optim.Optimizer | None:
+def _splat_adam(groups: Sequence[ParameterGroup], rates: Tensor, skip: Tensor, mark: Tensor, images: int) -> torch.optim.Optimizer | None:
     """One tensor per group; on a GPU our own kernel, which updates all of them in one launch."""
     if not groups:
         return None
@@ -142,7 +145,7 @@ def _splat_adam(groups: Sequence[ParameterGroup], rates: Tensor, skip: Tensor, i
     if backend_of(rates, "adam") == "gpu":
         from pipeline.training.adam_gpu import Adam
 
-        return Adam(entries, betas, groups[0].epsilon, rates, skip)
+        return Adam(entries, betas, groups[0].epsilon, rates, skip, mark)
     return _torch_adam(torch.optim.Adam, entries, betas, groups[0].epsilon, skip)
 
 
@@ -161,14 +164,14 @@ def _torch_adam(kind: type, entries: list[dict[str, Any]], betas: tuple, epsilon
     return adam
 
 
-def _row_adam(groups: Sequence[ParameterGroup], rates: Tensor) -> Any:
+def _row_adam(groups: Sequence[ParameterGroup], rates: Tensor, mark: Tensor) -> Any:
     if not groups:
         return None
     tables = {group.name: group.tensors[0] for group in groups}
     if backend_of(rates, "adam") == "gpu":
         from pipeline.training.row_adam_gpu import RowAdam as RowAdamOnGpu
 
-        return RowAdamOnGpu(tables, rates, groups[0].betas, groups[0].epsilon)
+        return RowAdamOnGpu(tables, rates, groups[0].betas, groups[0].epsilon, mark)
     return RowAdam(tables, rates, groups[0].betas, groups[0].epsilon)
 
 

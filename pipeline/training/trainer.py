@@ -36,7 +36,7 @@ class Trainer:
         self.objective = ImageObjective(settings, images.cameras, device)
         self.guard = StepGuard(device)
         groups = [*avatar.parameter_groups(), *self.objective.parameter_groups()]
-        self.optimiser = Optimiser(groups, device, settings.frames_per_step * settings.views_per_frame, self.guard.invalid)
+        self.optimiser = Optimiser(groups, device, settings.frames_per_step * settings.views_per_frame, self.guard.invalid, self.guard.steps)
         self.sampler = Sampler(images.instants, settings.views_per_frame, settings.seed)
         self._run = CudaGraphStep(self._step, device, settings.graph)
         self._share = torch.tensor(1 / settings.frames_per_step, device=device)  # of an instant in a step's gradients
@@ -92,9 +92,9 @@ class Trainer:
             self._rewind(poll.steps)
             if poll.failure == "nonfinite":
                 self._diagnose()
-        bad = self.optimiser.nonfinite()
-        if bad:
-            raise _diverged(self.done, f"the gradient of '{bad[0]}' (at this or one of the {self.settings.log_every} steps before)")
+        if marks := self.optimiser.nonfinite():
+            name = min(marks, key=lambda group: marks[group])
+            raise _diverged(self._checked[0] + marks[name] - 1, f"the gradient of '{name}'")
         self._checked = self._position()
         return not poll.failure
 

@@ -14,9 +14,8 @@ from pipeline.config import Config
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
 from pipeline.io.files import check_writable, write_text
-from pipeline.io.words import counted
 from pipeline.machine.lease import is_alive, read_holder
-from pipeline.report.records import failure_place
+from pipeline.report.records import counted, failure_place
 from pipeline.workflow.outcome import failed_stages
 from pipeline.workflow.run_options import Request, chosen_rows, layouts_of, load_config
 from pipeline.workflow.staleness import read_manifest, stages_of, stale_stages

@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from pipeline.training.device_images import StackedPictures
+from pipeline.training.host_images import TrainingPictures
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
 from pipeline.machine.backend import KERNELS, use_backend
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Views
 from pipeline.training.camera_color import CameraColor
-from pipeline.training.device_images import StackedPictures
-from pipeline.training.host_images import TrainingPictures
 from pipeline.training.loop import Training
 from pipeline.training.settings import TrainSettings
 from tests.bench import flame_size

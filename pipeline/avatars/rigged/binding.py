@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pipeline.geometry.triangle_frames import multiply, quaternion_of_matrix, triangle_frames
+from pipeline.geometry.rotations import matrix_to_quat, quat_multiply
+from pipeline.geometry.triangle_frames import triangle_frames
 from pipeline.machine.backend import backend_of
 
 
@@ -35,7 +36,7 @@ def bind(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats:
 def bind_reference(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """`bind` in plain torch: any device, any dtype; the oracle of the compiled one."""
     T, R, s = triangle_frames(vertices, faces)
-    q = quaternion_of_matrix(R)
+    q = matrix_to_quat(R)
     T, R, s, q = T[binding], R[binding], s[binding], q[binding]
     world_means = s[:, None] * (R @ means[:, :, None]).squeeze(-1) + T
-    return world_means, multiply(q, quats), log_scales + s.log()[:, None]
+    return world_means, quat_multiply(q, quats), log_scales + s.log()[:, None]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.avatars.rigged.settings import RiggedTrainSettings
-from pipeline.geometry.triangle_frames import rotate
+from pipeline.geometry.rotations import quat_rotate
 from pipeline.machine.backend import backend_of
 from pipeline.training.optimiser import Optimiser
 
@@ -154,5 +154,5 @@ def split_children(local: Mapping[str, Tensor], generator: torch.Generator) -> d
     """
     twice = {name: torch.cat([value, value]) for name, value in local.items()}
     noise = torch.randn(twice["means"].shape, generator=generator).to(twice["means"])
-    offset = rotate(torch.nn.functional.normalize(twice["quats"], dim=1), noise * twice["log_scales"].exp())
+    offset = quat_rotate(torch.nn.functional.normalize(twice["quats"], dim=1), noise * twice["log_scales"].exp())
     return {**twice, "means": twice["means"] + offset, "log_scales": twice["log_scales"] - math.log(SPLIT_SHRINK)}

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.avatars.registry import Subject
 from pipeline.avatars.rigged.avatar import LOCAL, RiggedAvatar
 from pipeline.avatars.rigged.initialise import initial_splats
 from pipeline.avatars.rigged.posed_body import PosedBody
@@ -17,6 +16,7 @@ from pipeline.avatars.rigged.settings import InitSettings, RiggedTrainSettings
 from pipeline.body.model import load_model
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.sample import read_sample
+from pipeline.contract.layout import Subject
 from pipeline.io.arrays import load_npz, save_npz
 
 

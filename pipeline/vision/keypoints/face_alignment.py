@@ -1,6 +1,7 @@
-"""68 face points with a FAN network of the user's (Bulat and Tzimiropoulos, How far are we from solving the 2D & 3D Face Alignment problem?, ICCV 2017).
+"""68 face points with the user's FAN network.
 
-The TorchScript files that the package face-alignment keeps hold architecture and weights, so that the package itself is not needed.
+Bulat and Tzimiropoulos, How far are we from solving the 2D & 3D Face Alignment problem?, ICCV 2017. The TorchScript files
+that the package face-alignment downloads hold architecture and weights; the package itself is not needed.
 """
 
 from __future__ import annotations
@@ -16,43 +17,51 @@ from pipeline.io.errors import InputError
 from pipeline.io.progress import progress
 from pipeline.vision.crops import Crop, box_crop
 
-PIXELS = 256  # input of the network; its heat maps are a quarter of that
+PIXELS = 256  # the network's input; its heat maps have a quarter of that
 GROW = 2.0  # side of the crop in units of the face's bounding box
 
 
 def find_face68(images: ImageSet, names: Sequence[str], face: np.ndarray, weights: str) -> np.ndarray:
-    """The 68 points wherever MediaPipe found a face.
+    """The 68 points of every face that MediaPipe detected.
 
     Args:
-        face: [F, C, 478, 3] MediaPipe's points, nan where there is no face. weights: TorchScript file.
+        names: [F] frame ids.
+        face: [F, C, 478, 3] MediaPipe's points, nan without a face.
+        weights: TorchScript file.
 
     Returns:
-        [F, C, 68, 3] float32: x, y in pixels, the heat map's peak as score; nan where there is no face.
+        [F, C, 68, 3] float32: x, y in pixels, the heat map's peak as score; nan without a face.
     """
     network = load_network(weights)
     points = np.full((*face.shape[:2], 68, 3), np.nan, np.float32)
-    for column, camera in enumerate(progress(images.cameras, "68 face points")):
+    for c, camera in enumerate(progress(images.cameras, "68 face points")):
         archive = images.open(camera.name)
-        for row in np.flatnonzero(np.isfinite(face[:, column, 0, 0])):
-            crop = box_crop(face[row, column, :, :2], GROW)
-            points[row, column] = locate(network, archive.read(names[row]), crop)
+        for f in np.flatnonzero(np.isfinite(face[:, c, 0, 0])).tolist():
+            crop = box_crop(face[f, c, :, :2], GROW)
+            points[f, c] = locate(network, archive.read(names[f]), crop)
     return points
 
 
 def load_network(path: str) -> torch.nn.Module:
-    """A FAN network from a TorchScript file. Raises InputError where it is missing or something else."""
+    """A FAN network from a TorchScript file. Raises InputError where it is missing or not TorchScript."""
+    expected = "a TorchScript file"
     remedy = "set keypoints.weights in config.yaml to such a file (face-alignment keeps it in ~/.cache/torch/hub/checkpoints), or keypoints.backend: mediapipe"
     if not path or not Path(path).is_file():
-        raise InputError("no face-alignment weights", file=path or None, found=f"keypoints.weights: {path!r}", expected="a TorchScript file", remedy=remedy)
+        found = f"keypoints.weights: {path!r}"
+        raise InputError("no face-alignment weights", file=path or None, found=found, expected=expected, remedy=remedy)
     try:
         return torch.jit.load(path, map_location="cpu").eval()
     except (RuntimeError, ValueError) as error:
-        raise InputError("cannot be loaded", file=path, found=str(error).splitlines()[0], expected="a TorchScript file", remedy=remedy) from None
+        found = str(error).splitlines()[0]
+        raise InputError("cannot be loaded", file=path, found=found, expected=expected, remedy=remedy) from None
 
 
 @torch.inference_mode()
 def locate(network: torch.nn.Module, image: np.ndarray, crop: Crop) -> np.ndarray:
-    """[68, 3] points in pixels of the picture and scores, from the peaks of the heat maps, shifted a quarter cell towards the higher neighbour."""
+    """[68, 3] points in pixels of the image and scores.
+
+    The points are the peaks of the heat maps, moved a quarter cell towards the higher neighbour.
+    """
     view = torch.from_numpy(crop.cut(image, PIXELS).transpose(2, 0, 1)[None].astype(np.float32) / 255)
     maps = network(view)
     maps = (maps[-1] if isinstance(maps, (list, tuple)) else maps)[0].float().numpy()
@@ -62,4 +71,4 @@ def locate(network: torch.nn.Module, image: np.ndarray, crop: Crop) -> np.ndarra
     right = np.sign(padded[index, rows + 1, columns + 2] - padded[index, rows + 1, columns])
     down = np.sign(padded[index, rows + 2, columns + 1] - padded[index, rows, columns + 1])
     peaks = np.stack([columns + 0.5 + 0.25 * right, rows + 0.5 + 0.25 * down], axis=1) * (PIXELS / width)
-    return np.column_stack([crop.to_picture(peaks, PIXELS), maps[index, rows, columns]]).astype(np.float32)
+    return np.column_stack([crop.to_image(peaks, PIXELS), maps[index, rows, columns]]).astype(np.float32)

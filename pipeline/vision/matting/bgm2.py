@@ -1,6 +1,6 @@
-"""BackgroundMattingV2 with the user's own checkpoint (Lin et al., Real-Time High-Resolution Background Matting, CVPR 2021).
+"""BackgroundMattingV2 with the user's checkpoint (Lin et al., Real-Time High-Resolution Background Matting, CVPR 2021).
 
-The TorchScript files hold architecture and weights, so that nothing of the authors' code is needed here.
+The TorchScript files hold architecture and weights; none of the authors' code is needed.
 """
 
 from __future__ import annotations
@@ -11,22 +11,27 @@ import numpy as np
 import torch
 
 from pipeline.io.errors import InputError
-from pipeline.vision.components import subject_only
-from pipeline.vision.matte import Matte
+from pipeline.vision.matting.components import keep_subject
+from pipeline.vision.matting.interface import Matte
 from pipeline.vision.settings import MatteSettings
 
 
 class BackgroundMatting:
-    """`pha, fgr, ... = model(src, bgr)` on pictures padded to a multiple of 4 pixels."""
+    """`pha, fgr, ... = model(src, bgr)` on images padded to a multiple of 4 pixels."""
 
     name = "bgm2"
 
     def __init__(self, settings: MatteSettings):
         self._subject_only = settings.subject_only
         self._model = _load(settings.checkpoint)
-        for attribute, value in {"backbone_scale": settings.backbone_scale, "refine_mode": "sampling", "refine_sample_pixels": settings.refine_pixels}.items():
-            if hasattr(self._model, attribute):
-                setattr(self._model, attribute, value)
+        options = {
+            "backbone_scale": settings.backbone_scale,
+            "refine_mode": "sampling",
+            "refine_sample_pixels": settings.refine_pixels,
+        }
+        for name, value in options.items():
+            if hasattr(self._model, name):
+                setattr(self._model, name, value)
 
     @torch.inference_mode()
     def matte(self, image: np.ndarray, plate: np.ndarray | None, visible: np.ndarray | None = None) -> Matte:
@@ -39,21 +44,25 @@ class BackgroundMatting:
         if visible is not None:
             alpha = np.where(visible > 0, alpha, 0)
         if self._subject_only:
-            alpha = np.where(subject_only(alpha > 0), alpha, 0)
+            alpha = np.where(keep_subject(alpha > 0), alpha, 0)
         return Matte((np.concatenate([colour, alpha[..., None]], axis=-1) * 255).round().astype(np.uint8))
 
 
 def _load(path: str) -> torch.nn.Module:
     remedy = "set matte.checkpoint in config.yaml to a TorchScript file of BackgroundMattingV2 (torchscript_*_fp32.pth of its release), or matte.backend: auto"
     if not path or not Path(path).is_file():
-        raise InputError(
-            "no BackgroundMattingV2 checkpoint", file=path or None, found=f"matte.checkpoint: {path!r}", expected="a TorchScript file", remedy=remedy
-        )
+        found = f"matte.checkpoint: {path!r}"
+        raise InputError("no BackgroundMattingV2 checkpoint", file=path or None, found=found, expected="a TorchScript file", remedy=remedy)
     try:
         return torch.jit.load(path, map_location="cpu").eval().float()
     except (RuntimeError, ValueError) as error:
-        found = f"not TorchScript, maybe a state dict of weights alone ({str(error).splitlines()[0]})"
-        raise InputError("cannot be loaded", file=path, found=found, expected="a TorchScript file, which holds the architecture too", remedy=remedy) from None
+        raise InputError(
+            "cannot be loaded",
+            file=path,
+            found=f"not TorchScript, maybe a state dict without the architecture ({str(error).splitlines()[0]})",
+            expected="a TorchScript file, which holds the architecture too",
+            remedy=remedy,
+        ) from None
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:
