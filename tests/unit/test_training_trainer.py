@@ -104,7 +104,10 @@ def test_a_gradient_that_a_gpu_kernel_met_is_named_with_its_step(source):
 @pytest.mark.parametrize("every", [1, 7])
 def test_how_often_the_loop_looks_changes_nothing(source, every):
     settings = replace(flat.SETTINGS, log_every=every, background="random")
-    assert equal(train_to(new_trainer(source, settings=settings), 24).avatar.values(), train_to(new_trainer(source, settings=replace(settings, log_every=24)), 24).avatar.values())
+    assert equal(
+        train_to(new_trainer(source, settings=settings), 24).avatar.values(),
+        train_to(new_trainer(source, settings=replace(settings, log_every=24)), 24).avatar.values(),
+    )
 
 
 def test_room_for_few_images_changes_nothing(source, monkeypatch):
