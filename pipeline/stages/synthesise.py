@@ -11,7 +11,7 @@ from pipeline.synthetic.settings import SynthesiseSettings
 
 def run(settings: SynthesiseSettings, row: CaptureRow, threads: int) -> dict[str, Any]:
     """Write `raw` (NeRSemble v1 layout) and `truth` into the capture's folder, complete or not at all. Returns facts for the manifest."""
-    from pipeline.synthetic.capture import synthesise
+    from pipeline.synthetic.write_capture import synthesise
 
     facts = synthesise(replace(settings, subject=row.model), row.path, row.id, threads)
     return {**facts, "sources": {str(file): file.stat().st_size for file in sorted(row.path.rglob("*")) if file.is_file()}}
