@@ -16,7 +16,12 @@ SERIALS = ("220700191", "221501007", *(f"2222000{n}" for n in range(36, 50)))
 """Serial numbers of NeRSemble's 16 cameras; 222200037 is the frontal one."""
 
 
-def make_rig(settings: SynthesiseSettings, target: np.ndarray, to_world: Rigid, rng: np.random.Generator) -> tuple[list[Camera], Camera]:
+def make_rig(
+    settings: SynthesiseSettings,
+    target: np.ndarray,
+    to_world: Rigid,
+    rng: np.random.Generator,
+) -> tuple[list[Camera], Camera]:
     """The cameras and the novel one, in the world. All look at `target` [3], a point in the subject's space."""
     count = settings.cameras
     if settings.subject == "head":  # within 55 degrees of the front, at three heights

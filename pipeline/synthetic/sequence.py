@@ -47,7 +47,13 @@ def sequence_names(settings: SynthesiseSettings) -> tuple[str, ...]:
     return settings.sequences or (DEFAULT_SEQUENCES if settings.subject == "head" else WALK_SEQUENCES)
 
 
-def make_sequence(subject: Subject, settings: SynthesiseSettings, capture_id: str, index: int, to_world: Rigid) -> PosedSequence:
+def make_sequence(
+    subject: Subject,
+    settings: SynthesiseSettings,
+    capture_id: str,
+    index: int,
+    to_world: Rigid,
+) -> PosedSequence:
     """Pose the subject through sequence number `index`."""
     model, name = subject.model, sequence_names(settings)[index]
     rng = capture_rng(settings, capture_id, f"sequence {name}")
@@ -83,7 +89,7 @@ def all_faces(subject: Subject) -> np.ndarray:
 
 
 def scene_arrays(subject: Subject, sequence: PosedSequence) -> dict[str, np.ndarray]:
-    """All frames of a sequence as arrays: faces, part and eyes of a `Scene`, and its vertices in every frame [T, V, 13]."""
+    """All frames as arrays: faces, part and eyes of a `Scene`, and its vertices in every frame [T, V, 13]."""
     space, strips = subject.texture_space, subject.teeth
     part = np.concatenate([space.part, *(np.full(len(strip.faces), strip.part, np.int8) for strip in strips)])
     points = np.concatenate([space.points, *(strip.texture for strip in strips)])
@@ -94,7 +100,13 @@ def scene_arrays(subject: Subject, sequence: PosedSequence) -> dict[str, np.ndar
     return {"faces": all_faces(subject), "part": part, "vertices": vertices, "eyes": space.eyes}
 
 
-def _in_world(model: ParametricModel, identity: torch.Tensor, expression: torch.Tensor, motion: Motion, to_world: Rigid) -> tuple[np.ndarray, np.ndarray]:
+def _in_world(
+    model: ParametricModel,
+    identity: torch.Tensor,
+    expression: torch.Tensor,
+    motion: Motion,
+    to_world: Rigid,
+) -> tuple[np.ndarray, np.ndarray]:
     """Pose and translation of a motion moved to the world. The root joint takes the rotation, about its own position."""
     R, t = to_world
     root = model.shape_joints(identity, expression)[:, 0].numpy().astype(np.float64)
@@ -104,8 +116,16 @@ def _in_world(model: ParametricModel, identity: torch.Tensor, expression: torch.
     return pose.astype(np.float32), translation.astype(np.float32)
 
 
-def _teeth_positions(subject: Subject, expression: torch.Tensor, rotations: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """World positions [T, N, 3] of both strips: they follow identity and head joint, the lower one also the chin's expression."""
+def _teeth_positions(
+    subject: Subject,
+    expression: torch.Tensor,
+    rotations: np.ndarray,
+    joints: np.ndarray,
+) -> np.ndarray:
+    """World positions [T, N, 3] of both strips.
+
+    They follow identity and head joint; the lower one also follows the expression's motion of the chin.
+    """
     model, space = subject.model, subject.texture_space
     identity = torch.from_numpy(subject.identity)
     shaped = model.shape_vertices(identity, expression).numpy()

@@ -53,7 +53,10 @@ def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def rigid_motion(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation R [3, 3] and translation t [3] with target ~ R source + t in least squares (Kabsch 1976); source, target [N, 3]."""
+    """R [3, 3] and t [3] with target ~ R source + t in least squares (Kabsch 1976); source, target [N, 3].
+
+    Not `umeyama` with scale 1, which gives other rounding errors and so other bytes.
+    """
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     u, _, vt = np.linalg.svd((target - target_mean).T @ (source - source_mean))
     flip = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])

@@ -33,7 +33,7 @@ GESTURES: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Theme:
-    """Content of a sequence: its gestures, seconds per gesture, amplitudes of the head rotation in degrees (yaw, pitch, roll)."""
+    """Content of a sequence: gestures, seconds per gesture, amplitudes of the head rotation in degrees (yaw, pitch, roll)."""
 
     gestures: tuple[str, ...]
     seconds: float
@@ -51,7 +51,13 @@ _BLINK = (0.45, 1.0, 0.9, 0.5, 0.15)  # lid closure in the frames of a blink at 
 
 
 def head_motion(
-    index: int, name: str, frames: int, fps: float, expression_names: tuple[str, ...], joint_names: tuple[str, ...], rng: np.random.Generator
+    index: int,
+    name: str,
+    frames: int,
+    fps: float,
+    expression_names: tuple[str, ...],
+    joint_names: tuple[str, ...],
+    rng: np.random.Generator,
 ) -> Motion:
     """The motion of a sequence. Sequences whose name is no theme cycle through the themes by `index`."""
     theme = THEMES.get(name) or list(THEMES.values())[index % len(THEMES)]
@@ -105,7 +111,8 @@ def _gaze(actions: dict[str, np.ndarray], time: np.ndarray, rotation: np.ndarray
     yaw = rng.uniform(-0.55, 0.55, fixation.max() + 1)[fixation] - 1.3 * rotation[:, 0]
     pitch = rng.uniform(-0.4, 0.4, fixation.max() + 1)[fixation] + 1.0 * rotation[:, 1]
     for side, out in (("Left", yaw), ("Right", -yaw)):  # yaw to the subject's left is outwards for the left eye
-        for action, amount in ((f"eyeLookOut{side}", out), (f"eyeLookIn{side}", -out), (f"eyeLookUp{side}", pitch), (f"eyeLookDown{side}", -pitch)):
+        for direction, amount in (("Out", out), ("In", -out), ("Up", pitch), ("Down", -pitch)):
+            action = f"eyeLook{direction}{side}"
             actions[action] = actions[action] + np.clip(amount, 0, 0.85)
 
 

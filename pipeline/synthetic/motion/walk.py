@@ -10,7 +10,13 @@ from pipeline.synthetic.motion.motion import Motion
 WALK_SEQUENCES = ("WALK-1", "WALK-2", "WALK-3")
 
 
-def walk_motion(frames: int, fps: float, expression_names: tuple[str, ...], joint_names: tuple[str, ...], rng: np.random.Generator) -> Motion:
+def walk_motion(
+    frames: int,
+    fps: float,
+    expression_names: tuple[str, ...],
+    joint_names: tuple[str, ...],
+    rng: np.random.Generator,
+) -> Motion:
     """A walk cycle of sinusoids: hips against shoulders, knees bent in swing, the body lowest at double support; with a turn.
 
     The amplitudes are those of comfortable walking (Winter, "Biomechanics and motor control of human movement", 2009,

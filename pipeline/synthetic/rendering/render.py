@@ -18,7 +18,14 @@ def scene_at(arrays: dict[str, np.ndarray], frame: int) -> Scene:
     return Scene(arrays["faces"], arrays["part"], arrays["vertices"][frame], (tuple(left), tuple(right)))
 
 
-def render_subject(scene: Scene, light: Light, appearance: Appearance, table: np.ndarray, camera: Camera, samples: int) -> tuple[np.ndarray, np.ndarray]:
+def render_subject(
+    scene: Scene,
+    light: Light,
+    appearance: Appearance,
+    table: np.ndarray,
+    camera: Camera,
+    samples: int,
+) -> tuple[np.ndarray, np.ndarray]:
     """Render the subject without background.
 
     The linear light of a pixel's covered samples is averaged, then encoded. Images are composed of encoded colours, as
@@ -45,7 +52,10 @@ def compose(colour: np.ndarray, alpha: np.ndarray, plate: np.ndarray) -> np.ndar
 
 
 def expose(image: np.ndarray, gain: float, noise: float, rng: np.random.Generator) -> np.ndarray:
-    """The sensor's output uint8 [H, W, 3] for sRGB values in 0..1: gain, noise that grows with the square root of the signal, 8 bits."""
+    """The sensor's output, uint8 [H, W, 3], for sRGB values in 0..1.
+
+    Gain, noise that grows with the square root of the signal, 8 bits.
+    """
     signal = image * np.float32(gain * 255)
     if noise > 0:
         sigma = np.float32(noise) * np.sqrt(0.4 + np.float32(0.014) * signal)

@@ -189,8 +189,9 @@ def shade(face_id, barycentric, samples, scene, light, appearance, table, camera
                     for slot in range(1, count):
                         values[0, value] += values[slot, value]
                     values[0, value] /= count
+            size = grain * samples if uniform else grain
             for slot in range(shaded):
-                r, g, b = _colour(light, eyes, appearance, table, parts[slot], values, slot, camera_centre, grain * samples if uniform else grain)
+                r, g, b = _colour(light, eyes, appearance, table, parts[slot], values, slot, camera_centre, size)
                 colour[row, column, 0] += r / shaded
                 colour[row, column, 1] += g / shaded
                 colour[row, column, 2] += b / shaded
