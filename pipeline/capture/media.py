@@ -45,7 +45,7 @@ def images_in(folder: Path) -> list[Path]:
 def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) of the first picture, without decoding the rest. Raises InputError where there is none."""
     if path.is_file():
-        return video.picture_size(path)
+        return video.image_size(path)
     images = images_in(path)
     if not images:
         raise InputError("no such video, or a folder without images", file=path)

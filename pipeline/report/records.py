@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.avatars.registry import method_of
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import STAGES
 from pipeline.io.errors import InputError
 
 
@@ -24,13 +24,13 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 def manifests(layout: Layout) -> dict[str, dict[str, Any]]:
     """The manifest of every finished stage, in the order of the path."""
-    found = {stage: read_record(layout.manifest(stage)) for stage in STAGES}
+    found = {stage: read_record(layout.manifest(stage)) for stage in method_of(layout.method).table}
     return {stage: manifest for stage, manifest in found.items() if manifest is not None}
 
 
 def errors(layout: Layout) -> dict[str, str]:
     """What every failed stage said, where it ran, and the last lines of its log, in the order of the path."""
-    found = {stage: read_record(layout.error(stage)) for stage in STAGES}
+    found = {stage: read_record(layout.error(stage)) for stage in method_of(layout.method).table}
     return {stage: failure_text(record) for stage, record in found.items() if record is not None}
 
 
@@ -39,6 +39,11 @@ def failure_text(record: dict[str, Any]) -> str:
     where = failure_place(record)
     tail = ["", "the last lines of its log:", *(f"  {line}" for line in record["log"])] if record.get("log") else []
     return "\n".join([str(record.get("message", "it said nothing")), *([where] if where else []), *tail])
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 capture, 2 captures."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def failure_place(record: dict[str, Any]) -> str:
@@ -50,7 +55,8 @@ def failure_place(record: dict[str, Any]) -> str:
 
 def stage_seconds(layout: Layout) -> dict[str, float]:
     """Seconds of every finished stage before `evaluate`. A training that was interrupted counts all its attempts, which its table knows and its manifest does not."""
-    before = STAGES[: STAGES.index("evaluate")]
+    stages = list(method_of(layout.method).table)
+    before = stages[: stages.index("evaluate")]
     seconds = {stage: float(m.get("timing", {}).get("seconds", 0)) for stage, m in manifests(layout).items() if stage in before}
     if "train" in seconds and layout.train_log.is_file():
         seconds["train"] = max(seconds["train"], float(np.nanmax(read_log(layout.train_log).get("seconds", np.zeros(1)))))

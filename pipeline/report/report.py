@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from pipeline.avatars.registry import method_of
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import STAGES
 from pipeline.io.errors import InputError
 from pipeline.report import page, sections_input, sections_result
 from pipeline.report.context import Context
@@ -70,7 +70,7 @@ def _drawn(part: Section, context: Context) -> tuple[str, bool]:
 
 def _top(context: Context) -> str:
     done, failed = len([stage for stage in context.manifests if stage != "report"]), list(context.errors)
-    state = f"{done} of {len(STAGES) - 1} stages have results" + (f"; failed: {', '.join(failed)}" if failed else "")
+    state = f"{done} of {len(method_of(context.layout.method).table) - 1} stages have results" + (f"; failed: {', '.join(failed)}" if failed else "")
     return f"<header>\n<h1>{page.escape(context.id)}</h1>\n<p class=soft>An avatar by the method '{page.escape(context.layout.method)}'. {page.escape(state)}.</p>\n{_cards(context)}</header>"
 
 

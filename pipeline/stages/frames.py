@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.capture.settings import FramesSettings
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
+from pipeline.contract.stages import CAPTURE_STAGES
 
 if TYPE_CHECKING:
     from pipeline.contract.captures_table import CaptureRow
@@ -28,7 +28,7 @@ def run(settings: FramesSettings, layout: Layout, threads: int, row: CaptureRow,
     cameras, windows = processed_cameras(capture, settings, row.size)
     for name in sorted(set(settings.crop) - {"all", *windows}):
         log(f"crop: {capture.id} has no camera '{name}'")
-    key = digest([VERSIONS["frames"], asdict(settings), row.first, row.last, row.stride, row.size, sha256(layout.capture)])
+    key = digest([CAPTURE_STAGES["frames"].version, asdict(settings), row.first, row.last, row.stride, row.size, sha256(layout.capture)])
     waiting = layout.scratch("frames") / key
     jobs = [(capture, raw, camera, frames, waiting / f"{raw.name}.zip") for raw, camera in zip(capture.cameras, cameras)]
     map_processes(pack_camera, jobs[part] if part else jobs, threads, f"frames of {capture.id}")

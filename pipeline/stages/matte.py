@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.vision.settings import MatteSettings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow, 
     images.verify(part)
     if settings.person == "auto":
         settings = replace(settings, person="always" if row.model == "body" else "never")
-    waiting = layout.scratch("matte") / digest([VERSIONS["matte"], asdict(settings), images.archives, sample.frames])
+    waiting = layout.scratch("matte") / digest([CAPTURE_STAGES["matte"].version, asdict(settings), images.archives, sample.frames])
     jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip") for camera in images.cameras]
     if part:
         map_processes(matte_camera, jobs[part], threads, "mattes")

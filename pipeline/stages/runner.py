@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.avatars.registry import method_of
 from pipeline.config import parse_settings
 from pipeline.contract.captures_table import CaptureRow
-from pipeline.contract.layout import METHOD_STAGES, Layout
-from pipeline.contract.resources import gpus_of
-from pipeline.contract.versions import VERSIONS
+from pipeline.contract.layout import Layout
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.files import TEMPORARY, sha256, write_json
 from pipeline.machine.gpu_lock import claim_card
 from pipeline.machine.lease import Lease, lease, read_holder
@@ -63,16 +63,17 @@ def execute_part(stage: str, row: CaptureRow, layout: Layout, settings: dict[str
 
 def stage_name(stage: str, layout: Layout) -> str:
     """A stage of a capture in words."""
-    return f"{layout.method}/{stage} of {layout.results.name}" if stage in METHOD_STAGES else f"{stage} of {layout.results.name}"
+    return f"{stage} of {layout.results.name}" if stage in CAPTURE_STAGES else f"{layout.method}/{stage} of {layout.results.name}"
 
 
 def _run(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], key: str, threads: int, held: Lease) -> None:
-    start, outputs = time.perf_counter(), layout.outputs(stage)
+    method = method_of(layout.method)
+    start, outputs = time.perf_counter(), method.output_paths(layout, stage)
     try:
-        _sweep(stage, row, layout)
+        _sweep(stage, row, layout, outputs)
         for path in outputs:
             _remove(path)
-        with claim_card() if gpus_of(stage, settings.get("device", "auto")) else contextlib.nullcontext():
+        with claim_card() if method.table[stage].gpus(settings.get("device", "auto")) else contextlib.nullcontext():
             facts = _call(stage, row, layout, settings, threads) or {}
         missing = [path for path in outputs if not path.exists()]
         if missing:
@@ -111,9 +112,9 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _sweep(stage: str, row: CaptureRow, layout: Layout) -> None:
+def _sweep(stage: str, row: CaptureRow, layout: Layout, outputs: list[Path]) -> None:
     """Remove the temporary files that a killed attempt at this stage left behind."""
-    for path in [*layout.outputs(stage), layout.manifest(stage), layout.error(stage), layout.running(stage)]:
+    for path in [*outputs, layout.manifest(stage), layout.error(stage), layout.running(stage)]:
         for left in path.parent.glob(f"{TEMPORARY}*-{path.name}"):
             _remove(left)
     for folder in [layout.scratch(stage), *([row.path] if stage == "synthesise" else [])]:
@@ -123,7 +124,7 @@ def _sweep(stage: str, row: CaptureRow, layout: Layout) -> None:
 
 def _call(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int, part: slice | None = None) -> dict[str, Any] | None:
     run = importlib.import_module(f"pipeline.stages.{stage}").run
-    given = {"settings": parse_settings(stage, settings), "layout": layout, "threads": threads, "row": row, "part": part}
+    given = {"settings": parse_settings(stage, settings, method_of(layout.method)), "layout": layout, "threads": threads, "row": row, "part": part}
     return run(**{name: given[name] for name in inspect.signature(run).parameters})
 
 
@@ -131,7 +132,7 @@ def _write_manifest(stage: str, layout: Layout, outputs: list[Path], settings: d
     files = [file for path in outputs for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
     manifest = {
         "stage": stage,
-        "version": VERSIONS[stage],
+        "version": method_of(layout.method).table[stage].version,
         "key": key,
         "settings": settings,
         "sources": facts.pop("sources", {}),

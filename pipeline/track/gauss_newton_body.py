@@ -15,7 +15,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from pipeline.body.model import ParametricModel
-from pipeline.geometry.rotations import log_so3, skew
+from pipeline.geometry.rotations import matrix_to_rotvec, skew
 from pipeline.track.state import State
 
 
@@ -240,7 +240,7 @@ class GaussNewtonBody:
     def full_pose(self, rotations: np.ndarray) -> np.ndarray:
         """Axis-angle [F, J, 3] of all joints of the model from rotations [F, A, 3, 3] of the free ones."""
         pose = np.zeros((len(rotations), self.model_joint_count, 3), np.float32)
-        pose[:, list(self.model_joints)] = log_so3(rotations)
+        pose[:, list(self.model_joints)] = matrix_to_rotvec(rotations)
         return pose
 
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 import numpy as np
 
 from pipeline.body.model import ParametricModel
-from pipeline.geometry.rotations import exp_so3
+from pipeline.geometry.rotations import rotvec_to_matrix
 from pipeline.track.gauss_newton_body import GaussNewtonBody
 
 ARM_LOWERING = 0.75  # rotation of the arms in the expected pose of a head capture, as a fraction of that to the vertical
@@ -96,7 +96,7 @@ def expected_rotations(body: GaussNewtonBody, kind: str) -> np.ndarray:
     for number, side in zip(arms, (across, -across)):
         arm = np.average(body.template, axis=0, weights=body.weights[:, number]) - body.joints[number]
         angle = np.arctan2(arm @ side, arm @ down)
-        rotations[number] = exp_so3(ARM_LOWERING * angle * np.cross(side, down))
+        rotations[number] = rotvec_to_matrix(ARM_LOWERING * angle * np.cross(side, down))
     return rotations
 
 

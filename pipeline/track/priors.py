@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.geometry.rotations import log_so3
+from pipeline.geometry.rotations import matrix_to_rotvec
 from pipeline.track.normal_equations import NormalEquations
 from pipeline.track.state import State
 
@@ -40,13 +40,13 @@ class Priors:
     def add(self, normal: NormalEquations, state: State, shared: bool) -> None:
         """Add the priors. The derivative of the logarithm is taken as the identity: exact at rest, second order near it."""
         frames, joints = state.rotations.shape[:2]
-        angles = log_so3(state.rotations @ self.rest.swapaxes(1, 2)).reshape(frames, -1)
+        angles = matrix_to_rotvec(state.rotations @ self.rest.swapaxes(1, 2)).reshape(frames, -1)
         weight = np.concatenate([np.repeat(self.pose, 3), np.zeros(3), self.expression])
         normal.add_prior(weight, np.concatenate([angles, np.zeros((frames, 3)), state.expression], 1))
         normal.g[:, 3 * joints + 3 :] -= self.sparsity
         normal.cost += self.sparsity * float(state.expression.sum())
         if frames > 1:
-            rotation = log_so3(state.rotations[1:] @ state.rotations[:-1].swapaxes(-1, -2)).reshape(frames - 1, -1)
+            rotation = matrix_to_rotvec(state.rotations[1:] @ state.rotations[:-1].swapaxes(-1, -2)).reshape(frames - 1, -1)
             change = np.concatenate([rotation, np.diff(state.translation, axis=0), np.diff(state.expression, axis=0)], 1)
             expression_change = np.full(state.expression.shape[1], self.expression_change)
             weight = np.concatenate([np.repeat(self.pose_change, 3), np.full(3, self.translation_change), expression_change])

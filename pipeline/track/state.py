@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.geometry.rotations import exp_so3
+from pipeline.geometry.rotations import rotvec_to_matrix
 
 MAX_ROTATION_STEP = 0.6  # radians per joint and step; the linearisation is poor beyond
 
@@ -69,7 +69,7 @@ class State:
             self,
             identity=self.identity + identity_step,
             landmark_offsets=self.landmark_offsets + landmark_step.reshape(self.landmark_offsets.shape),
-            rotations=exp_so3(rotation) @ self.rotations,
+            rotations=rotvec_to_matrix(rotation) @ self.rotations,
             translation=self.translation + translation,
             expression=np.clip(self.expression + expression, 0.0, 1.0),
         )

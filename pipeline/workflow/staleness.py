@@ -12,29 +12,34 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.avatars.registry import method_of
 from pipeline.config import Config
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import AFTER, STAGES, VERSIONS
+from pipeline.contract.stages import upstream
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT, digest
 
 
-def stages_of(row: CaptureRow, until: str = STAGES[-1]) -> list[str]:
-    """The stages of a capture in order, up to and including `until`; only synthetic captures are synthesised."""
-    if until not in STAGES:
-        raise InputError(f"no stage is called '{until}'", expected="one of " + ", ".join(STAGES), remedy="correct --until")
-    return [stage for stage in STAGES[: STAGES.index(until) + 1] if stage != "synthesise" or row.kind == "synthetic"]
+def stages_of(row: CaptureRow, method: str, until: str = "") -> list[str]:
+    """The stages of a capture in order, up to and including `until` (default: the last); only synthetic captures are synthesised."""
+    stages = list(method_of(method).table)
+    until = until or stages[-1]
+    if until not in stages:
+        raise InputError(f"no stage is called '{until}'", expected="one of " + ", ".join(stages), remedy="correct --until")
+    return [stage for stage in stages[: stages.index(until) + 1] if stage != "synthesise" or row.kind == "synthetic"]
 
 
 def stage_keys(row: CaptureRow, config: Config) -> dict[str, str]:
     """Stage -> digest of all that its result depends on: its version, its settings, its capture, and the same of every stage before it."""
     keys: dict[str, str] = {}
     cells = {name: _portable(value) for name, value in asdict(row).items()}
-    for stage in STAGES:
-        upstream = {name: keys[name] for name in AFTER[stage] if name != "synthesise" or row.kind == "synthetic"}
-        capture = cells if stage in ("synthesise", "ingest") else row.id
-        keys[stage] = digest([stage, VERSIONS[stage], config.settings(stage), capture, upstream])
+    table = method_of(config.method).table
+    before = upstream(tuple(table.values()))
+    for name, stage in table.items():
+        makers = {maker: keys[maker] for maker in before[name] if maker != "synthesise" or row.kind == "synthetic"}
+        capture = cells if name in ("synthesise", "ingest") else row.id
+        keys[name] = digest([name, stage.version, config.settings(name), capture, makers])
     return keys
 
 

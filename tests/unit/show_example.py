@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, frame_id, write_image_set
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import STAGES
 from pipeline.io.arrays import save_npz
 from pipeline.io.files import write_json, write_text
 from pipeline.io.packed import packed_writer
 from pipeline.io.video import write_video
 
+STAGES = tuple(METHODS[DEFAULT_METHOD].table)
 SIZE = (48, 64)  # width, height
 SEQUENCES = {"EMO": range(0, 3), "SEN": range(10, 12)}  # the second is the test sequence
 SPLIT = {"EMO": "train", "SEN": "test"}

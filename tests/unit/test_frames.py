@@ -14,7 +14,7 @@ from pipeline.capture.settings import FramesSettings, IngestSettings
 from pipeline.capture.warp import frame_window, make_warp, window_camera
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.stages import frames, ingest
 from tests.unit.capture_trees import look_at, make_nersemble, make_rig, real_data
@@ -150,7 +150,7 @@ def test_the_stage_packs_every_camera(tmp_path):
     assert first == [(layout.frames / name).read_bytes() for name in ("cam01.zip", "cam02.zip")] + [layout.frames_json.read_bytes()]
 
 
-@pytest.mark.parametrize(("version", "expected"), [(VERSIONS["frames"], ["cam02.mp4"]), (-1, ["cam01.mp4", "cam02.mp4"])])
+@pytest.mark.parametrize(("version", "expected"), [(CAPTURE_STAGES["frames"].version, ["cam02.mp4"]), (-1, ["cam01.mp4", "cam02.mp4"])])
 def test_finished_cameras_survive_a_failure_and_no_new_version(tmp_path, monkeypatch, version, expected):
     import pipeline.capture.frames as science
 
@@ -162,7 +162,7 @@ def test_finished_cameras_survive_a_failure_and_no_new_version(tmp_path, monkeyp
         frames.run(FramesSettings(), layout, 1, row)
     assert not layout.frames.exists() and not layout.frames_json.exists() and len(list(layout.work.rglob("cam01.zip"))) == 1
     (rig / "away.mp4").rename(rig / "cam02.mp4")
-    monkeypatch.setitem(VERSIONS, "frames", version)
+    monkeypatch.setitem(CAPTURE_STAGES, "frames", replace(CAPTURE_STAGES["frames"], version=version))
     decoded = []
     read = science.read_frames
     monkeypatch.setattr(science, "read_frames", lambda path, indices: decoded.append(path.name) or read(path, indices))

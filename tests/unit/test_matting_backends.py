@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ import torch
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, frame_id, read_image_set, write_image_set
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, packed_writer, read_image
 from pipeline.stages import matte
@@ -93,7 +94,7 @@ def test_same_input_gives_the_same_bytes(layout):
     assert layout.alpha_json.read_bytes() == first
 
 
-@pytest.mark.parametrize(("version", "again"), [(VERSIONS["matte"], 2), (-1, 4)])
+@pytest.mark.parametrize(("version", "again"), [(CAPTURE_STAGES["matte"].version, 2), (-1, 4)])
 def test_a_finished_camera_survives_a_failure_and_no_new_version(layout, monkeypatch, version, again):
     calls = []
     plain = PlateMatting.matte
@@ -108,7 +109,7 @@ def test_a_finished_camera_survives_a_failure_and_no_new_version(layout, monkeyp
     with pytest.raises(KeyboardInterrupt):
         matte.run(MatteSettings(), layout, 1, HEAD)
     assert not layout.alpha.exists() and len(calls) == 4  # camera a twice, b's first, the interruption
-    monkeypatch.setitem(VERSIONS, "matte", version)
+    monkeypatch.setitem(CAPTURE_STAGES, "matte", replace(CAPTURE_STAGES["matte"], version=version))
     matte.run(MatteSettings(), layout, 1, HEAD)
     assert len(calls) == 4 + again
 

@@ -7,23 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pipeline.capture.camera import Camera
-from pipeline.geometry.rotations import exp_so3, log_so3, skew
 from pipeline.geometry.similarity import ransac_similarity, umeyama
 from pipeline.track.contour import boundary_faces, match_contours, match_frame, occluding_contour, trace_contour
-
-
-def test_exp_and_log_are_inverse_and_agree_with_scipy():
-    vectors = np.random.default_rng(0).normal(size=(50, 3))
-    vectors[0] = 0
-    vectors[1] = [1e-9, 0, 0]
-    R = exp_so3(vectors)
-    assert np.allclose(R, Rotation.from_rotvec(vectors).as_matrix(), atol=1e-12)
-    assert np.allclose(log_so3(R), vectors, atol=1e-7)
-
-
-def test_skew_is_the_cross_product():
-    a, b = np.random.default_rng(1).normal(size=(2, 10, 3))
-    assert np.allclose((skew(a) @ b[..., None])[..., 0], np.cross(a, b))
 
 
 @pytest.mark.parametrize("seed", range(4))
