@@ -23,7 +23,8 @@ class Curve:
         """Args: step: how many steps are done; 0 begins a new file."""
         self._path = path
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.is_file() and step else []
-        self._rows: list[Row] = [row for row in rows if (row.get("step") or "").isdigit() and int(row["step"]) <= step]
+        whole = [row for row in rows if None not in row.values()]  # a kill may have cut the last one short
+        self._rows: list[Row] = [row for row in whole if row.get("step", "").isdigit() and int(row["step"]) <= step]
         self._columns = list(self._rows[0]) if self._rows else []
         write_text(path, self._text(self._rows, header=True))
 

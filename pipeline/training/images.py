@@ -55,6 +55,7 @@ class TrainingImages:
 
     Attributes:
         instants: the items (image numbers) of each instant, for the sampler. cameras: how many there are, over all subjects.
+        ahead: how many chunks before its step an image is to be asked for (`prefetch`).
     """
 
     def __init__(self, sources: Sequence[Source], *, frames: int = 1, views: int = 1, memory_mb: int, device: torch.device | str = "cpu", threads: int = 8):
@@ -73,11 +74,10 @@ class TrainingImages:
         slots = max(memory_mb * 2**20 // (self.width * self.height * 4), 2 * _AHEAD + frames * views)
         self._rgba = torch.zeros(min(len(self._items), slots), self.height, self.width, 4, dtype=torch.uint8, device=self.device)
         self._now = torch.zeros(frames, views, 4, dtype=torch.int64, device=self.device)  # slot, subject, camera, frame
-        self._slot_of: dict[int, int] = {}
-        self._order: list[int] = []  # items in slots, the oldest first
+        self._slot_of: dict[int, int] = {}  # by item, the one that was used or asked for least recently first
         self._readers, self._zips = ThreadPoolExecutor(threads), threading.local()
         self._pending: dict[int, Future[Tensor]] = {}
-        self.ahead = _AHEAD if len(self._rgba) < len(self._items) else 1
+        self.ahead = max(_AHEAD // views, 1) if len(self._rgba) < len(self._items) else 1
         if len(self._rgba) == len(self._items):
             for item in progress(range(len(self._items)), "images to the GPU" if self.device.type == "cuda" else "images"):
                 self.prefetch([min(item + 4 * threads, len(self._items) - 1)])
@@ -87,9 +87,11 @@ class TrainingImages:
         return len(self._items)
 
     def prefetch(self, items: Sequence[int]) -> None:
-        """Begin reading images that will be used soon."""
+        """Begin reading images that will be used soon, and keep those that have a slot."""
         for item in items:
-            if item not in self._slot_of and item not in self._pending:
+            if item in self._slot_of:
+                self._slot_of[item] = self._slot_of.pop(item)
+            elif item not in self._pending:
                 self._pending[item] = self._readers.submit(self._read, item)
 
     def select(self, chunks: Sequence[Sequence[int]]) -> None:
@@ -126,17 +128,16 @@ class TrainingImages:
 
     def _place(self, item: int) -> int:
         """The slot of an image, which is put there if need be; the stream's order keeps a slot until the steps that read it are done."""
+        self.prefetch([item])
         if item in self._slot_of:
             return self._slot_of[item]
-        self.prefetch([item])
         image = self._pending.pop(item).result()
-        slot = len(self._order) if len(self._order) < len(self._rgba) else self._slot_of.pop(self._order.pop(0))
+        slot = len(self._slot_of) if len(self._slot_of) < len(self._rgba) else self._slot_of.pop(next(iter(self._slot_of)))
         height, width = image.shape[:2]
         if (height, width) != (self.height, self.width):
             self._rgba[slot].zero_()
         self._rgba[slot, :height, :width].copy_(image, non_blocking=True)
         self._slot_of[item] = slot
-        self._order.append(item)
         return slot
 
     def _read(self, item: int) -> Tensor:

@@ -85,16 +85,19 @@ class Optimiser:
                 adam.zero_grad(set_to_none=True)
 
     def replace(self, name: str, parameter: nn.Parameter, sources: Tensor | None = None) -> None:
-        """Let `parameter` take the place of the one of the splats' group `name`.
+        """Let `parameter` take the place of the one of the splats' group `name`; in a group that is frozen it is frozen too.
 
         Args:
             sources: int64 [N] old row that each new row continues, -1 for a new one, which starts without momentum; None = all start without.
         """
+        parameter.requires_grad_(name in self._groups)
+        if name not in self._groups:
+            return
         assert self._splats is not None
         for entry in self._splats.param_groups:
             if entry["name"] == name:
                 state = self._splats.state.pop(entry["params"][0], {})
-                entry["params"] = [parameter.requires_grad_()]
+                entry["params"] = [parameter]
                 if state and sources is not None:
                     self._splats.state[parameter] = {key: _continued(value, sources) if value.ndim else value for key, value in state.items()}
 
