@@ -18,12 +18,14 @@ from pipeline.io.packed import packed_writer, read_image
 def choose_frames(capture: Capture, first: int | None, last: int | None, stride: int | None, max_rate: float) -> tuple[Frame, ...]:
     """Frames of all sequences, sorted by name and time; `last` is included. Without a stride the rate is brought down to `max_rate`.
 
-    Raises InputError where no frame is left.
+    Raises InputError where no frame is left, or where cameras without time stamps differ in length and the frames behind the shortest are not left out.
     """
     stride = stride or max(1, math.ceil(capture.fps / max_rate - 1e-3))
     frames = []
     for sequence in sorted(capture.sequences):
         count = capture.sequences[sequence]["frames"]
+        if last is None or last >= count:
+            _check_lengths(capture, sequence)
         stop = count if last is None else min(count, last + 1)
         frames += [Frame(frame_id(sequence, n), sequence, n, capture.time(sequence, n)) for n in range(first or 0, stop, stride)]
     if not frames:
@@ -35,6 +37,18 @@ def choose_frames(capture: Capture, first: int | None, last: int | None, stride:
             remedy="correct the column 'frames' of captures.tsv",
         )
     return tuple(frames)
+
+
+def _check_lengths(capture: Capture, sequence: str) -> None:
+    counts = {camera: video["frames"] for camera, video in capture.sequences[sequence]["videos"].items()}
+    if len(set(counts.values())) > 1 and "indices" not in capture.sequences[sequence]["sync"]:
+        raise InputError(
+            f"the cameras of sequence '{sequence}' have different numbers of frames",
+            file=capture.footage(sequence, min(counts, key=counts.__getitem__)),
+            found=", ".join(f"{camera} {n}" for camera, n in counts.items()),
+            expected="the same number in every camera",
+            remedy="copy the shorter video again, give a csv of time stamps, or name the common frames in the column 'frames' of captures.tsv",
+        )
 
 
 def processed_cameras(capture: Capture, settings: FramesSettings, size: tuple[int, int] | None) -> tuple[tuple[Camera, ...], dict[str, Window]]:

@@ -29,13 +29,12 @@ class Survey:
         self.checks.append({"what": what, "ok": ok, "detail": detail})
 
 
-def survey(source: Source, last: int | None, threads: int) -> Survey:
+def survey(source: Source, threads: int) -> Survey:
     """Decode all footage in parallel and compare the cameras of each sequence.
 
-    Args:
-        last: the last frame that will be used, where the user says so: videos may then differ in length behind it.
+    Videos without time stamps may differ in length: whether the frames behind the shortest are used, the stage `frames` knows.
 
-    Raises InputError where footage breaks off, or lengths or rates disagree and no time stamps explain it.
+    Raises InputError where footage breaks off, or rates disagree and no time stamps explain it.
     """
     keys = [(sequence, camera.name) for sequence in source.footage for camera in source.cameras]
     results = map_processes(inspect, [(source.footage[sequence][camera],) for sequence, camera in keys], threads, "checking videos")
@@ -44,7 +43,7 @@ def survey(source: Source, last: int | None, threads: int) -> Survey:
     for sequence in source.footage:
         media = {camera.name: found[sequence, camera.name] for camera in source.cameras}
         stamps = source.timestamps.get(sequence)
-        facts = _with_timestamps(sequence, media, stamps, report) if stamps else _without_timestamps(sequence, media, last, report)
+        facts = _with_timestamps(sequence, media, stamps, report) if stamps else _without_timestamps(sequence, media, report)
         videos = {
             camera: {"path": str(m.path), "size": m.size, "sha256": m.sha256, "width": m.width, "height": m.height, "frames": m.frames, "fps": round(m.fps, 6)}
             for camera, m in media.items()
@@ -64,19 +63,12 @@ def _with_timestamps(sequence: str, media: dict[str, Media], stamps: Path, repor
     return sync.to_json(whole=True)
 
 
-def _without_timestamps(sequence: str, media: dict[str, Media], last: int | None, report: Survey) -> dict[str, Any]:
+def _without_timestamps(sequence: str, media: dict[str, Media], report: Survey) -> dict[str, Any]:
     counts = {camera: m.frames for camera, m in media.items()}
     shortest = min(counts, key=counts.__getitem__)
     if len(set(counts.values())) > 1:
-        if last is None or last >= counts[shortest]:
-            raise InputError(
-                f"the cameras of sequence '{sequence}' have different numbers of frames",
-                file=media[shortest].path,
-                found=", ".join(f"{camera} {n}" for camera, n in counts.items()),
-                expected="the same number in every camera",
-                remedy="copy the shorter video again, give a csv of time stamps, or name the common frames in the column 'frames' of captures.tsv",
-            )
-        report.note("frame counts", f"{sequence}: " + ", ".join(f"{camera} {n}" for camera, n in counts.items()) + f"; frames up to {last} are used", ok=False)
+        lengths = ", ".join(f"{camera} {n}" for camera, n in counts.items())
+        report.note("frame counts", f"{sequence}: {lengths}; only the first {counts[shortest]} can be used", ok=False)
     else:
         report.note("frame counts", f"{sequence}: {counts[shortest]} in each of {len(counts)} cameras")
     times = {camera: np.array(m.timestamps[: counts[shortest]]) - m.timestamps[0] for camera, m in media.items() if m.timestamps}

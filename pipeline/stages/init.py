@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.avatars.rigged.settings import InitSettings
-from pipeline.contract.layout import Layout
+from pipeline.stages.job import AvatarJob
 
 
-def run(settings: InitSettings, layout: Layout, threads: int) -> dict[str, Any]:
+def run(job: AvatarJob) -> dict[str, Any]:
     """Write init.npz. Returns facts for the manifest. Raises InputError where fit, sample or mattes cannot be read."""
     import numpy as np
     import torch
@@ -19,11 +18,12 @@ def run(settings: InitSettings, layout: Layout, threads: int) -> dict[str, Any]:
     from pipeline.capture.sample import read_sample
     from pipeline.io.arrays import save_npz
 
-    torch.set_num_threads(threads)
+    layout, settings = job.subjects[0].layout, job.settings
+    torch.set_num_threads(job.threads)
     sample = read_sample(layout.sample)
     rig = Rig.from_fit(layout.fit, sample.frames, remedy=f"./c2a run {layout.results.name} --from fit")
     arrays = first_state(rig, read_image_set(layout.alpha_json, layout.alpha), sample.train_cameras, sample.train, settings)
-    save_npz(layout.init, arrays)
+    save_npz(job.outputs.init, arrays)
     counts = np.bincount(arrays["binding"], minlength=len(rig.faces))
     return {
         "splats": len(arrays["binding"]),

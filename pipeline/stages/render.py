@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.contract.layout import Layout
-from pipeline.report.settings import RenderSettings
+from pipeline.stages.job import AvatarJob
 
 
-def run(settings: RenderSettings, layout: Layout, threads: int) -> dict[str, Any]:
+def run(job: AvatarJob) -> dict[str, Any]:
     """Write render/<camera>.zip (RGB over white, alpha) and render/*.mp4. Returns facts for the manifest. Raises InputError where an input cannot be read."""
     import torch
 
@@ -21,7 +20,8 @@ def run(settings: RenderSettings, layout: Layout, threads: int) -> dict[str, Any
     from pipeline.io.files import publish_folder
     from pipeline.machine.device import choose_device
 
-    torch.set_num_threads(threads)
+    settings, layout = job.settings, job.layout
+    torch.set_num_threads(job.threads)
     device = choose_device("auto")
     capture, sample, images = read_capture(layout.capture), read_sample(layout.sample), read_image_set(layout.alpha_json, layout.alpha)
     avatar = load_avatar(layout.avatar, device, remedy=f"./c2a run {layout.results.name} --from train")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.avatars.registry import method_of
-from pipeline.contract.layout import Layout
-from pipeline.training.settings import TrainSettings
+from pipeline.stages.job import AvatarJob
 
 
-def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]:
+def run(job: AvatarJob) -> dict[str, Any]:
     """Write avatar.npz, avatar.ply (posed at the first frame) and train.csv; an interrupted training goes on. Returns facts for the manifest.
 
     Raises InputError where an input cannot be read, Interrupted (after a checkpoint) on SIGTERM and SIGINT.
@@ -27,7 +25,8 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     from pipeline.training.loop import Training, train
     from pipeline.training.results import save_avatar, training_keys
 
-    torch.set_num_threads(threads)
+    settings, layout = job.settings, job.layout
+    torch.set_num_threads(job.threads)
     device = choose_device(settings.device)
     sample, images = read_sample(layout.sample), read_image_set(layout.alpha_json, layout.alpha)
     remedy = f"./c2a run {layout.results.name} --from init"
@@ -38,5 +37,5 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     pictures = open_pictures(images, sample.train_cameras, sample.train, avatar.frames, settings, device)
     training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
     folder = layout.scratch("train")
-    facts = train(training, folder, layout.boards, training_keys(settings, layout, method_of(layout.method).table["train"].version), layout.trained)
+    facts = train(training, folder, layout.boards, training_keys(settings, layout, job.stage.version), layout.trained)
     return facts | {"device": str(device)} | save_avatar(training, sample.train_cameras, folder, layout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pipeline.io.validation import above, at_least, between
 
@@ -16,6 +16,8 @@ class TrainSettings:
     """
 
     __pydantic_config__ = {"extra": "forbid"}
+
+    RUN_ONLY: ClassVar[tuple[str, ...]] = ("device", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds")  # change no result
 
     iterations: int = 1600  # training steps
     lengthen: bool = False  # go on from where a shorter training ended whose settings and inputs are otherwise the same; the result then depends on that, too
