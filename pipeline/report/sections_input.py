@@ -18,10 +18,9 @@ FACE_COLOR, POSE_COLOR = (64, 190, 235), (250, 160, 60)
 def capture(context: Context) -> str:
     """Facts of the capture, the rig drawn in 3D, every check that ingest made."""
     record = context.capture
-    roles = context.roles or dict.fromkeys(record.val_cameras, "val")
     facts = page.table(("what", "value"), _facts(record))
     rig = page.plot(
-        plots.rig(record.cameras, roles, _subject(context)),
+        plots.rig(record.cameras, context.roles, _subject(context)),
         "Cameras as pyramids, validation cameras in orange; green: points of the subject, where they were triangulated.",
     )
     rows = [(check["what"], bool(check["ok"]), _text(check.get("detail", ""))) for check in sorted(record.checks, key=lambda check: bool(check["ok"]))]
@@ -99,11 +98,9 @@ def _facts(record: Capture) -> list[tuple[str, str]]:
     sequences = ", ".join(f"{name} ({sequence['frames']} frames)" for name, sequence in record.sequences.items())
     plates = sum(path is not None for path in record.plates.values())
     return [
-        ("kind", f"{record.kind}, {record.model}"),
+        ("kind", record.kind),
         ("cameras", f"{len(record.cameras)}, {', '.join(sizes)} pixels, {record.fps:g} frames per second"),
         ("sequences", sequences),
-        ("validation cameras", ", ".join(record.val_cameras) or "none"),
-        ("test sequences", ", ".join(record.test_sequences) or "none"),
         ("clean plates", f"of {plates} cameras" if plates else "none"),
         ("colour calibration", f"of {len(record.color)} cameras" if record.color else "none"),
     ]

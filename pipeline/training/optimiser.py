@@ -22,9 +22,7 @@ class Optimiser:
     rows, which see one image at a time, keep theirs.
     """
 
-    def __init__(
-        self, groups: Sequence[ParameterGroup], device: torch.device, images: int = 1, skip: Tensor | None = None, mark: Tensor | None = None
-    ):
+    def __init__(self, groups: Sequence[ParameterGroup], device: torch.device, images: int = 1, skip: Tensor | None = None, mark: Tensor | None = None):
         """Args: images: in a step. skip: float32 [], not 0 = a step changes nothing. mark: float32 [], the number of the step, counted from 1 (`nonfinite`)."""
         self._skip = torch.zeros((), device=device) if skip is None else skip
         mark = torch.ones((), device=device) if mark is None else mark

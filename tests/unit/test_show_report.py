@@ -10,8 +10,8 @@ from pipeline.report import page, plots
 from pipeline.report.records import read_log
 from pipeline.report.report import SECTIONS
 from pipeline.report.settings import EvaluateSettings, ReportSettings
-from pipeline.stages import evaluate, report
 from tests.unit.show_example import make, metrics_of
+from tests.unit.stage_jobs import run_stage
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
@@ -44,8 +44,8 @@ class Checker(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     layout = make(tmp_path_factory.mktemp("finished"))
-    evaluate.run(EvaluateSettings(), layout, 1)
-    facts = report.run(ReportSettings(), layout)
+    run_stage("evaluate", EvaluateSettings(), layout)
+    facts = run_stage("report", ReportSettings(), layout)
     return layout, facts, layout.report.read_text()
 
 
@@ -84,7 +84,7 @@ def test_figures_of_metrics_stand_on_the_page(finished):
 
 def test_same_input_same_bytes(finished):
     layout, _, text = finished
-    report.run(ReportSettings(), layout)
+    run_stage("report", ReportSettings(), layout)
     assert layout.report.read_text() == text
 
 
@@ -92,7 +92,7 @@ def test_nothing_but_an_error_file(tmp_path):
     layout = make(tmp_path)
     shutil.rmtree(layout.results)
     write_json(layout.error("ingest"), {"stage": "ingest", "message": "cam_a.mp4: the video <breaks> off", "user_error": True, "time": 0})
-    facts = report.run(ReportSettings(), layout)
+    facts = run_stage("report", ReportSettings(), layout)
     text = layout.report.read_text()
     assert facts["missing_sections"] == [part.title for part in SECTIONS]
     assert "the video &lt;breaks&gt; off" in text and "./c2a run example" in text
@@ -113,7 +113,7 @@ def test_one_lost_file_costs_its_own_sections(quick, finished, tmp_path, lost, t
     layout = type(original)(tmp_path / "results" / "example", tmp_path / "work" / "example")
     shutil.copytree(original.results, layout.results)
     getattr(layout, lost).unlink()
-    assert set(report.run(ReportSettings(), layout)["missing_sections"]) == titles | {"First state"}
+    assert set(run_stage("report", ReportSettings(), layout)["missing_sections"]) == titles | {"First state"}
     assert layout.report.read_text().count("Next: <code>./c2a run example") == len(titles) + 1
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_file_is_told_and_not_fatal(quick, finished, tmp_path):
     shutil.copytree(original.results, layout.results)
     write_json(layout.metrics, {"val": 3})
     write_text(layout.manifest("fit"), "{")
-    facts = report.run(ReportSettings(), layout)
+    facts = run_stage("report", ReportSettings(), layout)
     assert {"Renders beside truth", "Metrics"} <= set(facts["missing_sections"])
 
 
