@@ -236,9 +236,11 @@ def _add_stage_verb(stage: str) -> None:
         key: str = "",
         part: str = "",
     ) -> int:
-        from pipeline.config import parse_config
+        from pipeline.avatars.registry import method_of
+        from pipeline.config import parse_config, parse_settings
         from pipeline.contract.captures_table import read_captures, unknown_capture
         from pipeline.contract.layout import Layout
+        from pipeline.stages.job import make_job
         from pipeline.stages.runner import execute, execute_part
         from pipeline.workflow.run_options import Request, load_config
         from pipeline.workflow.staleness import stage_key
@@ -251,12 +253,13 @@ def _add_stage_verb(stage: str) -> None:
         if id not in table:
             raise unknown_capture(id, table, config.captures)
         layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
-        chosen = json.loads(settings) if settings else config.settings(stage)
+        chosen = parse_settings(stage, json.loads(settings), method_of(method)) if settings else config.stages[stage]
+        job = make_job(stage, chosen, method_of(method), layout, table[id], threads)
         if part:
             number, _, count = part.partition("/")
-            execute_part(stage, table[id], layout, chosen, threads, int(number), int(count))
+            execute_part(job, layout, int(number), int(count))
             return 0
-        execute(stage, table[id], layout, chosen, key or stage_key(stage, table[id], config), threads)
+        execute(job, layout, key or stage_key(stage, table[id], config))
         return 0
 
     scattered = [name for name, entry in CAPTURE_STAGES.items() if entry.scattered]

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.avatars.registry import Method, method_of
 from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
+from pipeline.contract.keys import result_settings
 from pipeline.contract.stages import DEFAULT_METHOD
 from pipeline.io.errors import InputError
 from pipeline.io.validation import at_least
@@ -51,12 +52,13 @@ class Config:
         at_least(self, 1, "threads", "scatter")
 
     def settings(self, stage: str) -> dict[str, Any]:
-        """One stage's settings as plain JSON values; not to be changed."""
-        return self._plain[stage]
+        """One stage's settings as plain JSON values."""
+        return asdict(self.stages[stage])
 
     @cached_property
-    def _plain(self) -> dict[str, dict[str, Any]]:
-        return {stage: asdict(settings) for stage, settings in self.stages.items()}  # once: a run over a thousand captures asks ten thousand times
+    def result_settings(self) -> dict[str, dict[str, Any]]:
+        """Of each stage the settings that change its results; computed once, since a run over a thousand captures asks ten thousand times."""
+        return {stage: result_settings(settings) for stage, settings in self.stages.items()}
 
 
 RUN_KEYS = tuple(entry.name for entry in fields(Config) if entry.name != "stages")

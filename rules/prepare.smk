@@ -111,7 +111,6 @@ rule matte:
 
 rule keypoints_part:
     input:
-        LAYOUT.capture,
         LAYOUT.frames_json,
         LAYOUT.alpha_json,
     output:
@@ -127,7 +126,6 @@ rule keypoints_part:
 
 rule keypoints:
     input:
-        LAYOUT.capture,
         LAYOUT.frames_json,
         LAYOUT.alpha_json,
         parts_of("keypoints"),

@@ -43,10 +43,10 @@ class Method:
     outputs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        own = tuple(stage.name for stage in self.stages)
+        own = self.own
         names = [stage.name for stage in self.avatar_stages]
         for name in (self.name, *own):
-            if not _NAME.fullmatch(name) or name in CAPTURE_STAGES or names.count(name) > 1:
+            if not _NAME.fullmatch(name) or name in CAPTURE_STAGES or names.count(name) > (name in own):
                 raise InputError(f"method '{self.name}': bad name '{name}'", expected="letters, digits and _, and no stage's name twice")
         wanted, written = {"init", "train", *own}, {name for stage in self.stages for name in stage.outputs}
         if set(self.settings) != wanted:
@@ -54,6 +54,11 @@ class Method:
             raise InputError(f"method '{self.name}': settings for other stages than its own", found=", ".join(sorted(self.settings)), expected=expected)
         if not written <= set(self.outputs):
             raise InputError(f"method '{self.name}': no file for {', '.join(sorted(written - set(self.outputs)))}", expected="an entry of `outputs`")
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """The names of its own stages; the entry module has a function of each name, which takes an `AvatarJob` and returns facts for the manifest."""
+        return tuple(stage.name for stage in self.stages)
 
     @cached_property
     def avatar_stages(self) -> tuple[Stage, ...]:

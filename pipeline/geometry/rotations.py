@@ -1,6 +1,6 @@
 """Rotations and their forms: rotation vectors (axis times angle, radians), matrices and quaternions (wxyz).
 
-A function's name says the mapping. Functions on numpy arrays compute in float64; functions on torch tensors keep dtype
+Function names give the mapping. Functions on numpy arrays compute in float64; functions on torch tensors keep dtype
 and device and are differentiable. Both forms take any batch shape.
 """
 

@@ -112,13 +112,13 @@ def lease(path: Path, log_path: Path, task: str) -> Iterator[Lease]:
         locked = _flock(lock)
         if locked is False:
             raise _refusal(path, task)
-        held = _take(path, log_path, task, bool(locked))
-        _HEARTBEAT.add(held)
+        own = _take(path, log_path, task, bool(locked))
+        _HEARTBEAT.add(own)
         try:
-            yield held
+            yield own
         finally:
-            _HEARTBEAT.remove(held)
-            held.release()
+            _HEARTBEAT.remove(own)
+            own.release()
 
 
 class Lease:
@@ -172,44 +172,43 @@ class _Heartbeat:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, held: Lease) -> None:
+    def add(self, item: Lease) -> None:
         with self._lock:
-            self._leases.append(held)
+            self._leases.append(item)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._renew_all, daemon=True)
                 self._thread.start()
 
-    def remove(self, held: Lease) -> None:
+    def remove(self, item: Lease) -> None:
         with self._lock:
-            self._leases.remove(held)
+            self._leases.remove(item)
 
     def _renew_all(self) -> None:
         while True:
             time.sleep(HEARTBEAT_SECONDS)
-            for held in list(self._leases):
+            for item in list(self._leases):
                 with self._lock:
-                    if held in self._leases:
-                        held.renew()
+                    if item in self._leases:
+                        item.renew()
 
 
 _HEARTBEAT = _Heartbeat()
 
 
 def _take(path: Path, log_path: Path, task: str, locked: bool) -> Lease:
-    """Write this process into the lease file. locked: whether the file lock is held, so that no process of this machine
-    competes."""
-    held = Lease(path, log_path, task, myself())
+    """Write this process into the lease file. locked: holds the file lock, so no process of this machine competes."""
+    own = Lease(path, log_path, task, myself())
     before = read_holder(path)
     if before and is_alive(path, before):
         raise _refusal(path, task)
     if before is None and path.exists() and _heartbeat_age(path) > STALE_SECONDS:
         path.unlink(missing_ok=True)  # truncated by a full disk or a power failure
-    temporary = path.with_name(f"{TEMPORARY}{held.token}-{path.name}")
-    temporary.write_text(json.dumps(asdict(held.holder)))
+    temporary = path.with_name(f"{TEMPORARY}{own.token}-{path.name}")
+    temporary.write_text(json.dumps(asdict(own.holder)))
     try:
         if before and read_holder(path) == before:
             os.replace(temporary, path)
-            if not (locked and before.machine == held.holder.machine):
+            if not (locked and before.machine == own.holder.machine):
                 time.sleep(SETTLE_SECONDS)
         else:
             os.link(temporary, path)  # fails if another process was faster, on every file system
@@ -217,10 +216,10 @@ def _take(path: Path, log_path: Path, task: str, locked: bool) -> Lease:
         raise _refusal(path, task) from None
     finally:
         temporary.unlink(missing_ok=True)
-    if not held.is_mine():
+    if not own.is_mine():
         raise _refusal(path, task)
-    held.record(f"taken over from {before.describe()}" if before else "taken")
-    return held
+    own.record(f"taken over from {before.describe()}" if before else "taken")
+    return own
 
 
 def _flock(lock: TextIO) -> bool | None:

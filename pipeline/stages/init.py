@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.avatars.registry import method_of
-from pipeline.contract.layout import Layout
+from pipeline.stages.job import AvatarJob
 
 
-def run(settings: Any, layout: Layout, threads: int) -> dict[str, Any]:
+def run(job: AvatarJob) -> dict[str, Any]:
     """Write init.npz. Returns facts for the manifest. Raises InputError where fit, sample or mattes cannot be read."""
-    return method_of(layout.method).function("initialise")(settings, layout.subjects, layout.init, threads)
+    return job.method.function("initialise")(job.settings, job.subjects, job.outputs.init, job.threads)

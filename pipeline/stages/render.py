@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.avatars.registry import method_of
-from pipeline.contract.layout import Layout
-from pipeline.report.settings import RenderSettings
-
 if TYPE_CHECKING:
     import torch
 
     from pipeline.contract.layout import Subject
+    from pipeline.report.settings import RenderSettings
+    from pipeline.stages.job import AvatarJob
     from pipeline.training.contract import Avatar
 
 
-def run(settings: RenderSettings, layout: Layout, threads: int) -> dict[str, Any]:
+def run(job: AvatarJob) -> dict[str, Any]:
     """Write render/<camera>.zip (RGB over white, alpha) and render/*.mp4; of a group render/<member>/... Returns facts for the manifest.
 
     Raises InputError where an input cannot be read.
@@ -26,16 +24,15 @@ def run(settings: RenderSettings, layout: Layout, threads: int) -> dict[str, Any
     from pipeline.io.files import publish_folder
     from pipeline.machine.device import choose_device
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(job.threads)
     device = choose_device("auto")
-    remedy = f"./c2a run {layout.results.name} --from train"
-    avatar = method_of(layout.method).function("open_avatar")(layout.avatar, device, remedy=remedy)
-    building, files = layout.scratch("render"), []
-    for number, subject in enumerate(layout.subjects):
-        folder = building / subject.name if layout.group else building
-        files += _render_subject(settings, avatar, number, subject, layout.avatar, folder, device)
-    publish_folder(files, layout.render, building)
-    videos = [str(file.relative_to(building)) for file in files if file.suffix == ".mp4"]
+    avatar = job.method.function("open_avatar")(job.inputs.avatar, device, remedy=job.remedy("train"))
+    files: list[Path] = []
+    for number, subject in enumerate(job.subjects):
+        folder = job.scratch / subject.name if job.layout.group else job.scratch
+        files += _render_subject(job.settings, avatar, number, subject, job.inputs.avatar, folder, device)
+    publish_folder(files, job.outputs.render, job.scratch)
+    videos = [str(file.relative_to(job.scratch)) for file in files if file.suffix == ".mp4"]
     return {"cameras": len(files) - len(videos), "videos": videos, "device": str(device)}
 
 

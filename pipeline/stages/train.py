@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.avatars.registry import method_of
-from pipeline.contract.layout import Layout, Subject
-from pipeline.training.settings import TrainSettings
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from pipeline.contract.layout import Layout, Subject
+    from pipeline.stages.job import AvatarJob
     from pipeline.training.images import Source
 
 
-def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]:
+def run(job: AvatarJob) -> dict[str, Any]:
     """Write avatar.npz, train.csv, validation images and the method's own files; an interrupted training resumes. Returns facts for the manifest.
 
     Raises InputError where an input cannot be read, Interrupted (after a checkpoint) on SIGTERM and SIGINT.
@@ -29,22 +28,23 @@ def run(settings: TrainSettings, layout: Layout, threads: int) -> dict[str, Any]
     from pipeline.training.trainer import Trainer
     from pipeline.training.validation import Validation
 
-    torch.set_num_threads(threads)
+    settings, layout, method = job.settings, job.layout, job.method
+    torch.set_num_threads(job.threads)
     torch.manual_seed(settings.seed)
     torch.backends.cudnn.deterministic = True  # a resumed training equals one that never stopped
-    device, method = choose_device(settings.device), method_of(layout.method)
+    device = choose_device(settings.device)
     with use_backend(settings.backend):
-        avatar = method.function("build")(settings, layout.subjects, layout.init, device)
-        sources, held_out = _sources(layout.subjects, avatar.subjects)
+        avatar = method.function("build")(settings, job.subjects, job.inputs.init, device)
+        sources, held_out = _sources(job.subjects, avatar.subjects)
         memory = settings.memory_mb if device.type == "cpu" else max(settings.memory_mb, torch.cuda.mem_get_info(device)[0] // 2**21)
         images = TrainingImages(sources, frames=settings.frames_per_step, views=settings.views_per_frame, memory_mb=memory, device=device)
         trainer = Trainer(avatar, images, settings)
-        places = Places(layout.scratch("train"), layout.boards, layout.trained)
-        keys = results.training_keys(settings, _inputs(layout), method.table["train"].version)
+        places = Places(job.scratch, layout.boards, layout.trained)
+        keys = results.training_keys(settings, _inputs(layout), job.stage.version)
         facts = train(trainer, Validation(sources, held_out, device), places, keys)
-        results.save_avatar(trainer, method.name, layout.avatar)
-        avatar.eval().export_files({name: method.path(layout, name) for name in method.outputs})
-        results.save_curve(places, layout.train_log, layout.validation)
+        results.save_avatar(trainer, method.name, job.outputs.avatar)
+        avatar.eval().export_files({name: getattr(job.outputs, name) for name in method.outputs})
+        results.save_curve(places, job.outputs.train_log, job.outputs.validation)
     return facts | {"device": str(device)} | results.facts(trainer)
 
 
@@ -64,6 +64,6 @@ def _sources(subjects: Sequence[Subject], frames: Any) -> tuple[list[Source], li
     return sources, held_out
 
 
-def _inputs(layout: Layout) -> list[Any]:
-    members = [path for m in layout.members for path in (m.fit, m.sample, m.alpha_json, m.frames_json)]
-    return [layout.init, *members]
+def _inputs(layout: Layout) -> list[Path]:
+    """Files whose bytes decide what a training results in."""
+    return [layout.init, *(path for m in layout.members for path in (m.fit, m.sample, m.alpha_json, m.frames_json))]

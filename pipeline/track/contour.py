@@ -44,7 +44,7 @@ class ContourMatches:
         camera: [N] index.
         face_ids: [N], barycentric: [N, 3] of the skin point.
         target: [N, 2], normal: [N, 2] of the silhouette, pixels; the residual counts along the normal.
-        contour_distance: [N] pixels along the normal from the skin point (a pixel centre) to the model's occluding contour.
+        contour_distance: [N] pixels along the normal from the skin point (a pixel centre) to the occluding contour.
     """
 
     camera: np.ndarray
@@ -87,7 +87,11 @@ def trace_contour(alpha: np.ndarray, valid: np.ndarray | None = None) -> Contour
     return Contour(points, normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9), inside)
 
 
-def occluding_contour(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> tuple[Contour, np.ndarray, np.ndarray]:
+def occluding_contour(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    camera: Camera,
+) -> tuple[Contour, np.ndarray, np.ndarray]:
     """The occluding contour of a mesh in one camera.
 
     Args:
@@ -106,8 +110,15 @@ def occluding_contour(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -
     return contour, buffers.face_id[at], buffers.barycentric[at]
 
 
-def match_contours(silhouette: Contour, model: Contour, gate_px: float, *, neighbours: int = 6, min_cosine: float = 0.6) -> np.ndarray:
-    """For every silhouette point the nearest model point with a similar normal: indices [N], -1 where none is within the gate."""
+def match_contours(
+    silhouette: Contour,
+    model: Contour,
+    gate_px: float,
+    *,
+    neighbours: int = 6,
+    min_cosine: float = 0.6,
+) -> np.ndarray:
+    """For every silhouette point the nearest model point with a similar normal: indices [N], -1 without any in the gate."""
     result = np.full(len(silhouette), -1)
     if not len(silhouette) or len(model) < neighbours:
         return result

@@ -27,9 +27,9 @@ from pipeline.track.visibility import facing, reprojection_error
 
 # Factors on the landmarks' variances: errors of neighbouring landmarks are correlated, the more the denser they are.
 FACE_CORRELATION, BODY_CORRELATION = 100.0, 2.0
-# A detector makes the same errors in all frames, so together they constrain the identity like one frame: the identity prior
-# counts once per frame, times this. Tuned on synthetic heads: with much less, errors on the face distort the back and chest,
-# which nothing observes.
+# A detector makes the same errors in all frames, so together they constrain the identity like one frame: the identity
+# prior counts once per frame, times this. Tuned on synthetic heads: with much less, errors on the face distort the back
+# and chest, which nothing observes.
 FRAME_CORRELATION = 5.0
 # Geman-McClure widths of landmarks, in standard deviations: before the pose is known, and after.
 INITIAL_WIDTH, WIDTH = 30.0, 5.0
@@ -39,9 +39,11 @@ CONTOUR_GATES_MM = (24.0, 14.0, 9.0, 7.0)
 BODY_CONTOUR_FACTOR = 2.5
 # Contours are matched again in the next round, so a round with contours takes at most so many steps.
 CONTOUR_ITERATIONS = 8
-# Standard deviations of expression weights and of their change in 1/30 s, L1 weight of expressions, and standard deviation
-# of the translation's change in 1/30 s. Set by hand.
-EXPRESSION_SIGMA, EXPRESSION_CHANGE_SIGMA, EXPRESSION_SPARSITY, TRANSLATION_CHANGE_SIGMA_M = 0.4, 0.15, 1.0, 0.01
+# Priors, set by hand; changes are per 1/30 s.
+EXPRESSION_SIGMA = 0.4  # standard deviation of an expression weight
+EXPRESSION_CHANGE_SIGMA = 0.15  # standard deviation of its change
+EXPRESSION_SPARSITY = 1.0  # L1 weight of expressions
+TRANSLATION_CHANGE_SIGMA_M = 0.01  # standard deviation of the translation's change
 
 
 @dataclass(frozen=True)
@@ -145,17 +147,19 @@ class Fitter:
                 points3d = self.observations.points3d[frame]
                 transfer_head_pose(self.body, self.landmarks, points3d, some, source, state, frame)
             elif some_frames[source] != frame:
-                state.rotations[frame, 0], state.translation[frame] = initial_rotation[frame], initial_translation[frame]
+                state.rotations[frame, 0] = initial_rotation[frame]
+                state.translation[frame] = initial_translation[frame]
         return state
 
     def _fit_vertex_offsets(self, state: State, some_frames: np.ndarray) -> State:
         # a body detector's joints are not on the skin
         sigma = self.settings.landmark_trust_mm / 1000 if self.kind == "head" else np.inf
+        stiffness = self.settings.offset_stiffness
         for _ in range(self.settings.offset_rounds):
             some = state.select(some_frames)
             contours = self._contour_term(some, some_frames, self.gates_mm[-1])
             landmark_term = self._landmark_term(some, some_frames, WIDTH)
-            offsets = fit_vertex_offsets(self.body, some, contours, landmark_term, self.landmarks, sigma, self.settings.offset_stiffness)
+            offsets = fit_vertex_offsets(self.body, some, contours, landmark_term, self.landmarks, sigma, stiffness)
             # landmark offsets give up what vertex offsets now explain
             moved = self.landmarks.mean(offsets - state.vertex_offsets)
             state = replace(state, vertex_offsets=offsets, landmark_offsets=state.landmark_offsets - moved)
@@ -182,7 +186,8 @@ class Fitter:
         _, facing_weight = facing(self.body, self.landmarks, observations, state)
         correlation = np.where(self.landmarks.on_face, FACE_CORRELATION, BODY_CORRELATION)
         weight = observations.weight[:, :, rows] * facing_weight / correlation
-        return LandmarkTerm(self.landmarks.points, observations.pixels[:, :, rows], weight, observations.projections, width)
+        pixels = observations.pixels[:, :, rows]
+        return LandmarkTerm(self.landmarks.points, pixels, weight, observations.projections, width)
 
     def _contour_term(self, state: State, frames: np.ndarray, gate_mm: float) -> ContourTerm:
         cameras, gates_px = list(self.observations.cameras), gate_mm * self.pixels_per_mm

@@ -1,7 +1,7 @@
 """The parametric model for Gauss-Newton: few joints, any surface points, analytic derivatives, in NumPy.
 
-A joint that never turns moves rigidly with its parent, so the skeleton is reduced exactly to the free joints. For a fixed
-pose, linear blend skinning is linear in (rest points, rest joints), and both are linear in the shape coefficients:
+A joint that never turns moves rigidly with its parent, so the skeleton is reduced exactly to the free joints. For a
+fixed pose, linear blend skinning is linear in (rest points, rest joints), and both are linear in the shape coefficients:
 derivatives with respect to identity and expression are therefore the skinning of the basis itself.
 """
 
@@ -21,7 +21,11 @@ from pipeline.track.state import State
 
 @dataclass(frozen=True)
 class SurfacePoints:
-    """Points on the skin: template [N, 3], basis [N, 3, K] (identity, then expression), weights [N, A] over free joints."""
+    """Points on the skin.
+
+    Attributes:
+        template: [N, 3]. basis: [N, 3, K], identity, then expression. weights: [N, A] over free joints.
+    """
 
     template: np.ndarray
     basis: np.ndarray
@@ -140,8 +144,18 @@ class GaussNewtonBody:
             vertex_offsets=np.zeros_like(self.template),
         )
 
-    def surface_points(self, vertices: np.ndarray, weights: np.ndarray, offsets: np.ndarray | None = None) -> SurfacePoints:
-        """Points as weighted means of vertices: vertices [N, M] indices, weights [N, M]; `offsets` [V, 3] are added to the template."""
+    def surface_points(
+        self,
+        vertices: np.ndarray,
+        weights: np.ndarray,
+        offsets: np.ndarray | None = None,
+    ) -> SurfacePoints:
+        """Points as weighted means of vertices.
+
+        Args:
+            vertices: [N, M] indices. weights: [N, M].
+            offsets: [V, 3], added to the template.
+        """
         b = np.asarray(weights, np.float32)
         template = self.template if offsets is None else self.template + offsets
         basis = np.matmul(b[:, None], self.basis[vertices].reshape(*b.shape, -1)).reshape(len(b), 3, -1)
@@ -168,7 +182,14 @@ class GaussNewtonBody:
         basis = np.array(bases) - rotation @ self.joint_basis
         return PosedJoints(rotation, np.array(parent_rotations), np.array(positions), rest, basis)
 
-    def pose_points(self, joints: PosedJoints, state: State, frame: int, points: SurfacePoints, offset: np.ndarray | float = 0.0) -> np.ndarray:
+    def pose_points(
+        self,
+        joints: PosedJoints,
+        state: State,
+        frame: int,
+        points: SurfacePoints,
+        offset: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
         """World positions [N, 3] of surface points, with `offset` [N, 3] added in the rest pose."""
         rest = points.template + points.basis @ state.coefficients(frame).astype(np.float32) + offset
         move = joints.position - np.einsum("axy,ay->ax", joints.rotation, joints.rest)
@@ -199,14 +220,16 @@ class GaussNewtonBody:
         lever = below - (self.descendants @ points.weights.T)[..., None] * joints.position[:, None]
         d_rotation = skew(-s * lever.astype(np.float32)) @ joints.parent_rotation[:, None].astype(np.float32)
 
-        d_rest = (s * points.weights @ joints.rotation.reshape(len(joints.rotation), 9)).reshape(count, 3, 3).astype(np.float32)
+        d_rest = s * points.weights @ joints.rotation.reshape(len(joints.rotation), 9)
+        d_rest = d_rest.reshape(count, 3, 3).astype(np.float32)
         first = 0 if identity else self.identity_size
         joint_basis = joints.basis[..., first:].astype(np.float32)
         joint_part = (np.float32(s) * points.weights @ joint_basis.reshape(len(joint_basis), -1)).reshape(count, 3, -1)
         d_shape = d_rest @ points.basis[..., first:] + joint_part
         d_translation = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3))
         split = self.identity_size - first
-        d_frame = np.concatenate([d_rotation.transpose(1, 2, 0, 3).reshape(count, 3, -1), d_translation, d_shape[..., split:]], 2, dtype=np.float32)
+        d_rotation = d_rotation.transpose(1, 2, 0, 3).reshape(count, 3, -1)
+        d_frame = np.concatenate([d_rotation, d_translation, d_shape[..., split:]], 2, dtype=np.float32)
         return PosedPoints(world, d_frame, d_shape[..., :split], d_rest)
 
     def vertices(self, state: State, frame: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from pipeline.vision.mediapipe_indices import EARS, HIPS, NOSE, SHOULDERS
 TORSO = np.r_[SHOULDERS, HIPS] + POSE.start
 TORSO_AND_HEAD = np.r_[SHOULDERS, HIPS, NOSE, EARS] + POSE.start
 INLIER_DISTANCE = 0.2  # of the similarity, as a fraction of the points' spread (see `ransac_similarity`)
-METRIC_SCALE_TOLERANCE = 0.25  # scales this close to 1 are taken as 1: the world is in metres and the subject larger or smaller
+METRIC_SCALE_TOLERANCE = 0.25  # a scale this close to 1 is taken as 1: metres, and a larger or smaller subject
 
 
 class Similarity(NamedTuple):
@@ -31,7 +31,13 @@ class Similarity(NamedTuple):
     t: np.ndarray
 
 
-def initial_state(body: GaussNewtonBody, landmarks: Landmarks, observations: Observations, kind: str, remedy: str) -> tuple[State, list[int]]:
+def initial_state(
+    body: GaussNewtonBody,
+    landmarks: Landmarks,
+    observations: Observations,
+    kind: str,
+    remedy: str,
+) -> tuple[State, list[int]]:
     """A state with only root rotation, translation and scale set.
 
     Returns:
@@ -66,7 +72,13 @@ def initial_state(body: GaussNewtonBody, landmarks: Landmarks, observations: Obs
     return replace(state, translation=translation, scale=scale), missing
 
 
-def _align(mean_shape: np.ndarray, points: np.ndarray, on_model: np.ndarray, kind: str, scale: float | None) -> Similarity | None:
+def _align(
+    mean_shape: np.ndarray,
+    points: np.ndarray,
+    on_model: np.ndarray,
+    kind: str,
+    scale: float | None,
+) -> Similarity | None:
     """The similarity from the mean shape to the triangulated points [P, 3] of one frame; None with too few points."""
     known = on_model & np.isfinite(points).all(1)
     if kind == "head":

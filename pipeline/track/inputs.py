@@ -61,7 +61,13 @@ def _indices(available: np.ndarray, names: tuple[str, ...], what: str, remedy: s
     return [index[name] for name in names]
 
 
-def silhouettes(mattes: ImageSet, images: ImageSet, frames: tuple[Frame, ...], cameras: tuple[str, ...], most: int) -> Callable[[int], list[Contour]]:
+def silhouettes(
+    mattes: ImageSet,
+    images: ImageSet,
+    frames: tuple[Frame, ...],
+    cameras: tuple[str, ...],
+    most: int,
+) -> Callable[[int], list[Contour]]:
     """A cached function from a frame index to one silhouette per camera, of at most `most` evenly picked points."""
     archives = {name: mattes.open(name) for name in cameras}
     visible = {name: _visible(images, name) for name in cameras}
@@ -75,7 +81,11 @@ def silhouettes(mattes: ImageSet, images: ImageSet, frames: tuple[Frame, ...], c
     return of_frame
 
 
-def grey_images(images: ImageSet, frames: tuple[Frame, ...], cameras: tuple[str, ...]) -> Callable[[int], list[np.ndarray]]:
+def grey_images(
+    images: ImageSet,
+    frames: tuple[Frame, ...],
+    cameras: tuple[str, ...],
+) -> Callable[[int], list[np.ndarray]]:
     """A cached function from a frame index to one slightly smoothed grey image [H, W] float32 per camera."""
 
     @cache

@@ -14,7 +14,7 @@ from pipeline.body.model import ParametricModel
 from pipeline.geometry.rotations import rotvec_to_matrix
 from pipeline.track.gauss_newton_body import GaussNewtonBody
 
-ARM_LOWERING = 0.75  # fraction of the arms' angle to the vertical by which they hang in the expected pose of a head capture
+ARM_LOWERING = 0.75  # rotation of the arms in the expected pose of a head capture, as a fraction of that to the vertical
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def joint_precisions(names: tuple[str, ...], kind: str) -> tuple[np.ndarray, np.
 def expected_rotations(body: GaussNewtonBody, kind: str) -> np.ndarray:
     """[A, 3, 3] means of the pose prior: at rest, but with the arms hanging in head captures (rest poses spread them).
 
-    The arms are lowered sideways by ARM_LOWERING of their angle with the direction from the head to between the shoulders:
-    no axis of the model is assumed.
+    The arms are lowered sideways by ARM_LOWERING of their angle with the direction from the head to between the
+    shoulders: no axis of the model is assumed.
     """
     rotations = np.tile(np.eye(3), (len(body.names), 1, 1))
     arms = [number for number, name in enumerate(body.names) if fnmatch(name, "upperarm01.?")]

@@ -10,7 +10,7 @@ from pipeline.body.model import ParametricModel
 from pipeline.track.gauss_newton_body import GaussNewtonBody, SurfacePoints
 from pipeline.vision.mediapipe_indices import FACE_POINTS, SHOULDERS
 
-STABLE_MM = 3.0  # face landmarks with a smaller spread between views (see `LandmarkTable`) count in the reported residuals
+STABLE_MM = 3.0  # face landmarks with a smaller `LandmarkTable.spread_mm` count in the reported residuals
 CORRELATION_LENGTH_M = 0.02  # a face detector makes the same error over about this distance
 CORRELATION = 0.5  # fraction of the variance that neighbouring landmark offsets have in common
 BODY_OFFSET_SIGMA_M = 0.04  # standard deviation of a body detector's joint from the model's, constant over time

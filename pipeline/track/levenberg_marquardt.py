@@ -60,7 +60,13 @@ def optimise(
     return best, costs
 
 
-def _assemble(body: GaussNewtonBody, state: State, terms: Sequence[Term], priors: Priors, shared: bool) -> NormalEquations:
+def _assemble(
+    body: GaussNewtonBody,
+    state: State,
+    terms: Sequence[Term],
+    priors: Priors,
+    shared: bool,
+) -> NormalEquations:
     shared_size = body.identity_size + state.landmark_offsets.size if shared else 0
     normal = NormalEquations.zeros(state.frames, body.frame_size, shared_size)
     for term in terms:

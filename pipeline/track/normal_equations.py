@@ -1,4 +1,4 @@
-"""Normal equations of a damped Gauss-Newton step: a block per frame, and either temporal coupling or shared unknowns."""
+"""Normal equations of a damped Gauss-Newton step: a block per frame, temporal coupling or shared unknowns."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class NormalEquations:
     Attributes:
         H: [F, P, P] diagonal blocks of the frames. g: [F, P].
         coupling: [F - 1, P] diagonal of minus the block between frames f and f + 1.
-        cross: [F, P, S] blocks between frames and shared unknowns, float32. shared: [S, S]. g_shared: [S]. S = 0 without
-            shared unknowns.
+        cross: [F, P, S] blocks between frames and shared unknowns, float32; S = 0 without shared unknowns.
+        shared: [S, S]. g_shared: [S].
         cost: half the sum of squares.
     """
 
@@ -96,7 +96,7 @@ def solve(normal: NormalEquations, damping: float, fixed: np.ndarray) -> tuple[n
 
 
 def _solve_chain(H: np.ndarray, g: np.ndarray, coupling: np.ndarray) -> np.ndarray:
-    """Block-tridiagonal elimination: H [F, P, P] on the diagonal, minus the diagonal matrices `coupling` [F - 1, P] beside it."""
+    """Block-tridiagonal elimination: H [F, P, P] on the diagonal, minus diagonal matrices `coupling` [F - 1, P] beside it."""
     step = g.copy()
     factors: list[tuple[np.ndarray, bool]] = []
     for f, block in enumerate(H):
@@ -111,24 +111,28 @@ def _solve_chain(H: np.ndarray, g: np.ndarray, coupling: np.ndarray) -> np.ndarr
     return step
 
 
-def _solve_arrow(H: np.ndarray, g: np.ndarray, cross: np.ndarray, shared: np.ndarray, g_shared: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray]:
+def _solve_arrow(
+    H: np.ndarray,
+    g: np.ndarray,
+    cross: np.ndarray,
+    shared: np.ndarray,
+    g_shared: np.ndarray,
+    damping: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """Independent frames with shared unknowns: the frames are eliminated (Schur complement), then substituted back.
 
     The triangular solves of the cross blocks, which cost the most, are in float32.
     """
     schur, right = shared + damping * np.diag(np.diagonal(shared)), g_shared.copy()
-    factors, eliminated = [], []
+    frames: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for block, frame_g, frame_cross in zip(H, g, cross):
         L = np.linalg.cholesky(block)
         frame_cross = solve_triangular(L.astype(np.float32), frame_cross, lower=True, check_finite=False)
         frame_g = solve_triangular(L, frame_g, lower=True, check_finite=False)
         schur -= frame_cross.T @ frame_cross
         right -= frame_cross.T @ frame_g
-        factors.append(L)
-        eliminated.append((frame_g, frame_cross))
+        frames.append((L, frame_g, frame_cross))
     regularised = schur + 1e-7 * np.diag(np.diagonal(shared))
     step = cho_solve(cho_factor(regularised, check_finite=False), right)
-    frame_steps = [
-        solve_triangular(L, frame_g - frame_cross @ step, lower=True, trans=1, check_finite=False) for L, (frame_g, frame_cross) in zip(factors, eliminated)
-    ]
+    frame_steps = [solve_triangular(L, frame_g - frame_cross @ step, lower=True, trans=1, check_finite=False) for L, frame_g, frame_cross in frames]
     return np.array(frame_steps), step

@@ -101,7 +101,7 @@ def observe(
     for (number, part, gate_px), (points, residual) in zip(gated, results):
         points3d[:, part] = points
         inlier = np.nan_to_num(residual, nan=np.inf) <= gate_px
-        median = np.array([_median(residual[:, c][inlier[:, c]]) for c in range(len(cameras))])
+        median = np.array([median_or_nan(residual[:, c][inlier[:, c]]) for c in range(len(cameras))])
         triangulation_px = np.where(np.isnan(triangulation_px), median, triangulation_px)
         sigma[:, number] = np.maximum(median / RAYLEIGH_MEDIAN, MINIMUM_SIGMA_PX)
         precision = np.nan_to_num(sigma[:, number] ** -2.0)
@@ -128,7 +128,8 @@ def _triangulate(views: np.ndarray, projections: np.ndarray, gate_px: float) -> 
     return points, residuals.swapaxes(0, 1)
 
 
-def _median(values: np.ndarray) -> float:
+def median_or_nan(values: np.ndarray) -> float:
+    """The median; nan of no values."""
     return float(np.median(values)) if len(values) else np.nan
 
 

@@ -26,7 +26,14 @@ LONG_PX = 4.0  # residuals longer than this are red
 SUBPIXEL_BITS = 3  # fractional bits of the coordinates of cv2.line
 
 
-def write_overlays(folder: Path, scratch: Path, images: ImageSet, observations: Observations, fit: FitResult, threads: int) -> None:
+def write_overlays(
+    folder: Path,
+    scratch: Path,
+    images: ImageSet,
+    observations: Observations,
+    fit: FitResult,
+    threads: int,
+) -> None:
     """Write a video per camera of the capture into `folder`, via `scratch`. Held-out cameras have no detections."""
     body, state, landmarks = fit.body, fit.state, fit.landmarks
     counted = visible(body, landmarks, observations, state)

@@ -14,13 +14,21 @@ from pipeline.track.stereo import StereoPoints
 
 
 def geman_mcclure(squared: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """IRLS weights and costs of rho(e) = 1/2 w^2 e^2 / (w^2 + e^2) for squared residuals e^2 (Black and Rangarajan, IJCV 1996)."""
+    """Geman-McClure function rho(e) = 1/2 w^2 e^2 / (w^2 + e^2) of squared residuals e^2 (Black and Rangarajan, IJCV 1996).
+
+    Returns:
+        weights of iteratively reweighted least squares, and costs rho.
+    """
     ratio = width**2 / (width**2 + squared)
     return ratio**2, 0.5 * ratio * squared
 
 
 def project_with_jacobian(P: np.ndarray, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels [..., 2] and derivatives [..., 2, 3] of world points [..., 3] under P [..., 3, 4]; derivative 0 behind the camera."""
+    """Projection of world points [..., 3] under P [..., 3, 4].
+
+    Returns:
+        pixels [..., 2] and their derivatives [..., 2, 3], which are 0 behind the camera.
+    """
     h = (P[..., :3] @ world[..., None])[..., 0] + P[..., 3]
     depth = np.where(h[..., 2] > 1e-6, h[..., 2], np.inf)
     pixel = h[..., :2] / np.where(np.isfinite(depth), depth, 1.0)[..., None]
@@ -48,7 +56,8 @@ class LandmarkTerm:
     def add(self, normal: NormalEquations, body: GaussNewtonBody, state: State, frame: int, shared: bool) -> None:
         """Add one frame.
 
-        All views of a landmark act on one 3D point and sum to a 3x3 weight: the number of rows does not depend on the cameras.
+        All views of a landmark act on one 3D point and sum to a 3x3 weight: the number of rows does not depend on the
+        number of cameras.
         """
         if not self.weight[frame].any():
             return
@@ -65,13 +74,20 @@ class LandmarkTerm:
         L = np.linalg.cholesky(M)
         U, whitened = L.swapaxes(1, 2).astype(np.float32), np.linalg.solve(L, gradient).astype(np.float32)
         rows, identity_rows = U @ posed.d_frame, U @ posed.d_identity
-        count = 3 * len(rows)
-        normal.add_rows(frame, rows.reshape(count, -1), whitened.ravel(), identity_rows.reshape(count, identity_rows.shape[2]))
+        flat_rows, flat_identity_rows = (array.reshape(3 * len(array), array.shape[2]) for array in (rows, identity_rows))
+        normal.add_rows(frame, flat_rows, whitened.ravel(), flat_identity_rows)
         if shared:
             _add_landmark_offsets(normal, frame, U @ posed.d_rest, whitened, rows, identity_rows)
 
 
-def _add_landmark_offsets(normal: NormalEquations, frame: int, block: np.ndarray, error: np.ndarray, rows: np.ndarray, identity_rows: np.ndarray) -> None:
+def _add_landmark_offsets(
+    normal: NormalEquations,
+    frame: int,
+    block: np.ndarray,
+    error: np.ndarray,
+    rows: np.ndarray,
+    identity_rows: np.ndarray,
+) -> None:
     """Add the columns of the landmark offsets, which follow identity in the shared unknowns.
 
     Each offset moves only its own three rows (block [L, 3, 3]); only the blocks that are not zero are computed.
@@ -116,11 +132,16 @@ class ContourTerm:
         normal.cost += float(cost.sum())
         root = np.sqrt(robust) / sigma
         row = (root[:, None] * d_error).astype(np.float32)
-        rows, identity_rows = np.matmul(row[:, None], posed.d_frame)[:, 0], np.matmul(row[:, None], posed.d_identity)[:, 0]
+        rows = np.matmul(row[:, None], posed.d_frame)[:, 0]
+        identity_rows = np.matmul(row[:, None], posed.d_identity)[:, 0]
         normal.add_rows(frame, rows, (root * error).astype(np.float32), identity_rows)
 
 
-def contour_residual(matches: ContourMatches, projections: np.ndarray, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def contour_residual(
+    matches: ContourMatches,
+    projections: np.ndarray,
+    world: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Derivative [N, 3] of the position along the normal with respect to the skin point, and residual [N] in pixels."""
     pixel, d_pixel = project_with_jacobian(projections[matches.camera], world)
     error = ((matches.target - pixel) * matches.normal).sum(1) - matches.contour_distance

@@ -43,7 +43,12 @@ class State:
 
     def select(self, frames: np.ndarray) -> State:
         """The same shape, at the frames of these indices."""
-        return replace(self, expression=self.expression[frames], rotations=self.rotations[frames], translation=self.translation[frames])
+        return replace(
+            self,
+            expression=self.expression[frames],
+            rotations=self.rotations[frames],
+            translation=self.translation[frames],
+        )
 
     def updated(self, frame_step: np.ndarray, identity_step: np.ndarray, landmark_step: np.ndarray) -> State:
         """The state after a step of the solver.

@@ -19,16 +19,21 @@ from pipeline.mesh.topology import vertex_normals
 
 REACH_M, STEP_M = 0.018, 0.0015  # search range on each side of the skin, and its step
 PATCH, SPACING_M = 7, 0.0025  # samples along each side of a patch, and their distance
-# A camera sees a vertex whose normal has this cosine to it, this far from the image border, at most this far behind the mesh.
+# A camera sees a vertex with at least this cosine of its normal, this far from the image border, at most this far
+# behind the mesh.
 MIN_COSINE, BORDER_PX, BEHIND_M = 0.35, 10, 0.01
 NOISE = 2.0  # grey levels; patches with less contrast correlate by chance
 MIN_CORRELATION = 0.6  # mean correlation of a match
-MIN_CURVATURE = 0.01  # of the correlation at its peak, 1/mm^2: along a stripe or a smooth shade there is no distinct peak
+MIN_CURVATURE = 0.01  # of the correlation at its peak, 1/mm^2: stripes and smooth shades have no distinct peak
 
 
 @dataclass(frozen=True)
 class StereoPoints:
-    """Stereo matches of one frame: vertices [N] indices, target [N, 3] world, normal [N, 3] along which the target is known."""
+    """Stereo matches of one frame.
+
+    Attributes:
+        vertices: [N] indices. target: [N, 3] world. normal: [N, 3] along which the target is known.
+    """
 
     vertices: np.ndarray
     target: np.ndarray
@@ -40,7 +45,7 @@ STATIC_REGIONS = ("neck", "torso", "arms", "scalp")  # regions of the model that
 
 
 def static_vertices(model: ParametricModel, ignored: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Indices of the vertices in STATIC_REGIONS, without those of `ignored` faces [F]; empty for models without such regions."""
+    """Indices of the vertices in STATIC_REGIONS, without those of `ignored` faces [F]; empty without such regions."""
     static = np.zeros(len(model.template), bool)
     for name in STATIC_REGIONS:
         if name in model.regions:
@@ -87,7 +92,14 @@ def match_stereo(
     return StereoPoints(matched, vertices[matched] + distance[:, None] * normal, normal)
 
 
-def _visible(camera: Camera, vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, candidates: np.ndarray, metre: float) -> np.ndarray:
+def _visible(
+    camera: Camera,
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    faces: np.ndarray,
+    candidates: np.ndarray,
+    metre: float,
+) -> np.ndarray:
     """[N] bool: candidates that the camera sees."""
     mesh = view_mesh(camera, vertices, faces)
     view = camera.centre - vertices[candidates]
@@ -111,7 +123,7 @@ def _patches(points: np.ndarray, normals: np.ndarray, steps: np.ndarray, spacing
 
 
 def _sample_patches(camera: Camera, image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """[N, D, K] grey values at points [N, D, K, 3]; each patch has mean 0 and length 1 (less where it has no contrast)."""
+    """[N, D, K] grey values at points [N, D, K, 3]; a patch has mean 0 and length 1 (less with little contrast)."""
     P = camera.projection.astype(np.float32)
     local = points.reshape(-1, 3) @ P[:, :3].T + P[:, 3]
     column, row = (local[:, :2] / local[:, 2:] - 0.5).T.reshape(2, len(points), -1)
@@ -122,7 +134,7 @@ def _sample_patches(camera: Camera, image: np.ndarray, points: np.ndarray) -> np
 
 
 def _peak(correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sub-step position [N] of the largest correlation [N, D] (parabola through three), and whether [N] it is a distinct peak."""
+    """Position [N] of the largest correlation [N, D], by a parabola, and whether [N] it is a distinct peak."""
     best = np.clip(correlation.argmax(1), 1, correlation.shape[1] - 2)
     before, here, after = (correlation[np.arange(len(best)), best + k] for k in (-1, 0, 1))
     curvature = 2 * here - before - after

@@ -26,10 +26,11 @@ def fit_vertex_offsets(
     sigma: float,
     stiffness: float,
 ) -> np.ndarray:
-    """The offsets [V, 3] in the rest pose after one Gauss-Newton step with fixed poses (Laplacian regularisation: Sorkine et al. 2004).
+    """The offsets [V, 3] in the rest pose after one Gauss-Newton step with fixed poses.
 
-    Every contour residual is linear in the three corners of its face. Each landmark attracts its place on the skin towards
-    where all frames together see it, as one observation: a detector makes the same error in all frames.
+    Every contour residual is linear in the three corners of its face. Each landmark attracts its place on the skin
+    towards where all frames together see it, as one observation: a detector makes the same error in all frames. The
+    offsets are smooth by Laplacian regularisation (Sorkine et al. 2004).
 
     Args:
         sigma: standard deviation of a landmark, metres; infinite: landmarks are ignored.
@@ -47,7 +48,13 @@ def fit_vertex_offsets(
     return state.vertex_offsets + step.reshape(-1, 3)
 
 
-def _landmark_rows(body: GaussNewtonBody, state: State, term: LandmarkTerm, landmarks: Landmarks, sigma: float) -> tuple[sp.csr_matrix, np.ndarray]:
+def _landmark_rows(
+    body: GaussNewtonBody,
+    state: State,
+    term: LandmarkTerm,
+    landmarks: Landmarks,
+    sigma: float,
+) -> tuple[sp.csr_matrix, np.ndarray]:
     """Jacobian [3L, 3V] and residuals [3L] of the landmarks."""
     moves, observed = observed_landmark_moves(body, state, term)
     weight, _ = geman_mcclure((moves**2).sum(1) / sigma**2, LANDMARK_WIDTH)
@@ -78,7 +85,12 @@ def observed_landmark_moves(body: GaussNewtonBody, state: State, term: LandmarkT
     return moves, trace > 1e-3 * trace.max()
 
 
-def _contour_rows(body: GaussNewtonBody, state: State, contours: ContourTerm, frame: int) -> tuple[sp.csr_matrix, np.ndarray]:
+def _contour_rows(
+    body: GaussNewtonBody,
+    state: State,
+    contours: ContourTerm,
+    frame: int,
+) -> tuple[sp.csr_matrix, np.ndarray]:
     """Jacobian [N, 3V] and residuals [N] of the contour matches of one frame."""
     matches = contours.matches[frame]
     shape = (len(matches.camera), 3 * len(body.template))

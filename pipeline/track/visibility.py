@@ -8,7 +8,7 @@ import torch
 from pipeline.mesh.topology import vertex_normals
 from pipeline.track.gauss_newton_body import GaussNewtonBody
 from pipeline.track.landmarks import Landmarks
-from pipeline.track.observations import Observations
+from pipeline.track.observations import Observations, median_or_nan
 from pipeline.track.residuals import project_with_jacobian
 from pipeline.track.state import State
 
@@ -18,7 +18,12 @@ COSINE_RANGE = (-0.05, 0.30)  # of a landmark: weight 0 at the first, 1 at the s
 VISIBLE_COSINE = 0.3  # from which a landmark counts as visible
 
 
-def facing(body: GaussNewtonBody, landmarks: Landmarks, observations: Observations, state: State) -> tuple[np.ndarray, np.ndarray]:
+def facing(
+    body: GaussNewtonBody,
+    landmarks: Landmarks,
+    observations: Observations,
+    state: State,
+) -> tuple[np.ndarray, np.ndarray]:
     """How landmarks face the cameras; `state` and `observations` have the same F frames.
 
     Returns:
@@ -53,7 +58,12 @@ def visible(body: GaussNewtonBody, landmarks: Landmarks, observations: Observati
     return (cosine > VISIBLE_COSINE) & (observations.weight[:, :, landmarks.rows] > 0)
 
 
-def reprojection_error(body: GaussNewtonBody, landmarks: Landmarks, observations: Observations, state: State) -> tuple[np.ndarray, float]:
+def reprojection_error(
+    body: GaussNewtonBody,
+    landmarks: Landmarks,
+    observations: Observations,
+    state: State,
+) -> tuple[np.ndarray, float]:
     """Distance in pixels of visible landmarks (without landmark offsets) from their detections.
 
     Only stable face landmarks count where there are any, else those of the body.
@@ -69,5 +79,5 @@ def reprojection_error(body: GaussNewtonBody, landmarks: Landmarks, observations
         world = body.pose_points(body.pose_joints(state, frame), state, frame, landmarks.points)
         pixel, _ = project_with_jacobian(observations.projections[:, None], world[None])
         error[frame] = np.linalg.norm(observations.pixels[frame][:, landmarks.rows] - pixel, axis=-1)
-    per_camera = [float(np.median(error[:, c][counted[:, c]])) if counted[:, c].any() else np.nan for c in range(counted.shape[1])]
-    return np.array(per_camera), float(np.median(error[counted])) if counted.any() else np.nan
+    per_camera = [median_or_nan(error[:, c][counted[:, c]]) for c in range(counted.shape[1])]
+    return np.array(per_camera), median_or_nan(error[counted])

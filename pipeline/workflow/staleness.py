@@ -7,18 +7,15 @@ everything its results depend on, and the sizes of what it wrote.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config
 from pipeline.contract.captures_table import CaptureRow
+from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
-from pipeline.contract.stages import upstream
 from pipeline.io.errors import InputError
-from pipeline.io.files import ROOT, digest
 
 
 def stages_of(row: CaptureRow, method: str, until: str = "") -> list[str]:
@@ -31,16 +28,9 @@ def stages_of(row: CaptureRow, method: str, until: str = "") -> list[str]:
 
 
 def stage_keys(row: CaptureRow, config: Config) -> dict[str, str]:
-    """Stage -> digest of all that its result depends on: its version, its settings, its capture, and the same of every stage before it."""
-    keys: dict[str, str] = {}
-    cells = {name: _portable(value) for name, value in asdict(row).items()}
-    table = method_of(config.method).table
-    before = upstream(tuple(table.values()))
-    for name, stage in table.items():
-        makers = {maker: keys[maker] for maker in before[name] if maker != "synthesise" or row.kind == "synthetic"}
-        capture = cells if name in ("synthesise", "ingest") else row.id
-        keys[name] = digest([name, stage.version, config.settings(name), capture, makers])
-    return keys
+    """Stage -> digest of all that its result depends on; see contract/keys.py."""
+    own = capture_keys(row, config.result_settings)
+    return own | avatar_keys(config.method, method_of(config.method).avatar_stages, {row.id: own}, config.result_settings)
 
 
 def stage_key(stage: str, row: CaptureRow, config: Config) -> str:
@@ -68,11 +58,6 @@ def unfinished_stages(row: CaptureRow, layout: Layout, config: Config, stages: I
     stages = list(stages)
     stale = stale_stages(row, layout, config, stages)
     return [stage for stage in stages if stage in stale or read_manifest(layout, stage) is None]
-
-
-def _portable(value: object) -> str:
-    """A table cell as text; paths inside the checkout relative to it, so that a checkout may move without a rerun."""
-    return os.path.relpath(value, ROOT) if isinstance(value, Path) and value.is_relative_to(ROOT) else str(value)
 
 
 def read_manifest(layout: Layout, stage: str) -> dict | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from itertools import product
@@ -16,12 +15,12 @@ from scipy.spatial import Delaunay
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, write_image_set
+from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
 from pipeline.geometry import blocks
 from pipeline.io.arrays import load_npz
 from pipeline.io.errors import InputError
 from pipeline.io.packed import packed_writer, read_image
-from pipeline.stages import keypoints
 from pipeline.vision.crops import Crop, box_crop, head_crop, upright_face_crop
 from pipeline.vision.keypoints.cross_view import face_crops, pose_crops, reject_outliers
 from pipeline.vision.keypoints.detect_per_camera import on_subject, redetect_small_face
@@ -29,8 +28,10 @@ from pipeline.vision.keypoints.face_alignment import load_network, locate
 from pipeline.vision.keypoints.mediapipe_detector import facing_cosine
 from pipeline.vision.keypoints.multi_camera import _reject_outliers
 from pipeline.vision.settings import KeypointsSettings
+from tests.unit.stage_jobs import run_stage
 
 DATA = Path(os.environ.get("C2A_TEST_DATA", Path(__file__).resolve().parents[3] / "shared/data"))
+ROW = CaptureRow("x", "rig", Path("raw"))
 
 
 def _ring(count: int) -> list[Camera]:
@@ -225,12 +226,12 @@ def layout(tmp_path):
 
     def make(shown: bool, model: str, cameras: tuple[str, ...] = ("front",), count: int = 2, close: bool = False) -> Layout:
         image = cv2.resize(whole[:300, 80:380] if close else whole, (256, 256), interpolation=cv2.INTER_AREA)
-        return _write_images(Layout(tmp_path / model, tmp_path / "work"), model, cameras, count, image if shown else None)
+        return _write_images(Layout(tmp_path / model, tmp_path / "work"), cameras, count, image if shown else None)
 
     return make
 
 
-def _write_images(layout: Layout, model: str, names: tuple[str, ...], count: int, image: np.ndarray | None) -> Layout:
+def _write_images(layout: Layout, names: tuple[str, ...], count: int, image: np.ndarray | None) -> Layout:
     """The stage's input: the image [256, 256, 3] left and right in turn, before grey; only grey without one."""
     frames = tuple(Frame(f"take_{i:06d}", "take", i, i / 10) for i in range(count))
     K = np.diag([500.0, 500, 1]) + [[0, 0, 256], [0, 0, 150], [0, 0, 0]]
@@ -247,14 +248,12 @@ def _write_images(layout: Layout, model: str, names: tuple[str, ...], count: int
                 writer.add(frame.id, canvas)
     write_image_set(layout.frames_json, layout.frames, cameras, frames, {})
     write_image_set(layout.alpha_json, layout.alpha, cameras, frames, {})
-    record = {"id": "x", "kind": "rig", "model": model, "fps": 10, "cameras": [c.to_json() for c in cameras], "sequences": {}, "plates": {}, "color": {}}
-    layout.capture.write_text(json.dumps(record | {"val_cameras": [], "test_sequences": [], "truth": None, "checks": []}))
     return layout
 
 
 def test_stage_finds_the_face_where_it_is(layout, capfd):
     head = layout(True, "head")
-    facts = keypoints.run(KeypointsSettings(), head, 1)
+    facts = run_stage("keypoints", KeypointsSettings(), head, ROW, 1)
     arrays = load_npz(head.keypoints, {"cameras": (1,), "frames": (2,), "face": (2, 1, 478, 3), "pose": (2, 1, 33, 3)})
     assert facts["cameras"]["front"]["face"] == 1 and arrays["face"].dtype == np.float32
     for i in range(2):
@@ -269,22 +268,22 @@ def test_stage_finds_the_face_where_it_is(layout, capfd):
 def test_stage_reports_when_nobody_is_detected(layout, model, what):
     empty = layout(False, model)
     with pytest.raises(InputError, match=f"no {what} was found in any view"):
-        keypoints.run(KeypointsSettings(), empty, 1)
+        run_stage("keypoints", KeypointsSettings(), empty, replace(ROW, model=model))
     assert not empty.keypoints.exists()
 
 
 def test_neither_parts_nor_threads_change_a_byte(layout):
     head = layout(True, "head", ("one", "two"), count=6, close=True)
-    keypoints.run(KeypointsSettings(), head, 1)
+    run_stage("keypoints", KeypointsSettings(), head, ROW, 1)
     alone = head.keypoints.read_bytes()
     poses = np.isfinite(load_npz(head.keypoints)["pose"]).any((-2, -1))
     assert poses.any() and not poses.all(), "the body is detected in some of the images only; which must not depend on the threads"
-    keypoints.run(KeypointsSettings(), head, 3)  # two chunks a camera
+    run_stage("keypoints", KeypointsSettings(), head, ROW, 3)  # two chunks a camera
     assert head.keypoints.read_bytes() == alone
     head.keypoints.unlink()
     for first in (0, 1):
-        assert keypoints.run(KeypointsSettings(), head, 1, slice(first, None, 2)) == {} and not head.keypoints.exists()
-    keypoints.run(KeypointsSettings(), head, 1)
+        assert run_stage("keypoints", KeypointsSettings(), head, ROW, 1, slice(first, None, 2)) == {} and not head.keypoints.exists()
+    run_stage("keypoints", KeypointsSettings(), head, ROW, 1)
     assert head.keypoints.read_bytes() == alone
 
 
@@ -305,29 +304,29 @@ class _DetectCameraStub:
 def test_finished_cameras_are_not_detected_again(tmp_path, monkeypatch):
     stub, settings = _DetectCameraStub(), KeypointsSettings()
     monkeypatch.setattr("pipeline.vision.keypoints.multi_camera.detect_camera", stub)
-    head = _write_images(Layout(tmp_path / "x", tmp_path / "work"), "head", ("one", "two", "three"), 2, None)
+    head = _write_images(Layout(tmp_path / "x", tmp_path / "work"), ("one", "two", "three"), 2, None)
     stub.fails_at = "three"
     with pytest.raises(MemoryError):
-        keypoints.run(settings, head, 1)
+        run_stage("keypoints", settings, head, ROW, 1)
     stub.fails_at = ""
-    keypoints.run(settings, head, 1, slice(2, None))
-    keypoints.run(replace(settings, face_gate=0.5), head, 1)  # a later step's setting
+    run_stage("keypoints", settings, head, ROW, 1, slice(2, None))
+    run_stage("keypoints", replace(settings, face_gate=0.5), head, ROW, 1)  # a later step's setting
     assert [name for name, *_ in stub.calls] == ["one", "two", "three"]
     assert head.keypoints.is_file() and not head.scratch("keypoints").exists()
-    keypoints.run(settings, head, 1, slice(0, 1))
-    keypoints.run(replace(settings, minimum_score=0.6), head, 1)
+    run_stage("keypoints", settings, head, ROW, 1, slice(0, 1))
+    run_stage("keypoints", replace(settings, minimum_score=0.6), head, ROW, 1)
     assert [name for name, *_ in stub.calls[3:]] == ["one", "one", "two", "three"], "detections with another setting do not count"
 
 
 def test_a_part_checks_its_own_cameras(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.vision.keypoints.multi_camera.detect_camera", _DetectCameraStub())
-    head = _write_images(Layout(tmp_path / "x", tmp_path / "work"), "head", ("one", "two"), 2, None)
+    head = _write_images(Layout(tmp_path / "x", tmp_path / "work"), ("one", "two"), 2, None)
     archive = head.alpha / "two.zip"
     archive.write_bytes(archive.read_bytes().replace(b"take", b"tale"))
-    keypoints.run(KeypointsSettings(), head, 1, slice(0, None, 2))
+    run_stage("keypoints", KeypointsSettings(), head, ROW, 1, slice(0, None, 2))
     for part in (slice(1, None, 2), None):
         with pytest.raises(InputError, match="two.zip: was changed"):
-            keypoints.run(KeypointsSettings(), head, 1, part)
+            run_stage("keypoints", KeypointsSettings(), head, ROW, 1, part)
 
 
 def test_box_crop_holds_its_points():

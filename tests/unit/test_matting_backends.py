@@ -6,27 +6,28 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline.avatars.registry import method_of
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, frame_id, read_image_set, write_image_set
+from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, packed_writer, read_image
-from pipeline.stages import matte
 from pipeline.vision.matting.backends import choose_matting
 from pipeline.vision.matting.matte_camera import matte_camera
 from pipeline.vision.matting.plate import PlateMatting
 from pipeline.vision.settings import MatteSettings
+from tests.unit.stage_jobs import run_stage
 
 DATA = Path(os.environ.get("C2A_TEST_DATA", Path(__file__).resolve().parents[3] / "shared/data"))
 HEIGHT, WIDTH = 60, 50
-HEAD = SimpleNamespace(model="head")  # of a captures.tsv row the stage reads no more
+HEAD = CaptureRow("box", "rig", Path("raw"))
 FRAMES = tuple(Frame(frame_id("take", i), "take", i, i / 10) for i in range(3))
 
 
@@ -57,7 +58,7 @@ def layout(tmp_path) -> Layout:
 
 
 def test_stage_mattes_the_sampled_frames_of_every_camera(layout):
-    facts = matte.run(MatteSettings(), layout, 1, HEAD)
+    facts = run_stage("matte", MatteSettings(), layout, HEAD)
     mattes = read_image_set(layout.alpha_json, layout.alpha)
     mattes.verify()
     assert [frame.id for frame in mattes.frames] == [FRAMES[0].id, FRAMES[2].id]
@@ -84,13 +85,13 @@ def test_only_body_captures_get_a_person_segmentation_by_default(layout, monkeyp
 
     monkeypatch.setattr("pipeline.io.parallel.map_processes", look)
     with pytest.raises(Stop):
-        matte.run(MatteSettings(person=person), layout, 1, SimpleNamespace(model=model))
+        run_stage("matte", MatteSettings(person=person), layout, replace(HEAD, model=model))
 
 
 def test_same_input_gives_the_same_bytes(layout):
-    matte.run(MatteSettings(), layout, 1, HEAD)
+    run_stage("matte", MatteSettings(), layout, HEAD)
     first = layout.alpha_json.read_bytes()
-    matte.run(MatteSettings(), layout, 1, HEAD)
+    run_stage("matte", MatteSettings(), layout, HEAD)
     assert layout.alpha_json.read_bytes() == first
 
 
@@ -107,10 +108,10 @@ def test_a_finished_camera_survives_a_failure_and_no_new_version(layout, monkeyp
 
     monkeypatch.setattr(PlateMatting, "matte", failing)
     with pytest.raises(KeyboardInterrupt):
-        matte.run(MatteSettings(), layout, 1, HEAD)
+        run_stage("matte", MatteSettings(), layout, HEAD)
     assert not layout.alpha.exists() and len(calls) == 4  # camera a twice, b's first, the interruption
-    monkeypatch.setitem(CAPTURE_STAGES, "matte", replace(CAPTURE_STAGES["matte"], version=version))
-    matte.run(MatteSettings(), layout, 1, HEAD)
+    monkeypatch.setitem(method_of(layout.method).table, "matte", replace(CAPTURE_STAGES["matte"], version=version))
+    run_stage("matte", MatteSettings(), layout, HEAD)
     assert len(calls) == 4 + again
 
 
@@ -123,14 +124,14 @@ def test_nothing_but_background_is_an_error(layout):
     images = read_image_set(layout.frames_json, layout.frames)
     write_image_set(layout.frames_json, layout.frames, images.cameras, images.frames, {})
     with pytest.raises(InputError, match="found no subject"):
-        matte.run(MatteSettings(), layout, 1, HEAD)
+        run_stage("matte", MatteSettings(), layout, HEAD)
     assert not layout.alpha_json.exists()
 
 
 def test_a_changed_input_is_named(layout):
     (layout.frames / "b.zip").write_bytes((layout.frames / "a.zip").read_bytes()[:-1])
     with pytest.raises(InputError, match="b.zip"):
-        matte.run(MatteSettings(), layout, 1, HEAD)
+        run_stage("matte", MatteSettings(), layout, HEAD)
 
 
 def test_backends_that_need_a_plate_say_so():

@@ -13,6 +13,7 @@ from pipeline.contract.layout import Layout
 from pipeline.contract.stages import upstream
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
+from pipeline.stages.job import make_job
 from pipeline.workflow.staleness import stage_key, stages_of, stale_stages, unfinished_stages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,12 +89,11 @@ def _artefacts(text: str) -> set[str]:
     return set(re.findall(r"layout\.(\w+)", text, re.I)) & known
 
 
-def test_what_a_stage_reads_is_in_the_table_and_snakemake_waits_for_it():
+def test_what_snakemake_waits_for_is_in_the_table():
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     for name, stage in METHOD.table.items():
         inputs = _artefacts(re.search(rf"^rule {name}:\n(.*?)^    output:", rules, re.M | re.S)[1])
-        read = _artefacts((ROOT / "pipeline" / "stages" / f"{name}.py").read_text()) - set(stage.outputs)
-        assert read | inputs <= set(stage.inputs), name
+        assert inputs <= set(stage.inputs), name
 
 
 def test_a_changed_setting_makes_its_stage_and_what_follows_stale_and_nothing_before(row, tmp_path):
@@ -143,3 +143,26 @@ def test_numbers_out_of_range_are_named_before_anything_starts(section, key, val
     with pytest.raises(InputError) as caught:
         parse_config({section: {key: value}})
     assert f"'{section}.{key}'" in str(caught.value) and str(value) in str(caught.value) and allowed in str(caught.value)
+
+
+def test_a_stage_sees_what_the_table_declares_and_nothing_else(row, tmp_path):
+    layout = Layout(tmp_path / "r" / "a", tmp_path / "w" / "a")
+    job = make_job("fit", CONFIG.stages["fit"], METHOD, layout, row, 2)
+    assert job.inputs.keypoints == layout.keypoints and job.outputs.fit == layout.fit and job.cells.model == "head"
+    for values, name in ((job.inputs, "capture"), (job.outputs, "keypoints"), (job.cells, "path")):
+        with pytest.raises(AttributeError, match=f"'{name}' is none of the (?s:.*)'fit'"):
+            getattr(values, name)
+    train = make_job("train", CONFIG.stages["train"], METHOD, layout, row, 2)
+    assert train.inputs.init == layout.init and train.subjects[0].layout.fit == layout.fit
+    assert set(vars(train.outputs)) >= {"avatar", "avatar_ply", "train_log"}
+    assert make_job("ingest", None, METHOD, layout, row, 2).inputs.truth == layout.truth
+    assert make_job("ingest", None, METHOD, layout, dataclasses.replace(row, kind="rig"), 2).inputs.truth is None
+
+
+def test_paths_that_are_given_must_be_those_of_the_table(row, tmp_path):
+    layout, elsewhere = Layout(tmp_path / "r" / "a", tmp_path / "w" / "a"), tmp_path / "sample.json"
+    inputs = {"capture": layout.capture, "frames": layout.frames, "frames_json": layout.frames_json}
+    job = make_job("sample", CONFIG.stages["sample"], METHOD, layout, row, 2, inputs=inputs, outputs={"sample": elsewhere})
+    assert job.outputs.sample == elsewhere
+    with pytest.raises(InputError, match="other files than its inputs"):
+        make_job("sample", CONFIG.stages["sample"], METHOD, layout, row, 2, inputs=inputs | {"fit": layout.fit})

@@ -52,12 +52,14 @@ def face_crops(face3d: np.ndarray, head3d: np.ndarray, camera: Camera) -> list[C
         face3d: [F, 478, 3] triangulated face points.
         head3d: [F, 11, 3] head points of the triangulated pose, for frames without a face.
     """
-    return [_face_crop(face, camera) if np.isfinite(face[:, 0]).sum() > 100 else _head_crop(head, camera) for face, head in zip(face3d, head3d)]
+    has_face = np.isfinite(face3d[..., 0]).sum(-1) > 100
+    return [_face_crop(face, camera) if use_face else _head_crop(head, camera) for face, head, use_face in zip(face3d, head3d, has_face)]
 
 
 def pose_crops(pose3d: np.ndarray, camera: Camera) -> list[Crop | None]:
-    """Where to detect the body in one camera, per frame, from triangulated poses [F, 33, 3]; rotated so that the trunk is upright."""
-    return [_visible_crop(pose, camera, 1.4, _image_tilt(pose[SHOULDERS].mean(0), pose[HIPS].mean(0), camera)) for pose in pose3d]
+    """Where to detect the body in one camera, per frame, from triangulated poses [F, 33, 3]; the trunk is upright in the crop."""
+    tilts = [_image_tilt(pose[SHOULDERS].mean(0), pose[HIPS].mean(0), camera) for pose in pose3d]
+    return [_visible_crop(pose, camera, 1.4, tilt) for pose, tilt in zip(pose3d, tilts)]
 
 
 def _image_tilt(top: np.ndarray, bottom: np.ndarray, camera: Camera) -> float:
@@ -91,7 +93,7 @@ def _back_facing(outward: np.ndarray, position: np.ndarray, camera: Camera) -> b
 
 
 def _visible_crop(points: np.ndarray, camera: Camera, grow: float, angle: float = 0.0) -> Crop | None:
-    """The crop around the projections of points [N, 3] (nan: unknown); None outside the image or with fewer than 3 points."""
+    """The crop around the projections of points [N, 3] (nan: unknown); None outside the image or with under 3 points."""
     points = points[np.isfinite(points[:, 0])]
     if len(points) < 3 or (camera.to_camera(points)[:, 2] <= 0).any():
         return None

@@ -16,8 +16,8 @@ from pipeline.vision.mediapipe_indices import FACE_POINTS, POSE_POINTS
 
 FACE_PIXELS, BODY_PIXELS = 256, 512  # sizes of resampled crops; the networks' inputs are 192 and 256 pixels
 INSIDE_MATTE = 0.5  # fraction of a detection's points that must lie on the subject
-# Faces smaller than this fraction of the image's longer side are detected again in an upright crop: the detector sees the
-# image at 128 pixels, and the mesh of a face of 30 of them is inaccurate. The crop's side is that of the face times GROW.
+# Faces smaller than this fraction of the image's longer side are re-detected in an upright crop: the detector sees the
+# image at 128 pixels, and the mesh of a face of 30 of them is inaccurate. The crop's side is the face's times GROW.
 SMALL_FACE, GROW = 0.25, 1.35
 
 
@@ -28,7 +28,13 @@ def _detector(minimum_score: float) -> MediaPipeDetector:
     return MediaPipeDetector(minimum_score)
 
 
-def detect_camera(frames: Path, mattes: Path, names: Sequence[str], pose_stride: int, minimum_score: float) -> tuple[np.ndarray, np.ndarray]:
+def detect_camera(
+    frames: Path,
+    mattes: Path,
+    names: Sequence[str],
+    pose_stride: int,
+    minimum_score: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """Detect face and body in every image of one camera.
 
     Args:
@@ -57,7 +63,11 @@ def detect_camera(frames: Path, mattes: Path, names: Sequence[str], pose_stride:
 
 
 def detect_in_crops(
-    frames: Path, mattes: Path, face_crops: Mapping[str, Crop], pose_crops: Mapping[str, Crop], minimum_score: float
+    frames: Path,
+    mattes: Path,
+    face_crops: Mapping[str, Crop],
+    pose_crops: Mapping[str, Crop],
+    minimum_score: float,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Detect faces and poses of one camera in crops.
 
@@ -82,8 +92,16 @@ def detect_in_crops(
     return faces, poses
 
 
-def redetect_small_face(detector: MediaPipeDetector, image: np.ndarray, alpha: np.ndarray, face: np.ndarray) -> np.ndarray:
-    """Face points [478, 3] re-detected in an upright crop; `face` itself where it is large or the crop shows no or another face."""
+def redetect_small_face(
+    detector: MediaPipeDetector,
+    image: np.ndarray,
+    alpha: np.ndarray,
+    face: np.ndarray,
+) -> np.ndarray:
+    """Face points [478, 3] re-detected in an upright crop.
+
+    `face` itself where it is large, or where the crop shows no or another face.
+    """
     low, high = face[:, :2].min(0), face[:, :2].max(0)
     size = (high - low).max()
     if size >= SMALL_FACE * max(alpha.shape):
@@ -95,7 +113,7 @@ def redetect_small_face(detector: MediaPipeDetector, image: np.ndarray, alpha: n
 
 
 def on_subject(points: np.ndarray | None, alpha: np.ndarray) -> np.ndarray | None:
-    """The points [N, 3] of a detection, or None where they lie outside the subject's matte [H, W]: a bystander, a poster."""
+    """The points [N, 3] of a detection; None where they lie outside the subject's matte [H, W]: a bystander, a poster."""
     if points is None:
         return None
     height, width = alpha.shape
@@ -111,7 +129,7 @@ def on_subject(points: np.ndarray | None, alpha: np.ndarray) -> np.ndarray | Non
 
 
 def _detect_pose(detector: MediaPipeDetector, image: np.ndarray, alpha: np.ndarray) -> np.ndarray | None:
-    """Pose [33, 3] in the whole image, else in a crop of the subject before grey, where no bystander can be detected."""
+    """Pose [33, 3] in the whole image, else in a crop of the subject before grey, without bystanders."""
     pose = on_subject(detector.pose(image), alpha)
     if pose is not None or not (alpha > 127).any():
         return pose

@@ -1,7 +1,7 @@
 """68 face points with the user's FAN network.
 
-Bulat and Tzimiropoulos, How far are we from solving the 2D & 3D Face Alignment problem?, ICCV 2017. The TorchScript files
-that the package face-alignment downloads hold architecture and weights; the package itself is not needed.
+Bulat and Tzimiropoulos, How far are we from solving the 2D & 3D Face Alignment problem?, ICCV 2017. The TorchScript
+files that the package face-alignment downloads hold architecture and weights; the package itself is not needed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def find_face68(images: ImageSet, names: Sequence[str], face: np.ndarray, weight
 def load_network(path: str) -> torch.nn.Module:
     """A FAN network from a TorchScript file. Raises InputError where it is missing or not TorchScript."""
     expected = "a TorchScript file"
-    remedy = "set keypoints.weights in config.yaml to such a file (face-alignment keeps it in ~/.cache/torch/hub/checkpoints), or keypoints.backend: mediapipe"
+    where = "face-alignment keeps it in ~/.cache/torch/hub/checkpoints"
+    remedy = f"set keypoints.weights in config.yaml to such a file ({where}), or keypoints.backend: mediapipe"
     if not path or not Path(path).is_file():
         found = f"keypoints.weights: {path!r}"
         raise InputError("no face-alignment weights", file=path or None, found=found, expected=expected, remedy=remedy)

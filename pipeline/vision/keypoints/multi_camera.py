@@ -1,4 +1,4 @@
-"""Keypoints of all cameras: detection per camera, outlier rejection, re-detection in crops that the other cameras give."""
+"""Keypoints of all cameras: detection per camera, outlier rejection, re-detection in crops given by the other cameras."""
 
 from __future__ import annotations
 
@@ -81,8 +81,17 @@ def detect_cameras(
     return files
 
 
-def combine_cameras(images: ImageSet, mattes: ImageSet, settings: KeypointsSettings, files: Sequence[Path], threads: int) -> Keypoints:
-    """Keypoints of every matted frame in every camera from the files of `detect_cameras`. Raises InputError where one is damaged."""
+def combine_cameras(
+    images: ImageSet,
+    mattes: ImageSet,
+    settings: KeypointsSettings,
+    files: Sequence[Path],
+    threads: int,
+) -> Keypoints:
+    """Keypoints of every matted frame in every camera.
+
+    files: those of `detect_cameras`. Raises InputError where one is damaged.
+    """
     names = [frame.id for frame in mattes.frames]
     expected = {"face": (len(names), FACE_POINTS, 3), "pose": (len(names), POSE_POINTS, 3)}
     arrays = [load_npz(file, expected, remedy="remove it, then run again") for file in files]
@@ -108,9 +117,13 @@ def _chunks(frames: int, count: int, pose_stride: int) -> list[slice]:
 
 
 def _reject_outliers(
-    face: np.ndarray, pose: np.ndarray, cameras: Sequence[Camera], gates_px: tuple[float, float], threads: int
+    face: np.ndarray,
+    pose: np.ndarray,
+    cameras: Sequence[Camera],
+    gates_px: tuple[float, float],
+    threads: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """face, pose without outliers, their triangulated points (see `reject_outliers`), and the number dropped per camera [C]."""
+    """face and pose without outliers, their triangulated points (see `reject_outliers`), number dropped per camera [C]."""
     jobs = [(points, cameras, gate) for points, gate in zip((face, pose), gates_px)]
     (kept_face, face3d), (kept_pose, pose3d) = in_blocks(reject_outliers, jobs, len(cameras), threads, "keypoints, compared")
     dropped = sum((_detected(before) & ~_detected(after)).sum(0) for before, after in ((face, kept_face), (pose, kept_pose)))
@@ -139,7 +152,11 @@ def _redetect(
     settings: KeypointsSettings,
     threads: int,
 ) -> np.ndarray:
-    """Add to `face` and `pose`, in place, detections in crops given by the other cameras; returns their number per camera [C]."""
+    """Add detections in crops given by the other cameras to `face` and `pose`, in place.
+
+    Returns:
+        their number per camera [C].
+    """
     jobs, indices = [], []
     for index, camera in enumerate(images.cameras):
         faces = _missing_crops(names, face_crops(face3d, pose3d[:, HEAD], camera), _detected(face)[:, index])

@@ -49,7 +49,8 @@ class BackgroundMatting:
 
 
 def _load(path: str) -> torch.nn.Module:
-    remedy = "set matte.checkpoint in config.yaml to a TorchScript file of BackgroundMattingV2 (torchscript_*_fp32.pth of its release), or matte.backend: auto"
+    file = "a TorchScript file of BackgroundMattingV2 (torchscript_*_fp32.pth of its release)"
+    remedy = f"set matte.checkpoint in config.yaml to {file}, or matte.backend: auto"
     if not path or not Path(path).is_file():
         found = f"matte.checkpoint: {path!r}"
         raise InputError("no BackgroundMattingV2 checkpoint", file=path or None, found=found, expected="a TorchScript file", remedy=remedy)

@@ -89,8 +89,18 @@ def _outside(mask: np.ndarray) -> np.ndarray:
     return at_border[labels]
 
 
-def _texture_correlation(labels: np.ndarray, count: int, image: np.ndarray, plate: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Correlation [count] of the Laplacians of image and plate in each component, and whether [count] the plate has enough texture there."""
+def _texture_correlation(
+    labels: np.ndarray,
+    count: int,
+    image: np.ndarray,
+    plate: np.ndarray,
+    sigma: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of the Laplacians of image and plate in each component.
+
+    Returns:
+        correlation [count], and whether [count] the plate has enough texture for it.
+    """
     # one pixel inside: at the edge of a hole the Laplacian would include the subject
     inside = cv2.erode((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     component = labels[inside]

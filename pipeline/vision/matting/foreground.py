@@ -25,7 +25,13 @@ def nearest_colour(image: np.ndarray, known: np.ndarray, query: np.ndarray) -> n
     return total.reshape(-1, 3)[nearest] / weight.reshape(-1, 1)[nearest]
 
 
-def project_alpha(colour: np.ndarray, foreground: np.ndarray, plate: np.ndarray, noise: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def project_alpha(
+    colour: np.ndarray,
+    foreground: np.ndarray,
+    plate: np.ndarray,
+    noise: np.ndarray,
+    mask: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Alpha by projection of the colour onto the line from plate to foreground, a = <C - B, F - B> / |F - B|^2.
 
     Where F and B are similar, noise dominates the projection; it is blended with the mask there.
@@ -45,7 +51,13 @@ def project_alpha(colour: np.ndarray, foreground: np.ndarray, plate: np.ndarray,
     return weight * np.clip(alpha, 0, 1) + (1 - weight) * mask, noise**2 / np.maximum(squared_length, 1e-3)
 
 
-def solve_foreground(colour: np.ndarray, plate: np.ndarray, foreground: np.ndarray, alpha: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def solve_foreground(
+    colour: np.ndarray,
+    plate: np.ndarray,
+    foreground: np.ndarray,
+    alpha: np.ndarray,
+    noise: np.ndarray,
+) -> np.ndarray:
     """Foreground F [N, 3] of C = a F + (1 - a) B, regularised towards the nearest known colour F0.
 
     Least squares with a normal prior of standard deviation s0 = COLOUR_SIGMA around F0 and noise s:

@@ -1,4 +1,4 @@
-"""Correction of a matte by a person segmentation: fills holes where the subject resembles the plate, removes other objects."""
+"""Correction of a matte by a person segmentation: fills where the subject resembles the plate, removes other objects."""
 
 from __future__ import annotations
 

@@ -29,7 +29,13 @@ class PlateMatting:
         return matte_with_plate(image, plate, visible, subject_only=self.subject_only)
 
 
-def matte_with_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray | None = None, *, subject_only: bool = True) -> Matte:
+def matte_with_plate(
+    image: np.ndarray,
+    plate: np.ndarray,
+    visible: np.ndarray | None = None,
+    *,
+    subject_only: bool = True,
+) -> Matte:
     """Alpha and foreground colour from an image and its clean plate.
 
     Args:
@@ -63,7 +69,13 @@ def foreground_mask(distance: np.ndarray, sharp_distance: np.ndarray, subject_on
     return keep_subject(mask) if subject_only else mask
 
 
-def _matte_window(image: np.ndarray, difference: PlateDifference, mask: np.ndarray, band: int, window: tuple[slice, slice]) -> np.ndarray:
+def _matte_window(
+    image: np.ndarray,
+    difference: PlateDifference,
+    mask: np.ndarray,
+    band: int,
+    window: tuple[slice, slice],
+) -> np.ndarray:
     """RGBA [h, w, 4] of a window. All steps but the filter work on the few unknown pixels only."""
     float_image = image.astype(np.float32)
     certain_foreground, certain_background = _trimap(mask, difference.sharp_distance[window], band)

@@ -1,4 +1,4 @@
-"""Difference of an image to the clean plate of its camera: exposure gain, sensor noise, shadows, normalised distance per pixel."""
+"""Difference of an image to the clean plate of its camera: exposure gain, sensor noise, shadows, distance per pixel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pipeline.vision.matting.shadows import find_shadows, shade_plate
 
 DARK, BRIGHT = 12, 243  # outside these grey levels, black level and saturation hide an exposure change
 OUTLIER = 30.0  # noise units at which distances are clipped when the fit of the plate is estimated
-SUBJECT_AREA, OBJECT_AREA = 0.25, 0.02  # smallest foreground component, as a fraction of the largest: subject only, all objects
+# Smallest foreground component, as a fraction of the largest: subject only, all objects.
+SUBJECT_AREA, OBJECT_AREA = 0.25, 0.02
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class PlateDifference:
 
     Attributes:
         plate: [H, W, 3] float32 (0..255) with the image's gain and shadows.
-        distance: [H, W] float32, root mean square difference over a 3x3 window in units of its expected noise: about 1 on
-            visible background.
+        distance: [H, W] float32, root mean square difference over a 3x3 window in units of its expected noise:
+            about 1 on visible background.
         sharp_distance: the same without the window.
         noise: [H, W] float32, expected standard deviation of one channel of one pixel, grey levels.
         gain: [3] image / plate on the background, per channel.
@@ -37,13 +38,19 @@ class PlateDifference:
     sigma: float
 
 
-def compare_to_plate(image: np.ndarray, plate: np.ndarray, visible: np.ndarray | None = None, *, subject_only: bool = True) -> PlateDifference:
+def compare_to_plate(
+    image: np.ndarray,
+    plate: np.ndarray,
+    visible: np.ndarray | None = None,
+    *,
+    subject_only: bool = True,
+) -> PlateDifference:
     """Compare an image with the clean plate of its camera.
 
     Args:
         image, plate: [H, W, 3] uint8.
         visible: [H, W], 0 in padding.
-        subject_only: only components about as large as the largest are foreground; smaller ones count as errors of the plate.
+        subject_only: only components about as large as the largest are foreground; smaller ones are errors of the plate.
     """
     min_area = SUBJECT_AREA if subject_only else OBJECT_AREA
     colour, background = image.astype(np.float32), plate.astype(np.float32)
@@ -119,10 +126,11 @@ def estimate_noise(difference: np.ndarray, slope: np.ndarray) -> tuple[float, fl
 
 
 def plate_error_factor(distance: np.ndarray, valid: np.ndarray, min_area: float) -> np.ndarray:
-    """[H, W] factor, at least 1, on the noise where the plate does not fit: patched or refocused plates, reflections, moving objects.
+    """[H, W] factor, at least 1, on the noise where the plate does not fit.
 
-    It is the root mean square distance over a wide window, without the foreground: components that differ from the plate
-    and have at least `min_area` times the area of the largest.
+    Reasons are patched or refocused plates, reflections and moving objects. The factor is the root mean square distance
+    over a wide window without the foreground: components that differ from the plate and have at least `min_area` times
+    the area of the largest.
     """
     step = max(1, max(distance.shape) // 160)
     small, inside = distance[::step, ::step], valid[::step, ::step]

@@ -34,7 +34,7 @@ class SelfieMatting:
             return Matte(rgba)
         enlarged = np.zeros_like(probability)
         enlarged[box] = self._segment(image[box])
-        # the second pass is sharper but may miss parts: the first decides what belongs to the subject, the second where it ends
+        # the second pass is sharper but may miss parts: the first decides what is the subject, the second where it ends
         near = cv2.dilate(probability, np.ones((15, 15), np.uint8)) > 0.5
         probability = np.where(near, enlarged, np.minimum(probability, enlarged))
         if visible is not None:
@@ -76,6 +76,7 @@ def _refine(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
     colour = np.where(alpha[..., None] > 0, image, 0).astype(np.uint8)
     edge = (alpha > 0) & (alpha < 1)
     noise = np.full(edge.sum(), NOISE, np.float32)
-    plate_colour, known_colour = nearest_colour(float_image, background, edge), nearest_colour(float_image, foreground, edge)
-    colour[edge] = solve_foreground(float_image[edge], plate_colour, known_colour, alpha[edge], noise).round()
+    plate = nearest_colour(float_image, background, edge)
+    nearest = nearest_colour(float_image, foreground, edge)
+    colour[edge] = solve_foreground(float_image[edge], plate, nearest, alpha[edge], noise).round()
     return np.dstack([colour, (alpha * 255).round().astype(np.uint8)])

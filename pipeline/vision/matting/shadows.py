@@ -15,7 +15,12 @@ OPEN_BORDER = 0.08  # fraction of its border over which a shadow fades into lit 
 _SQUARE = np.ones((5, 5), np.uint8)
 
 
-def find_shadows(image: np.ndarray, plate: np.ndarray, noise: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_shadows(
+    image: np.ndarray,
+    plate: np.ndarray,
+    noise: np.ndarray,
+    distance: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Where the background is only darker: same chromaticity and texture, no sharp edge.
 
     Args:
@@ -36,7 +41,11 @@ def find_shadows(image: np.ndarray, plate: np.ndarray, noise: np.ndarray, distan
 
 
 def shade_plate(plate: np.ndarray, shadow: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Extend the shadow under the subject: `near` [H, W] bool within the averaging window, and the darkened plate [H, W, 3]."""
+    """Extend the shadow to where the subject hides it.
+
+    Returns:
+        near [H, W] bool, within the averaging window of the shadow, and the darkened plate [H, W, 3].
+    """
     window = (2 * round(max(shadow.shape) / 60) + 1,) * 2
     weight = cv2.blur(shadow.astype(np.float32), window)
     mean = cv2.blur(np.where(shadow, light, 0).astype(np.float32), window) / np.maximum(weight, 1e-6)

@@ -1,7 +1,8 @@
-"""Paint: colour and shine of skin, lips, brows, eyes, mouth and teeth at a place of the canvas (numba).
+"""Procedural textures of skin, lips, brows, eyes, mouth and teeth (numba).
 
-Every function takes a place p = (x, y, z) of the canvas in millimetres (see canvas.py) and returns (red, green, blue, shine, sharpness): linear
-reflectance, strength and exponent of the highlight. `grain` is the size of a sample on the surface in millimetres: detail finer than that is left out.
+Every function takes a point (x, y, z) of texture space in millimetres (see texture_space.py) and returns (red, green, blue,
+shine, sharpness): linear reflectance, strength and exponent of the highlight. `grain` is the size of a sample on the surface
+in millimetres; finer detail is left out. The numbers are set by hand.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from pipeline.synthetic.noise import smoothstep, spots, value_noise
+from pipeline.synthetic.rendering.noise import smoothstep, spots, value_noise
 
 IRIS_RADIUS, PUPIL_RADIUS = 6.4, 2.5  # millimetres on the eyeball
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
 def mix(a, b, share):
-    """Colour a (three numbers) turned into b by `share`."""
+    """Linear interpolation of colours a and b (three numbers each)."""
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share
 
 
@@ -28,17 +29,17 @@ def scaled(a, factor):
 
 @numba.njit(cache=True, fastmath=True, inline="always")
 def bump(dx, dy, radius):
-    """Smooth hill of height 1 about (0, 0), close to 0 beyond 1.5 radii."""
+    """Smooth bump of height 1 at (0, 0), 0 beyond 1.5 radii."""
     t = max(1 - (dx * dx + dy * dy) / (2.25 * radius * radius), 0.0)
     return t * t
 
 
 @numba.njit(cache=True, fastmath=True)
-def skin(look, table, x, y, z, grain, lid, beard):
-    """Skin with blush, blotches, pores, freckles, stubble, and the dark rims of the lids. lid: mm to the lid's margin, beard 0..1."""
+def skin(appearance, table, x, y, z, grain, lid, beard):
+    """Skin with blush, blotches, pores, freckles, stubble and lashes. lid: mm to the lid's margin; beard: 0..1."""
     side = abs(x)
-    nx, ny, nz = x + look.shift[0], y + look.shift[1], z + look.shift[2]
-    base = look.skin
+    nx, ny, nz = x + appearance.shift[0], y + appearance.shift[1], z + appearance.shift[2]
+    base = appearance.skin
     broad = value_noise(table, nx / 17, ny / 17, nz / 17)
     fine = value_noise(table, nx / 5.3, ny / 5.3, nz / 5.3)
     tone = 1 + 0.05 * broad + 0.06 * fine
@@ -47,35 +48,35 @@ def skin(look, table, x, y, z, grain, lid, beard):
     red = 0.0
     if z > -30:
         red = bump(side - 38, y + 36, 24) + 0.9 * bump(x, y + 42, 11) * smoothstep(25, 40, z) + 0.4 * bump(x, y + 102, 16)
-    red = look.blush * (0.55 * red + 0.5 * smoothstep(74, 80, side) * smoothstep(30, 20, abs(y + 20))) + 0.16 * broad
+    red = appearance.blush * (0.55 * red + 0.5 * smoothstep(74, 80, side) * smoothstep(30, 20, abs(y + 20))) + 0.16 * broad
     around_eye = bump(side - 30, (y + 11) * 1.5, 12) * (0.35 if y < -3 else 0.15)
     tone *= 1 - 0.32 * around_eye
     r = base[0] * tone * (1 + 0.05 * red)
     g = base[1] * tone * (1 - 0.24 * red - 0.06 * around_eye)
     b = base[2] * tone * (1 - 0.27 * red + 0.05 * around_eye)
-    if look.freckles > 0.05 and z > -40 and y < 40 and y > -80:
+    if appearance.freckles > 0.05 and z > -40 and y < 40 and y > -80:
         place = bump(side - 30, y + 26, 30) + 0.7 * bump(x, y + 20, 16)
         dots = spots(table, nx / 3.1, ny / 3.1, nz / 3.1, 0.45) + 0.7 * spots(table, nz / 5.3, nx / 5.3, ny / 5.3, 0.25)
-        f = min(look.freckles * place * dots, 0.75)
+        f = min(appearance.freckles * place * dots, 0.75)
         r, g, b = r * (1 - 0.42 * f), g * (1 - 0.55 * f), b * (1 - 0.62 * f)
-    if spots(table, nx / 31, nz / 31, ny / 31, 0.10) > 0.985:  # the very middle of a wide spot: a mole
+    if spots(table, nx / 31, nz / 31, ny / 31, 0.10) > 0.985:  # the centre of a wide spot: a mole
         r, g, b = r * 0.45, g * 0.36, b * 0.33
-    if beard > 0.01 and look.stubble > 0.05:
+    if beard > 0.01 and appearance.stubble > 0.05:
         hairs = value_noise(table, nx / 0.9, ny / 2.0, nz / 0.9) * smoothstep(2.5, 0.6, grain)
-        s = look.stubble * beard * min(max(0.42 + 0.5 * hairs + 0.2 * fine, 0.0), 0.85)
-        r, g, b = mix((r, g, b), look.brow, s)
-    r, g, b = _lid_rim(look, table, (r, g, b), x, y, z, lid)
+        s = appearance.stubble * beard * min(max(0.42 + 0.5 * hairs + 0.2 * fine, 0.0), 0.85)
+        r, g, b = mix((r, g, b), appearance.brow, s)
+    r, g, b = _lid_margin(appearance, table, (r, g, b), x, y, z, lid)
     forehead = bump(x, (y - 50) * 0.8, 40) + 1.2 * bump(x, y + 35, 12)
-    shine = 0.06 + 0.10 * look.oil * min(forehead, 1.0) + 0.02 * fine
+    shine = 0.06 + 0.10 * appearance.oil * min(forehead, 1.0) + 0.02 * fine
     return r, g, b, shine, 24.0
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
-def _lid_rim(look, table, colour, x, y, z, lid):
-    """Lashes as a dark line on the upper margin, thinner on the lower; the crease above the upper lid; pink inner corners."""
+def _lid_margin(appearance, table, colour, x, y, z, lid):
+    """Lashes as a dark line on the upper margin, thinner on the lower; crease above the upper lid; pink inner corners."""
     if lid > 9 or z < 0:
         return colour
-    dark = scaled(look.brow, 0.5)
+    dark = scaled(appearance.brow, 0.5)
     strands = 0.85 + 0.15 * value_noise(table, x / 0.8, 5.0, 0.0)
     upper = smoothstep(-3.6, -2.2, y - 0.05 * (abs(x) - 20))  # the line between the corners falls a little towards the nose
     colour = mix(colour, dark, upper * 0.95 * strands * smoothstep(1.5, 0.6, lid))
@@ -87,7 +88,7 @@ def _lid_rim(look, table, colour, x, y, z, lid):
 
 @numba.njit(cache=True, fastmath=True)
 def lip_share(x, y):
-    """1 inside the lips' red, 0 outside: between two curves from corner to corner, cupid's bow included."""
+    """1 on the lips, 0 outside: between two curves from corner to corner, with a cupid's bow."""
     side = abs(x) / 24.4
     if side >= 1 or y > -60 or y < -88:
         return 0.0
@@ -98,40 +99,40 @@ def lip_share(x, y):
 
 
 @numba.njit(cache=True, fastmath=True)
-def lips(look, table, x, y, z, grain):
-    """The red of the lips with fine upright lines, darker towards the mouth's line."""
-    nx, ny = x + look.shift[0], y + look.shift[1]
+def lips(appearance, table, x, y, z, grain):
+    """Lips with fine vertical lines, darker towards the line between them."""
+    nx, ny = x + appearance.shift[0], y + appearance.shift[1]
     lines = value_noise(table, nx / 1.1, ny / 6.5, z / 6) * smoothstep(2.5, 0.7, grain)
     tone = 1 + 0.16 * lines + 0.08 * value_noise(table, nx / 4, ny / 4, z / 4)
     tone *= 1 - 0.30 * bump(0.0, y + 71.6, 2.2)
-    c = look.lip
+    c = appearance.lip
     return c[0] * tone, c[1] * tone, c[2] * tone, 0.10 + 0.05 * lines, 30.0
 
 
 @numba.njit(cache=True, fastmath=True)
-def brow_share(look, table, x, y, grain):
-    """How much of the skin brow hairs cover at (x, y), 0..1: strokes that fan from upright at the nose to sideways at the temple."""
+def brow_share(appearance, table, x, y, grain):
+    """Fraction of the skin covered by brow hairs at (x, y): strokes that fan from vertical at the nose to horizontal at the temple."""
     side = abs(x)
     along = (side - 10.5) / 42.5
     if along < -0.08 or along > 1.06:
         return 0.0
     t = min(max(along, 0.0), 1.0)
-    middle = 16.8 + look.brow_up + 5.6 * np.sin(2.05 * t**0.85) - 3.6 * t * t
-    half = (3.6 - 2.3 * t**1.6) * look.brow_thick
+    middle = 16.8 + appearance.brow_up + 5.6 * np.sin(2.05 * t**0.85) - 3.6 * t * t
+    half = (3.6 - 2.3 * t**1.6) * appearance.brow_thick
     off = (y - middle) / half
     if abs(off) > 1.7:
         return 0.0
-    lean = 1.15 - 1.5 * t  # radians of a hair against the sideways direction
+    lean = 1.15 - 1.5 * t  # angle of a hair to the horizontal, radians
     u = side * np.cos(lean) + y * np.sin(lean)
     v = y * np.cos(lean) - side * np.sin(lean)
-    hairs = value_noise(table, u / 5.0 + 9.0 * (x > 0), v / 0.85, look.shift[0]) * smoothstep(2.6, 0.6, grain)
+    hairs = value_noise(table, u / 5.0 + 9.0 * (x > 0), v / 0.85, appearance.shift[0]) * smoothstep(2.6, 0.6, grain)
     body = smoothstep(1.35, 0.35, abs(off) + 0.30 * hairs) * smoothstep(-0.08, 0.05, along) * smoothstep(1.06, 0.86, along + 0.05 * hairs)
     return min(max(body * (0.86 + 0.30 * hairs), 0.0), 0.96)
 
 
 @numba.njit(cache=True, fastmath=True)
-def eye(look, table, x, y, z, seed):
-    """The eyeball at a place relative to its centre, z towards the pupil: white with veins, iris with rays and a dark rim, pupil."""
+def eye(appearance, table, x, y, z, seed):
+    """The eyeball at a point relative to its centre, z towards the pupil: sclera with veins, iris with rays and a dark edge, pupil."""
     length = np.sqrt(x * x + y * y + z * z) + 1e-6
     radius = 16.4 * np.sqrt(x * x + y * y) / length if z > 0 else 30.0
     white = (0.58, 0.53, 0.50)
@@ -142,7 +143,7 @@ def eye(look, table, x, y, z, seed):
     angle_x, angle_y = x / (radius + 0.3), y / (radius + 0.3)
     rays = value_noise(table, 7 * angle_x + seed, 7 * angle_y, 0.25 * radius) + 0.6 * value_noise(table, 19 * angle_x, 19 * angle_y + seed, 0.3 * radius)
     t = smoothstep(PUPIL_RADIUS, IRIS_RADIUS, radius)
-    iris = mix(look.iris_inner, look.iris, smoothstep(0.0, 0.75, t + 0.18 * rays))
+    iris = mix(appearance.iris_inner, appearance.iris, smoothstep(0.0, 0.75, t + 0.18 * rays))
     iris = scaled(iris, (1 + 0.38 * rays) * (1 - 0.72 * smoothstep(0.72, 1.0, t)))
     iris = mix((0.006, 0.005, 0.005), iris, smoothstep(PUPIL_RADIUS - 0.3, PUPIL_RADIUS + 0.35, radius))
     r, g, b = mix(iris, white, smoothstep(IRIS_RADIUS - 0.25, IRIS_RADIUS + 0.7, radius))
@@ -151,7 +152,7 @@ def eye(look, table, x, y, z, seed):
 
 @numba.njit(cache=True, fastmath=True)
 def mouth(table, x, y, z):
-    """Inside of the mouth: wet and dark, lighter towards the lips."""
+    """Inside of the mouth: dark and shiny, lighter towards the lips."""
     front = smoothstep(8, 26, z)
     tone = (0.35 + 0.65 * front) * (1 + 0.15 * value_noise(table, x / 3, y / 3, z / 3))
     return 0.33 * tone, 0.095 * tone, 0.085 * tone, 0.15, 40.0
@@ -159,15 +160,17 @@ def mouth(table, x, y, z):
 
 @numba.njit(cache=True, fastmath=True)
 def tongue(table, x, y, z):
-    """The tongue: pink with small buds and a furrow in the middle."""
+    """Tongue with small bumps and a groove in the middle."""
     tone = (0.6 + 0.4 * smoothstep(-25, 8, z)) * (1 + 0.2 * value_noise(table, x / 1.1, y / 1.1, z / 1.1) - 0.2 * bump(x, 0.0, 1.5))
     return 0.46 * tone, 0.17 * tone, 0.16 * tone, 0.18, 30.0
 
 
 @numba.njit(cache=True, fastmath=True)
 def tooth(table, x, y, upper):
-    """A row of teeth in its own coordinates: x millimetres along the arch from the middle, y from the biting edge to the gum (0..10)."""
-    side, start, width = abs(x), 0.0, 8.6 if upper else 5.6
+    """A row of teeth in its own coordinates, millimetres: x along the arch from the middle, y from the biting edge to the gum (0..10)."""
+    side = abs(x)
+    start = 0.0
+    width = 8.6 if upper else 5.6
     for k in range(6):
         width = ((8.6, 6.8, 7.8, 7.0, 7.0, 9.5) if upper else (5.6, 6.0, 6.9, 7.0, 7.0, 9.5))[k]
         if side < start + width:

@@ -1,4 +1,4 @@
-"""Random numbers of a made-up capture."""
+"""Random number streams of a synthetic capture."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from pipeline.synthetic.settings import SynthesiseSettings
 
 
 def capture_rng(settings: SynthesiseSettings, capture_id: str, topic: str) -> np.random.Generator:
-    """Random numbers that depend on the seed, the capture's id and the topic, and on nothing else."""
+    """A generator that depends on the seed, the capture's id and the topic only."""
     return np.random.default_rng([settings.seed, zlib.crc32(capture_id.encode()), zlib.crc32(topic.encode())])

@@ -1,4 +1,4 @@
-"""Procedural noise for paint: smooth random fields over 3D space that any picture size samples alike (numba)."""
+"""Procedural noise for textures: smooth random fields over 3D space, independent of the image size (numba)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def lattice(rng: np.random.Generator) -> np.ndarray:
 
 @numba.njit(cache=True, fastmath=True, inline="always")
 def smoothstep(low: float, high: float, x: float) -> float:
-    """0 below `low`, 1 above `high`, a cubic between (low > high turns it round)."""
+    """0 below `low`, 1 above `high`, a cubic between; reversed if low > high."""
     t = min(max((x - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
 @numba.njit(cache=True, fastmath=True)
 def value_noise(table: np.ndarray, x: float, y: float, z: float) -> float:
-    """Smooth noise in -1..1 that varies over about one unit (value noise: Perlin's lattice with values instead of gradients)."""
+    """Smooth noise in -1..1 that varies over about one unit: Perlin's lattice with values instead of gradients."""
     fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
     u, v, w = x - fx, y - fy, z - fz
     i, j, k = int(fx) & (PERIOD - 1), int(fy) & (PERIOD - 1), int(fz) & (PERIOD - 1)
@@ -36,12 +36,12 @@ def value_noise(table: np.ndarray, x: float, y: float, z: float) -> float:
 
 @numba.njit(cache=True, fastmath=True)
 def spots(table: np.ndarray, x: float, y: float, z: float, share: float) -> float:
-    """Round spots, at most one per unit cell: 1 in the middle of a spot, 0 outside. `share` of the cells hold one."""
+    """Round spots, at most one per unit cell: 1 at the centre of a spot, 0 outside. The fraction `share` of the cells has one."""
     fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
     i, j, k = int(fx) & (PERIOD - 1), int(fy) & (PERIOD - 1), int(fz) & (PERIOD - 1)
     if table[k, j, i] > 2 * share - 1:
         return 0.0
-    # the neighbours' values stand in for three more random numbers of this cell
+    # the neighbours' values serve as four more random numbers of this cell
     dx = x - fx - 0.5 - 0.2 * table[k, j, i - 1]
     dy = y - fy - 0.5 - 0.2 * table[k, j - 1, i]
     dz = z - fz - 0.5 - 0.2 * table[k - 1, j, i]

@@ -1,22 +1,26 @@
-"""What a made-up body does: it walks on the spot and turns."""
+"""Motion of a synthetic body: walking on the spot and turning."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from pipeline.synthetic.motion import Motion
+from pipeline.synthetic.motion.motion import Motion
 
 WALK_SEQUENCES = ("WALK-1", "WALK-2", "WALK-3")
 
 
 def walk_motion(
-    index: int, name: str, frames: int, fps: float, expression_names: tuple[str, ...], joint_names: tuple[str, ...], rng: np.random.Generator
+    frames: int,
+    fps: float,
+    expression_names: tuple[str, ...],
+    joint_names: tuple[str, ...],
+    rng: np.random.Generator,
 ) -> Motion:
-    """A walk cycle of sinusoids: hips against shoulders, knees bent while the foot swings, the body lowest at double support; a turn on the way.
+    """A walk cycle of sinusoids: hips against shoulders, knees bent in swing, the body lowest at double support; with a turn.
 
-    The amplitudes are those of comfortable walking (Winter, "Biomechanics and motor control of human movement", 2009, chapter 3): hip +30/-15, knee up
-    to 60, ankle +-10 degrees. Name and index only choose among random numbers.
+    The amplitudes are those of comfortable walking (Winter, "Biomechanics and motor control of human movement", 2009,
+    chapter 3): hip +30/-15, knee up to 60, ankle +-10 degrees.
     """
     time = np.arange(frames) / fps
     cycle = 2 * np.pi * (rng.uniform(0.85, 1.05) * time + rng.uniform(0, 1))
@@ -28,13 +32,13 @@ def walk_motion(
 
     for side, sign, phase in (("L", 1.0, cycle), ("R", -1.0, cycle + np.pi)):
         hip = np.radians(7 + 22 * np.sin(phase))
-        knee = np.radians(8 + 24 * (1 + np.cos(phase)))  # most bent while the leg swings forward
+        knee = np.radians(8 + 24 * (1 + np.cos(phase)))  # most bent in forward swing
         turn(f"upperleg01.{side}", "y", sign * np.radians(4))
-        turn(f"upperleg01.{side}", "x", -hip)  # forward is -y: a leg swings forward by a negative turn about x
+        turn(f"upperleg01.{side}", "x", -hip)  # forward is -y: a leg swings forward by a negative rotation about x
         turn(f"lowerleg01.{side}", "x", knee)
         turn(f"foot.{side}", "x", np.radians(-8 * np.sin(phase)) + 0.15 * (hip - knee))
         turn(f"upperarm01.{side}", "y", sign * np.radians(32))  # from the A-pose down to the side
-        turn(f"upperarm01.{side}", "x", np.radians(9 + 17 * np.sin(phase)))  # against the leg of its side
+        turn(f"upperarm01.{side}", "x", np.radians(9 + 17 * np.sin(phase)))  # opposite to the leg of its side
         turn(f"lowerarm01.{side}", "x", np.radians(8 + 7 * np.sin(phase)))
     turn("spine03", "z", np.radians(5) * np.sin(cycle))
     turn("spine01", "z", np.radians(4) * np.sin(cycle))
@@ -43,6 +47,6 @@ def walk_motion(
     turn("root", "y", np.radians(2) * np.cos(cycle))
     turn("root", "z", start + speed * time)
     pose = np.stack([Rotation.from_matrix(rotations[joint]).as_rotvec() for joint in joint_names], axis=1)
-    shift = np.stack([0.02 * np.sin(cycle), 0.01 * np.cos(2 * cycle), 0.018 * np.cos(2 * cycle)], axis=1)
+    translation = np.stack([0.02 * np.sin(cycle), 0.01 * np.cos(2 * cycle), 0.018 * np.cos(2 * cycle)], axis=1)
     expression = np.zeros((frames, len(expression_names)))
-    return Motion(expression, pose, shift)
+    return Motion(expression, pose, translation)

@@ -1,4 +1,4 @@
-"""Calibrations of other programs as our cameras; one converter per convention. All of them are OpenCV's underneath."""
+"""Readers of other programs' calibration files, all in OpenCV's conventions: Pose2Sim, Caliscope, OpenCV, EasyMocap."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _CAMERA_KEYS = {
 }
 
 
-def rotation_matrix(rotation: Any) -> np.ndarray:
-    """[3, 3] from a rotation matrix or a Rodrigues vector (axis times angle in radians), whichever is given."""
+def _rotation_matrix(rotation: Any) -> np.ndarray:
+    """[3, 3] from an entry that is either a rotation matrix or a rotation vector (axis times angle, radians)."""
     array = np.array(rotation, np.float64)
     return cv2.Rodrigues(array.reshape(3, 1))[0] if array.size == 3 else array
 
 
 def pose2sim_cameras(path: Path, table: dict[str, Any]) -> list[Camera]:
-    """Pose2Sim's Calib.toml: one table per camera; `rotation` is a Rodrigues vector, `translation` in metres, world to camera."""
+    """Pose2Sim's Calib.toml: one table per camera; `rotation` (vector) and `translation` (metres), world to camera."""
     entries = {key: entry for key, entry in table.items() if isinstance(entry, dict) and key != "metadata"}
     return [_camera(path, str(entry.get("name", key)), entry) for key, entry in entries.items()]
 
 
 def caliscope_cameras(path: Path, table: dict[str, Any]) -> list[Camera]:
-    """Caliscope's camera_array.toml: `[cameras.<n>]` with `cam_id` (older: `port`), rotation as a matrix (or Rodrigues vector).
+    """Caliscope's camera_array.toml: `[cameras.<n>]` with `cam_id` (older: `port`); rotation as a matrix or a vector.
 
-    Cameras are named as Caliscope names their videos: cam_<id> (port_<id>); those it was told to ignore are left out.
+    Cameras get the names of Caliscope's videos, cam_<id> (older: port_<id>). Cameras with `ignore` are left out.
     """
     cameras = []
     for key, entry in table["cameras"].items():
@@ -49,24 +49,38 @@ def caliscope_cameras(path: Path, table: dict[str, Any]) -> list[Camera]:
 
 def _camera(path: Path, name: str, entry: dict[str, Any]) -> Camera:
     if entry.get("fisheye"):
-        raise InputError(f"camera '{name}' is a fisheye", file=path, expected="OpenCV's pinhole model; undistort the videos first")
+        raise InputError(
+            f"camera '{name}' has a fisheye model",
+            file=path,
+            expected="OpenCV's pinhole model",
+            remedy="undistort its videos and calibrate them as pinhole images",
+        )
     try:
         width, height = (round(side) for side in entry["size"])
-        K, t = np.array(entry["matrix"], np.float64), np.array(entry["translation"], np.float64).reshape(-1)
-        return Camera(name, width, height, K, rotation_matrix(entry["rotation"]), t, tuple(map(float, entry["distortions"])))
+        return Camera(
+            name,
+            width,
+            height,
+            K=np.array(entry["matrix"], np.float64),
+            R=_rotation_matrix(entry["rotation"]),
+            t=np.array(entry["translation"], np.float64).reshape(-1),
+            dist=tuple(map(float, entry["distortions"])),
+        )
     except (KeyError, TypeError, ValueError, cv2.error) as error:
-        raise InputError(f"camera '{name}' is incomplete", file=path, found=repr(error), expected="size, matrix, distortions, rotation, translation") from None
+        expected = "size, matrix, distortions, rotation, translation"
+        raise InputError(f"camera '{name}' is incomplete", file=path, found=repr(error), expected=expected) from None
 
 
 def opencv_cameras(path: Path) -> list[Camera]:
-    """OpenCV's FileStorage (yaml, xml) in the forms people use:
+    """OpenCV's FileStorage (yaml, xml) in the usual layouts:
 
-    - EasyMocap's pair `intri.yml` and `extri.yml` in one folder (give either file or the folder), or both contents in one file: a list
-      `names`, then for each name K_<name>, dist_<name> (or D_), Rot_<name> (matrix) or R_<name> (Rodrigues), T_<name>, optional W_<name>, H_<name>;
-    - a folder with one file per camera, named as the camera: camera_matrix (K), distortion_coefficients (D, dist), R or rvec, T or tvec,
-      image_width, image_height.
+    - EasyMocap's `intri.yml` and `extri.yml` in one folder (pass either file or the folder), or both in one file: a
+      list `names`, then for each name K_<name>, dist_<name> (or D_), Rot_<name> (matrix) or R_<name> (rotation vector),
+      T_<name>, optional W_<name>, H_<name>;
+    - a folder with one file per camera, named after the camera: camera_matrix (K), distortion_coefficients (D, dist), R
+      or rvec, T or tvec, image_width, image_height.
 
-    Raises InputError where something needed is absent.
+    Raises InputError if a file or entry is missing.
     """
     if path.is_file() and path.stem not in ("intri", "extri"):
         return _named_cameras([path])
@@ -74,9 +88,10 @@ def opencv_cameras(path: Path) -> list[Camera]:
     for ending in ("yml", "yaml", "xml"):
         if (folder / f"intri.{ending}").is_file():
             return _named_cameras([folder / f"intri.{ending}", folder / f"extri.{ending}"])
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in (".yml", ".yaml", ".xml")) if folder.is_dir() else []
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [file for file in entries if file.suffix.lower() in (".yml", ".yaml", ".xml")]
     if not files:
-        raise InputError("no calibration here", file=path, expected="intri.yml and extri.yml, or one yml per camera")
+        raise InputError("contains no calibration", file=path, expected="intri.yml and extri.yml, or one yml per camera")
     return [_assemble(file, file.stem, _nodes(file), "") for file in files]
 
 
@@ -86,35 +101,48 @@ def _named_cameras(files: list[Path]) -> list[Camera]:
         nodes.update(_nodes(file))
     names = nodes.get("names") or sorted(key[2:] for key in nodes if key.startswith("K_"))
     if not names:
-        raise InputError("holds no list of cameras", file=files[0], found=", ".join(nodes), expected="names, K_<name>, dist_<name>, R_<name>, T_<name>")
+        expected = "names, K_<name>, dist_<name>, R_<name>, T_<name>"
+        raise InputError("contains no list of cameras", file=files[0], found=", ".join(nodes), expected=expected)
     return [_assemble(files[-1], str(name), nodes, f"_{name}") for name in names]
 
 
 def _assemble(file: Path, name: str, nodes: dict[str, Any], suffix: str) -> Camera:
+    """The camera from the entries of a file, whose keys end in `suffix`."""
+
     def pick(key: str, default: Any = None) -> Any:
         for spelling in _CAMERA_KEYS[key]:
             if nodes.get(spelling + suffix) is not None:
                 return nodes[spelling + suffix]
         if default is None:
-            raise InputError(f"camera '{name}' lacks {key}", file=file, found=", ".join(nodes), expected=" or ".join(s + suffix for s in _CAMERA_KEYS[key]))
+            expected = " or ".join(spelling + suffix for spelling in _CAMERA_KEYS[key])
+            raise InputError(f"camera '{name}' lacks {key}", file=file, found=", ".join(nodes), expected=expected)
         return default
 
-    dist = tuple(float(term) for term in np.ravel(pick("dist", ())))
     return Camera(
-        name, int(pick("width", 0)), int(pick("height", 0)), np.array(pick("K"), float), rotation_matrix(pick("R")), np.ravel(pick("t")).astype(float), dist
+        name,
+        width=int(pick("width", 0)),
+        height=int(pick("height", 0)),
+        K=np.array(pick("K"), float),
+        R=_rotation_matrix(pick("R")),
+        t=np.ravel(pick("t")).astype(float),
+        dist=tuple(float(term) for term in np.ravel(pick("dist", ()))),
     )
 
 
 def _nodes(file: Path) -> dict[str, Any]:
+    """All top-level entries of a FileStorage file."""
     if not file.is_file():
-        raise InputError("no such calibration", file=file)
+        raise InputError("no such calibration file", file=file)
     try:
         storage = cv2.FileStorage(str(file), cv2.FILE_STORAGE_READ)
         root = storage.root()
         return {key: _value(root.getNode(key)) for key in root.keys()}
     except (cv2.error, SystemError) as error:
         raise InputError(
-            "OpenCV cannot read it", file=file, found=str(error).strip().splitlines()[-1], expected="a file of cv2.FileStorage, which starts with %YAML:1.0"
+            "cannot be read by OpenCV",
+            file=file,
+            found=str(error).strip().splitlines()[-1],
+            expected="a file of cv2.FileStorage, which starts with %YAML:1.0",
         ) from None
 
 
