@@ -11,7 +11,8 @@ import torch
 from pipeline.training.camera_color import CameraColor
 from pipeline.training.contract import Rendering
 from pipeline.training.images import Batch, TrainingImages
-from pipeline.training.objective import ImageObjective, flat
+from pipeline.training.objective import ImageObjective
+from pipeline.training.objective import flat as flattened
 from tests.unit import flat_avatar as flat
 
 MIXED = ((12, 10), (9, 14))
@@ -39,7 +40,7 @@ def test_terms_are_means_over_the_valid_pixels_of_each_view(tmp_path):
     source = flat.source(tmp_path, MIXED, masks={1: mask})
     images = TrainingImages([source], views=2, memory_mb=10)
     drawn = rendering(2, 14, 12)
-    names, values = flat(objective(2, lambda_alpha=0.5).terms(drawn, batch_of(images, [0, 1])))
+    names, values = flattened(objective(2, lambda_alpha=0.5).terms(drawn, batch_of(images, [0, 1])))
     terms = dict(zip(names, values.tolist()))
     l1, alphas = [], []
     for view, (name, valid) in enumerate([("c0", np.ones((10, 12), bool)), ("c1", mask > 0)]):
@@ -66,7 +67,7 @@ def test_what_is_drawn_on_pixels_that_are_not_valid_is_not_taught_anything(tmp_p
         with torch.no_grad():
             drawn.image[0, outside] += change
             drawn.alpha[0, outside] *= 1 - change
-        _, values = flat(compared.terms(drawn, batch_of(images, [1])))
+        _, values = flattened(compared.terms(drawn, batch_of(images, [1])))
         values.sum().backward()
         assert not drawn.image.grad[0, outside].any() and not drawn.alpha.grad[0, outside].any()
         assert drawn.image.grad[0, ~outside].any() and drawn.alpha.grad[0, ~outside].any()
@@ -82,8 +83,8 @@ def test_terms_of_a_batch_are_means_of_those_of_its_views(tmp_path):
     compared = objective(2)
     with torch.no_grad():
         compared.color.change.copy_(0.1 * torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1)))
-    together = flat(compared.terms(drawn, batch_of(images[2], [0, 1])))[1]
-    alone = [flat(compared.terms(Rendering(drawn.image[v : v + 1], drawn.alpha[v : v + 1]), batch_of(images[1], [v])))[1] for v in (0, 1)]
+    together = flattened(compared.terms(drawn, batch_of(images[2], [0, 1])))[1]
+    alone = [flattened(compared.terms(Rendering(drawn.image[v : v + 1], drawn.alpha[v : v + 1]), batch_of(images[1], [v])))[1] for v in (0, 1)]
     torch.testing.assert_close(together, torch.stack(alone).mean(0))
 
 
@@ -106,13 +107,13 @@ def test_a_random_background_is_behind_both_images_and_part_of_the_state(tmp_pat
     compared, other = objective(2, background="random"), objective(2, background="random")
     for _ in range(3):
         compared.begin_step()
-        assert float(flat(compared.terms(perfect, batch))[1].detach().sum()) < 1e-5
+        assert float(flattened(compared.terms(perfect, batch))[1].detach().sum()) < 1e-5
     other.load(compared.state())
     drawn = rendering(1, 10, 12)
     values = []
     for one in (compared, other, compared):
         one.begin_step()
-        values.append(flat(one.terms(drawn, batch))[1])
+        values.append(flattened(one.terms(drawn, batch))[1])
     assert torch.equal(values[0], values[1]) and not torch.equal(values[0], values[2])
 
 
