@@ -9,10 +9,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Config
-from pipeline.contract.versions import STAGES
+from pipeline.avatars.registry import METHODS
+from pipeline.config import Config, settings_class
+from pipeline.contract.stages import DEFAULT_METHOD
 
 DOCS = Path(__file__).parent
+METHOD = METHODS[DEFAULT_METHOD]
 HEAD = """# Every setting, with its default. The schema is in the settings.py of each floor; a wrong key or value is named when a run starts.
 # `./c2a run ID --config FILE.yaml` lays a file with some of these keys over this page.
 """
@@ -37,7 +39,7 @@ def run_rows() -> list[Row]:
 
 def stage_rows(stage: str) -> list[Row]:
     """The keys of a stage, with the comments that stand in its class: behind the field, or above it; an empty row for an empty line."""
-    settings = Config.__dataclass_fields__[stage].default_factory
+    settings = settings_class(stage, METHOD)
     lines, rows = inspect.getsource(settings).splitlines(), []
     for field in dataclasses.fields(settings):
         at = next(i for i, line in enumerate(lines) if re.match(rf"\s+{field.name}\s*:", line))
@@ -59,8 +61,8 @@ def yaml_value(value: Any) -> str:
 def config_page() -> str:
     """config.yaml."""
     lines = [HEAD, *(f"{key}: {default} # {comment}" for key, default, comment in run_rows()), ""]
-    for stage in STAGES:
-        rows, about = stage_rows(stage), (Config.__dataclass_fields__[stage].default_factory.__doc__ or "").splitlines()[0]
+    for stage in METHOD.table:
+        rows, about = stage_rows(stage), (settings_class(stage, METHOD).__doc__ or "").splitlines()[0]
         if not rows:
             lines.append(f"{stage}: {{}} # no settings")
             continue
@@ -71,7 +73,7 @@ def config_page() -> str:
 
 def tables() -> str:
     """The sections of configuration.md."""
-    sections = [("The run itself", run_rows()), *((f"`{stage}`", stage_rows(stage)) for stage in STAGES)]
+    sections = [("The run itself", run_rows()), *((f"`{stage}`", stage_rows(stage)) for stage in METHOD.table)]
     parts = []
     for title, rows in sections:
         cells = [f"| `{key}` | `{default}` | {comment.replace('|', 'or')} |" for key, default, comment in rows if key]

@@ -9,9 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from pipeline.contract.layout import METHOD_STAGES
-from pipeline.contract.resources import SCATTERED
-from pipeline.contract.versions import STAGES
+from pipeline.contract.stages import CAPTURE_STAGES, DEFAULT_METHOD
 from pipeline.io.errors import InputError
 
 app = tyro.extras.SubcommandApp()
@@ -34,13 +32,13 @@ def run_captures(
     /,
     all: bool = False,
     failed: bool = False,
-    method: str = "rigged",
+    method: str = DEFAULT_METHOD,
     captures: Path | None = None,
     results: Path | None = None,
     work: Path | None = None,
     config: Path | None = None,
     first: Annotated[str | None, tyro.conf.arg(name="from")] = None,
-    until: str = STAGES[-1],
+    until: str = "report",
     fresh: bool = False,
     profile: str = "default",
     cores: int | None = None,
@@ -75,7 +73,7 @@ def status(
     ids: Ids = (),
     /,
     watch: bool = False,
-    method: str = "rigged",
+    method: str = DEFAULT_METHOD,
     captures: Path | None = None,
     results: Path | None = None,
     work: Path | None = None,
@@ -103,7 +101,7 @@ def cohort(
     ids: Ids = (),
     /,
     out: Path | None = None,
-    method: str = "rigged",
+    method: str = DEFAULT_METHOD,
     captures: Path | None = None,
     results: Path | None = None,
     work: Path | None = None,
@@ -155,7 +153,7 @@ def render(
     id: Id,
     cameras: Path,
     out: Path,
-    method: str = "rigged",
+    method: str = DEFAULT_METHOD,
     frames: str = "all",
     alpha: bool = False,
     results: Path | None = None,
@@ -232,36 +230,40 @@ def _add_stage_verb(stage: str) -> None:
         captures: Path | None = None,
         results: Path | None = None,
         work: Path | None = None,
-        method: str = "rigged",
+        method: str = DEFAULT_METHOD,
         threads: int = 2,
         settings: str = "",
         key: str = "",
         part: str = "",
     ) -> int:
-        from pipeline.config import Config
+        from pipeline.avatars.registry import method_of
+        from pipeline.config import parse_config, parse_settings
         from pipeline.contract.captures_table import read_captures, unknown_capture
         from pipeline.contract.layout import Layout
+        from pipeline.stages.job import make_job
         from pipeline.stages.runner import execute, execute_part
         from pipeline.workflow.run_options import Request, load_config
         from pipeline.workflow.staleness import stage_key
 
         if captures and results and work and settings and key:  # a job of a run: what config.yaml says by now is not its business
-            config = Config(captures=str(captures), results=str(results), work=str(work), method=method)
+            config = parse_config({"captures": str(captures), "results": str(results), "work": str(work), "method": method})
         else:
             config = load_config(Request((id,), False, method, captures, results, work))
         table = read_captures(Path(config.captures))
         if id not in table:
             raise unknown_capture(id, table, config.captures)
         layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
-        chosen = json.loads(settings) if settings else config.settings(stage)
+        chosen = parse_settings(stage, json.loads(settings), method_of(method)) if settings else config.stages[stage]
+        job = make_job(stage, chosen, method_of(method), layout, table[id], threads)
         if part:
             number, _, count = part.partition("/")
-            execute_part(stage, table[id], layout, chosen, threads, int(number), int(count))
+            execute_part(job, layout, int(number), int(count))
             return 0
-        execute(stage, table[id], layout, chosen, key or stage_key(stage, table[id], config), threads)
+        execute(job, layout, key or stage_key(stage, table[id], config))
         return 0
 
-    verb.__doc__ = f"""The stage '{stage}' alone{", of one method" if stage in METHOD_STAGES else ""}; `run` is what calls it.
+    scattered = [name for name, entry in CAPTURE_STAGES.items() if entry.scattered]
+    verb.__doc__ = f"""The stage '{stage}' alone{"" if stage in CAPTURE_STAGES else ", of one method"}; `run` is what calls it.
 
     Args:
         id: A row of the captures table.
@@ -272,18 +274,18 @@ def _add_stage_verb(stage: str) -> None:
         threads: Cores to use.
         settings: The stage's settings as JSON (default: those of config.yaml).
         key: What the results depend on, kept in the manifest (default: computed).
-        part: Such as 2/8: only these of the cameras, for the stage itself to find done ({", ".join(SCATTERED)}).
+        part: Such as 2/8: only these of the cameras, for the stage itself to find done ({", ".join(scattered)}).
     """
     app.command(verb, name=stage if stage != "render" else "render-stage")
-
-
-for _stage in STAGES:
-    _add_stage_verb(_stage)
 
 
 def main() -> None:
     """Entry point of `python -m pipeline`; user errors end in a few lines and exit code 1, never in a traceback."""
     try:
+        from pipeline.avatars.registry import METHODS
+
+        for stage in dict.fromkeys(name for method in METHODS.values() for name in method.table):
+            _add_stage_verb(stage)
         sys.exit(app.cli(prog="c2a", description="Multi-view captures of people in, animatable Gaussian-splat avatars out."))
     except (InputError, OSError) as error:
         from pipeline.stages.failure import explain

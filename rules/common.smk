@@ -9,21 +9,21 @@ sys.path.insert(0, workflow.basedir)
 
 from pipeline.contract.captures_table import read_captures
 from pipeline.config import parse_config
-from pipeline.contract.layout import METHOD_STAGES, Layout
-from pipeline.contract.resources import NEEDS, gpus_of
+from pipeline.avatars.registry import method_of
+from pipeline.contract.layout import Layout
 from pipeline.workflow.staleness import stage_keys, stages_of
-from pipeline.contract.versions import STAGES
 
 CONFIG = parse_config({**config, "ids": str(config.get("ids", "all"))})
 CAPTURES = read_captures(Path(CONFIG.captures))
 IDS = list(CAPTURES) if CONFIG.ids == "all" else CONFIG.ids.split(",")
+METHOD = method_of(CONFIG.method)
 LAYOUT = Layout(Path(CONFIG.results) / "{id}", Path(CONFIG.work) / "{id}", "{method}")
 os.environ["PYTHONPATH"] = workflow.basedir
 
 
 wildcard_constraints:
     id=r"[A-Za-z0-9][A-Za-z0-9._+-]*",
-    method=r"[a-z]+",
+    method=r"[a-z][a-z0-9_]*",
     part=r"\d+",
     parts=r"\d+",
 
@@ -44,12 +44,12 @@ def params_of(stage):
 
 
 def threads_of(stage):
-    return min(CONFIG.threads, NEEDS[stage].cores)
+    return min(CONFIG.threads, METHOD.table[stage].cores)
 
 
 def resources_of(stage):
     """Memory and time stand in the profiles of clusters: thousands of jobs that nobody asks for them are planned faster without."""
-    gpus = gpus_of(stage, CONFIG.train.device)
+    gpus = METHOD.table[stage].gpus(CONFIG.settings("train").get("device", "auto"))
     return dict(gpu=gpus) if gpus else {}
 
 
@@ -70,7 +70,7 @@ def command_of(stage, own=""):
         json.dumps(CONFIG.settings(stage)),
     ]
     fixed, rest = (shlex.join(part).replace("{", "{{").replace("}", "}}") for part in (words, options))
-    method = " --method {wildcards.method}" if stage in METHOD_STAGES else ""
+    method = " --method {wildcards.method}" if METHOD.table[stage].scope == "avatar" else ""
     own += " --threads {threads} --key {params.key}" + method
     return (
         "trap : TERM; " + fixed + " {wildcards.id} " + rest + " " + own + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
@@ -85,10 +85,13 @@ def parts_of(stage):
 
 def every_output(wildcards):
     """Every declared output of every wanted stage of every wanted capture: a report alone would let a failed rerun pass for done."""
-    files = {stage: [str(path) for path in (*LAYOUT.outputs(stage), LAYOUT.manifest(stage))] for stage in STAGES}
+    files = {
+        stage: [str(path) for path in (*METHOD.output_paths(LAYOUT, stage), LAYOUT.manifest(stage))]
+        for stage in METHOD.table
+    }
     return [
         path.format(id=name, method=CONFIG.method)
         for name in IDS
-        for stage in stages_of(CAPTURES[name], CONFIG.until)
+        for stage in stages_of(CAPTURES[name], CONFIG.method, CONFIG.until)
         for path in files[stage]
     ]

@@ -3,6 +3,7 @@
 
 rule synthesise:
     output:
+        LAYOUT.truth,
         LAYOUT.manifest("synthesise"),
     log:
         log_of("synthesise"),
@@ -15,7 +16,7 @@ rule synthesise:
 
 rule ingest:
     input:
-        lambda wildcards: LAYOUT.manifest("synthesise") if CAPTURES[wildcards.id].kind == "synthetic" else [],
+        lambda wildcards: LAYOUT.truth if CAPTURES[wildcards.id].kind == "synthetic" else [],
     output:
         LAYOUT.capture,
         LAYOUT.manifest("ingest"),
@@ -110,9 +111,7 @@ rule matte:
 
 rule keypoints_part:
     input:
-        LAYOUT.capture,
         LAYOUT.frames_json,
-        LAYOUT.sample,
         LAYOUT.alpha_json,
     output:
         temp(str(LAYOUT.part("keypoints", "{part}", "{parts}"))),
@@ -127,9 +126,7 @@ rule keypoints_part:
 
 rule keypoints:
     input:
-        LAYOUT.capture,
         LAYOUT.frames_json,
-        LAYOUT.sample,
         LAYOUT.alpha_json,
         parts_of("keypoints"),
     output:

@@ -30,6 +30,7 @@ rule train:
         LAYOUT.avatar,
         LAYOUT.avatar_ply,
         LAYOUT.train_log,
+        directory(LAYOUT.validation),
         LAYOUT.manifest("train"),
     log:
         log_of("train"),

@@ -28,12 +28,14 @@ def choose_frames(
 
     Without a stride, every n-th frame is used so that the rate is at most `max_rate` frames per second.
 
-    Raises InputError if no frame is left.
+    Raises InputError if no frame is left, or where cameras without time stamps differ in length and frames behind the shortest would be used.
     """
     stride = stride or max(1, math.ceil(capture.fps / max_rate - 1e-3))
     frames = []
     for sequence in sorted(capture.sequences):
         count = capture.sequences[sequence]["frames"]
+        if last is None or last >= count:
+            _check_lengths(capture, sequence)
         stop = count if last is None else min(count, last + 1)
         for index in range(first or 0, stop, stride):
             frames.append(Frame(frame_id(sequence, index), sequence, index, capture.time(sequence, index)))
@@ -46,6 +48,18 @@ def choose_frames(
             remedy="correct the column 'frames' of captures.tsv",
         )
     return tuple(frames)
+
+
+def _check_lengths(capture: Capture, sequence: str) -> None:
+    counts = {camera: video["frames"] for camera, video in capture.sequences[sequence]["videos"].items()}
+    if len(set(counts.values())) > 1 and "indices" not in capture.sequences[sequence]["sync"]:
+        raise InputError(
+            f"the cameras of sequence '{sequence}' have different numbers of frames",
+            file=capture.footage(sequence, min(counts, key=counts.__getitem__)),
+            found=", ".join(f"{camera} {n}" for camera, n in counts.items()),
+            expected="the same number in every camera",
+            remedy="copy the shorter video again, add a csv of time stamps, or set the column 'frames' of captures.tsv",
+        )
 
 
 def processed_cameras(

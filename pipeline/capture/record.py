@@ -26,14 +26,11 @@ class Capture:
 
     id: str
     kind: str
-    model: str
     fps: float
     cameras: tuple[Camera, ...]
     sequences: dict[str, dict[str, Any]]
     plates: dict[str, Path | None]
     color: dict[str, ColorCalibration]
-    val_cameras: tuple[str, ...]
-    test_sequences: tuple[str, ...]
     truth: Path | None
     checks: tuple[dict[str, Any], ...]
 
@@ -59,14 +56,11 @@ class Capture:
         return {
             "id": self.id,
             "kind": self.kind,
-            "model": self.model,
             "fps": self.fps,
             "cameras": [camera.to_json() for camera in self.cameras],
             "sequences": self.sequences,
             "plates": {name: None if path is None else str(path) for name, path in self.plates.items()},
             "color": {name: color.to_json() for name, color in self.color.items()},
-            "val_cameras": list(self.val_cameras),
-            "test_sequences": list(self.test_sequences),
             "truth": None if self.truth is None else str(self.truth),
             "checks": list(self.checks),
         }
@@ -85,14 +79,11 @@ def read_capture(path: Path) -> Capture:
         return Capture(
             id=record["id"],
             kind=record["kind"],
-            model=record["model"],
             fps=float(record["fps"]),
             cameras=tuple(Camera.from_json(camera) for camera in record["cameras"]),
             sequences=record["sequences"],
             plates={name: None if plate is None else Path(plate) for name, plate in record["plates"].items()},
             color={name: ColorCalibration.from_json(color) for name, color in record["color"].items()},
-            val_cameras=tuple(record["val_cameras"]),
-            test_sequences=tuple(record["test_sequences"]),
             truth=None if record["truth"] is None else Path(record["truth"]),
             checks=tuple(record["checks"]),
         )

@@ -30,14 +30,15 @@ class Survey:
         self.checks.append({"what": what, "ok": ok, "detail": detail})
 
 
-def survey(source: Source, last: int | None, threads: int) -> Survey:
+def survey(source: Source, threads: int) -> Survey:
     """Decode all footage in parallel and compare the cameras of each sequence.
 
+    Videos without time stamps may differ in length: the stage `frames` checks which frames are used.
+
     Args:
-        last: the last frame that will be used, if the user sets it; videos may differ in length after it.
         threads: number of worker processes.
 
-    Raises InputError if footage is truncated, or if lengths or frame rates differ and there are no time stamps.
+    Raises InputError if footage is truncated, or if frame rates differ and there are no time stamps.
     """
     keys = [(sequence, camera.name) for sequence in source.footage for camera in source.cameras]
     jobs = [(source.footage[sequence][camera],) for sequence, camera in keys]
@@ -49,10 +50,7 @@ def survey(source: Source, last: int | None, threads: int) -> Survey:
     for sequence in source.footage:
         media = {camera.name: media_by_key[sequence, camera.name] for camera in source.cameras}
         stamps = source.timestamps.get(sequence)
-        if stamps:
-            sync = _with_timestamps(sequence, media, stamps, report)
-        else:
-            sync = _without_timestamps(sequence, media, last, report)
+        sync = _with_timestamps(sequence, media, stamps, report) if stamps else _without_timestamps(sequence, media, report)
         videos = {
             camera: {
                 "path": str(m.path),
@@ -81,21 +79,13 @@ def _with_timestamps(sequence: str, media: dict[str, Media], stamps: Path, repor
     return sync.to_json(whole=True)
 
 
-def _without_timestamps(sequence: str, media: dict[str, Media], last: int | None, report: Survey) -> dict[str, Any]:
-    """Check that frames with equal indices are simultaneous; returns "sync" of capture.json."""
+def _without_timestamps(sequence: str, media: dict[str, Media], report: Survey) -> dict[str, Any]:
+    """Compare the cameras of a sequence by frame index; returns "sync" of capture.json."""
     counts = {camera: m.frames for camera, m in media.items()}
     shortest = min(counts, key=counts.__getitem__)
     if len(set(counts.values())) > 1:
-        listing = ", ".join(f"{camera} {n}" for camera, n in counts.items())
-        if last is None or last >= counts[shortest]:
-            raise InputError(
-                f"the cameras of sequence '{sequence}' have different numbers of frames",
-                file=media[shortest].path,
-                found=listing,
-                expected="the same number in every camera",
-                remedy="copy the shorter video again, add a csv of time stamps, or set the column 'frames' of captures.tsv",
-            )
-        report.note("frame counts", f"{sequence}: {listing}; frames up to {last} are used", ok=False)
+        lengths = ", ".join(f"{camera} {n}" for camera, n in counts.items())
+        report.note("frame counts", f"{sequence}: {lengths}; only the first {counts[shortest]} can be used", ok=False)
     else:
         report.note("frame counts", f"{sequence}: {counts[shortest]} in each of {len(counts)} cameras")
     count = counts[shortest]

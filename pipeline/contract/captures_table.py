@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.io.errors import InputError
 
@@ -15,6 +17,7 @@ REQUIRED = ("id", "kind", "path")
 OPTIONAL = ("model", "calibration", "plates", "timestamps", "sequences", "frames", "size", "val_cameras", "test_sequences", "color", "group")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AGAIN = "correct the table, then run again"
+_ATTRIBUTES = {"frames": ("first", "last", "stride")}  # of columns that hold several values
 _FRAMES = re.compile(r"(\d*):(\d*)(?::(\d*))?")
 
 
@@ -45,6 +48,10 @@ class CaptureRow:
     test_sequences: tuple[str, ...] = ()
     color: str = ""
     group: str = ""
+
+    def cells(self, columns: Iterable[str]) -> dict[str, Any]:
+        """What stands in these columns, by attribute."""
+        return {name: getattr(self, name) for column in columns for name in _ATTRIBUTES.get(column, (column,))}
 
 
 def read_captures(path: str | Path) -> dict[str, CaptureRow]:

@@ -1,25 +1,42 @@
-"""Where every file of a capture lies: the contract between stages, in one place."""
+"""Where every file of a capture, or of a group of captures, lies: the contract between stages, in one place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-METHOD_STAGES = ("init", "train", "render", "evaluate", "report")  # what follows `fit` belongs to an avatar method
+from pipeline.contract.stages import CAPTURE_STAGES, DEFAULT_METHOD
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one capture (and, for what follows `fit`, one method).
+    """Paths of one capture or group (and, for what follows `fit`, one method).
 
     Args:
         results: `results/<capture>`, declared outputs.
         work: `work/<capture>`, scratch that outlives a failure: never a declared output.
+        group: of a group of captures, where the files of each lie; empty for a capture.
     """
 
     results: Path
     work: Path
-    method: str = "rigged"
+    method: str = DEFAULT_METHOD
+    group: tuple[Layout, ...] = ()
+
+    @property
+    def members(self) -> tuple[Layout, ...]:
+        """The captures that an avatar is made of; a capture is its own one member."""
+        return self.group or (self,)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The members with their names."""
+        return tuple(Subject(layout.results.name, layout) for layout in self.members)
+
+    @property
+    def truth(self) -> Path:
+        """Where the raw videos and the truth of a synthetic capture lie; absent for filmed ones."""
+        return self.results / "truth.json"
 
     @property
     def capture(self) -> Path:
@@ -78,6 +95,11 @@ class Layout:
         return self.avatar_folder / "train.csv"
 
     @property
+    def validation(self) -> Path:
+        """Renders of held-out cameras during training, <step>.png."""
+        return self.avatar_folder / "validation"
+
+    @property
     def render(self) -> Path:
         return self.avatar_folder / "render"
 
@@ -96,29 +118,12 @@ class Layout:
 
     @property
     def trained(self) -> Path:
-        """The last checkpoint of a finished training, for a longer one to go on from; beside the work, so that it outlives the stage."""
+        """The last checkpoint of a finished training, for a longer one to resume from; beside the work, so that it outlives the stage."""
         return self.scratch("train").parent / "trained.pt"
-
-    def outputs(self, stage: str) -> list[Path]:
-        """Every file and folder that a stage promises to write, its manifest excluded; `synthesise` writes into the capture's own folder."""
-        table = {
-            "ingest": [self.capture],
-            "frames": [self.frames, self.frames_json],
-            "sample": [self.sample],
-            "matte": [self.alpha, self.alpha_json],
-            "keypoints": [self.keypoints],
-            "fit": [self.fit, self.overlay],
-            "init": [self.init],
-            "train": [self.avatar, self.avatar_ply, self.train_log],
-            "render": [self.render],
-            "evaluate": [self.metrics],
-            "report": [self.report],
-        }
-        return table.get(stage, [])
 
     def manifest(self, stage: str) -> Path:
         """`manifests/<stage>.json`; that of a stage which belongs to a method lies in the method's folder."""
-        return (self.avatar_folder if stage in METHOD_STAGES else self.results) / "manifests" / f"{stage}.json"
+        return (self.results if _of_capture(stage) else self.avatar_folder) / "manifests" / f"{stage}.json"
 
     def error(self, stage: str) -> Path:
         """What a failed stage left: stage, message, attempt, job, host, the last lines of its log."""
@@ -143,4 +148,17 @@ class Layout:
 
     def scratch(self, stage: str) -> Path:
         """Folder for a stage's unfinished work, kept after a failure and removed when the stage is done."""
-        return (self.work / self.method if stage in METHOD_STAGES else self.work) / stage
+        return (self.work if _of_capture(stage) else self.work / self.method) / stage
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A capture that an avatar is made of."""
+
+    name: str
+    layout: Layout
+
+
+def _of_capture(stage: str) -> bool:
+    """Whether a stage (a part of it, or `run` itself) belongs to the capture and not to a method."""
+    return stage == "run" or stage.partition("-")[0] in CAPTURE_STAGES

@@ -106,14 +106,17 @@ def move_file(source: str | Path, target: str | Path) -> None:
     Path(source).unlink()
 
 
-def publish_folder(files: Iterable[str | Path], folder: str | Path) -> None:
-    """Replace `folder` by a folder that holds exactly these finished files, which are moved."""
+def publish_folder(files: Iterable[str | Path], folder: str | Path, base: Path | None = None) -> None:
+    """Make `folder` hold exactly these finished files: they are moved into a new folder, which then takes the old one's place.
+
+    base: files keep their paths below this folder; None = they lie flat.
+    """
     folder = Path(folder)
     fresh = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{folder.name}")
     try:
         fresh.mkdir(parents=True)
         for file in files:
-            move_file(file, fresh / Path(file).name)
+            move_file(file, fresh / (Path(file).relative_to(base) if base else Path(file).name))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(fresh, folder)

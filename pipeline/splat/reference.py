@@ -111,7 +111,7 @@ def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Te
     visible = projected.radius.nonzero()[:, 0]
     order = visible[projected.depth.detach()[visible].argsort(stable=True)]
     ordered, colours = Projected(*(x[order] for x in projected)), colours[order]
-    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    ys, xs = torch.meshgrid(torch.arange(height, device=K.device), torch.arange(width, device=K.device), indexing="ij")
     pixels = (torch.stack([xs, ys], dim=-1).reshape(-1, 2).to(K) + 0.5).split(max(1, PAIRS_AT_ONCE // max(1, len(order))))
     parts = [composite(ordered, colours, part) for part in pixels]
     sums = torch.cat([part[0] for part in parts]).reshape(height, width, -1)

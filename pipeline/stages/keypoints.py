@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import shutil
 
-from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
-from pipeline.vision.settings import KeypointsSettings
+from pipeline.stages.job import Job
 
 
-def run(settings: KeypointsSettings, layout: Layout, threads: int, part: slice | None = None) -> dict:
-    """Write keypoints.npz. Every camera first looks for itself; what it finds waits under `work/` and survives a failure, so that only the other cameras have to
-    look when the stage is run again. Then they compare, and look again where others found something.
-
-    Args:
-        part: let only these cameras look; nothing is published.
+def run(job: Job) -> dict:
+    """Write keypoints.npz. Each camera first detects by itself; its detections wait in the scratch folder and survive a failure, so that only the other cameras
+    run again. Then the cameras are compared, and detection is repeated where others found something.
 
     Raises:
         InputError: an input is missing, or no view shows a face (head captures) or a person (body captures).
@@ -22,37 +17,36 @@ def run(settings: KeypointsSettings, layout: Layout, threads: int, part: slice |
     import numpy as np
 
     from pipeline.capture.processed import read_image_set
-    from pipeline.capture.record import read_capture
     from pipeline.io.arrays import save_npz
     from pipeline.io.errors import InputError
     from pipeline.io.files import digest
-    from pipeline.vision.keypoints import find_keypoints, look
+    from pipeline.vision.keypoints.multi_camera import combine_cameras, detect_cameras
 
-    model = read_capture(layout.capture).model
-    images, mattes = read_image_set(layout.frames_json, layout.frames), read_image_set(layout.alpha_json, layout.alpha)
-    images.verify(part)
-    mattes.verify(part)
+    inputs, settings, model = job.inputs, job.settings, job.cells.model
+    images, mattes = read_image_set(inputs.frames_json, inputs.frames), read_image_set(inputs.alpha_json, inputs.alpha)
+    images.verify(job.part)
+    mattes.verify(job.part)
     frames = [frame.id for frame in mattes.frames]
     stride = settings.pose_stride if model == "head" else 1
-    waiting = layout.scratch("keypoints") / digest([VERSIONS["keypoints"], settings.minimum_score, stride, images.archives, mattes.archives, frames])
-    looked = look(images, mattes, settings.minimum_score, stride, waiting, threads, part)
-    if part:
+    waiting = job.scratch / digest([job.stage.version, settings.minimum_score, stride, images.archives, mattes.archives, frames])
+    files = detect_cameras(images, mattes, settings.minimum_score, stride, waiting, job.threads, job.part)
+    if job.part:
         return {}
-    found = find_keypoints(images, mattes, settings, looked, threads)
+    found = combine_cameras(images, mattes, settings, files, job.threads)
     cameras = [camera.name for camera in images.cameras]
     rates = {what: np.isfinite(points[..., 0]).any(-1).mean(0) for what, points in (("face", found.face), ("pose", found.pose))}
     needed, name = ("face", "face") if model == "head" else ("pose", "person")
     if not rates[needed].any():
         raise InputError(
-            f"no {name} was found in any view", file=layout.frames, found=f"{len(frames)} frames of {len(cameras)} cameras", expected=f"a {name} in at least one",
+            f"no {name} was found in any view", file=inputs.frames, found=f"{len(frames)} frames of {len(cameras)} cameras", expected=f"a {name} in at least one",
             remedy="look at the pictures and mattes there (rotated? too small? is `model` in captures.tsv right?), or lower keypoints.minimum_score in config.yaml",
         )  # fmt: skip
     arrays = {"cameras": np.array(cameras), "frames": np.array(frames), "face": found.face, "pose": found.pose}
     if settings.backend == "face_alignment":
-        from pipeline.vision.face_alignment import find_face68
+        from pipeline.vision.keypoints.face_alignment import find_face68
 
         arrays["face68"] = find_face68(images, frames, found.face, settings.weights)
-    save_npz(layout.keypoints, arrays)
-    shutil.rmtree(layout.scratch("keypoints"), ignore_errors=True)
-    per_camera = zip(cameras, rates["face"], rates["pose"], found.guided, found.dropped)
+    save_npz(job.outputs.keypoints, arrays)
+    shutil.rmtree(job.scratch, ignore_errors=True)
+    per_camera = zip(cameras, rates["face"], rates["pose"], found.redetected, found.dropped)
     return {"cameras": {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}}

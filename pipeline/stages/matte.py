@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
-from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
-from pipeline.vision.settings import MatteSettings
-
-if TYPE_CHECKING:
-    from pipeline.contract.captures_table import CaptureRow
+from pipeline.stages.job import Job
 
 
-def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow, part: slice | None = None) -> dict:
-    """Write alpha/<camera>.zip and alpha.json; finished cameras wait under `work/` and survive a failure. part: only these cameras, nothing published.
+def run(job: Job) -> dict:
+    """Write alpha/<camera>.zip and alpha.json; finished cameras wait in the scratch folder and survive a failure.
 
     Raises:
         InputError: an input is missing or damaged, a plate or checkpoint is missing, or no picture shows anything but background.
@@ -25,25 +19,26 @@ def run(settings: MatteSettings, layout: Layout, threads: int, row: CaptureRow, 
     from pipeline.io.errors import InputError
     from pipeline.io.files import digest, publish_folder
     from pipeline.io.parallel import map_processes
-    from pipeline.vision.matting import matte_camera
+    from pipeline.vision.matting.matte_camera import matte_camera
 
-    images, sample = read_image_set(layout.frames_json, layout.frames), read_sample(layout.sample)
-    images.verify(part)
+    inputs, outputs, settings = job.inputs, job.outputs, job.settings
+    images, sample = read_image_set(inputs.frames_json, inputs.frames), read_sample(inputs.sample)
+    images.verify(job.part)
     if settings.person == "auto":
-        settings = replace(settings, person="always" if row.model == "body" else "never")
-    waiting = layout.scratch("matte") / digest([VERSIONS["matte"], asdict(settings), images.archives, sample.frames])
+        settings = replace(settings, person="always" if job.cells.model == "body" else "never")
+    waiting = job.scratch / digest([job.stage.version, asdict(settings), images.archives, sample.frames])
     jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip") for camera in images.cameras]
-    if part:
-        map_processes(matte_camera, jobs[part], threads, "mattes")
+    if job.part:
+        map_processes(matte_camera, jobs[job.part], job.threads, "mattes")
         return {}
-    facts = dict(zip((camera.name for camera in images.cameras), map_processes(matte_camera, jobs, threads, "mattes")))
+    facts = dict(zip((camera.name for camera in images.cameras), map_processes(matte_camera, jobs, job.threads, "mattes")))
     if all(fact["mean_alpha"] == 0 for fact in facts.values()):
         found = f"{len(sample.frames)} frames of {len(facts)} cameras, all background"
         raise InputError(
-            "matting found no subject in any view", file=layout.frames, found=found, remedy="look at the plates and at matte.backend in config.yaml"
+            "matting found no subject in any view", file=inputs.frames, found=found, remedy="look at the plates and at matte.backend in config.yaml"
         )
-    publish_folder([job[-1] for job in jobs], layout.alpha)
+    publish_folder([target for *_, target in jobs], outputs.alpha)
     frames = {frame.id: frame for frame in images.frames}
-    write_image_set(layout.alpha_json, layout.alpha, images.cameras, tuple(frames[name] for name in sample.frames), {"cameras": facts})
-    shutil.rmtree(layout.scratch("matte"), ignore_errors=True)
+    write_image_set(outputs.alpha_json, outputs.alpha, images.cameras, tuple(frames[name] for name in sample.frames), {"cameras": facts})
+    shutil.rmtree(job.scratch, ignore_errors=True)
     return {"cameras": facts}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import inspect
 import os
 import resource
 import shutil
@@ -12,85 +11,94 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import parse_settings
-from pipeline.contract.captures_table import CaptureRow
-from pipeline.contract.layout import METHOD_STAGES, Layout
-from pipeline.contract.resources import gpus_of
-from pipeline.contract.versions import VERSIONS
+from pipeline.contract.layout import Layout
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.files import TEMPORARY, sha256, write_json
 from pipeline.machine.gpu_lock import claim_card
 from pipeline.machine.lease import Lease, lease, read_holder
 from pipeline.stages.failure import explain, note_failure, write_error
+from pipeline.stages.job import AvatarJob, Job
 
 
-def execute(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], key: str, threads: int) -> None:
+def execute(job: Job, layout: Layout, key: str) -> None:
     """Run a stage and write its manifest.
 
     Args:
-        settings: its subtree of config.yaml. key: what `plan.stage_keys` says of it, kept in the manifest.
+        layout: where its manifest, log, lease and error file lie. key: see contract/keys.py; kept in the manifest.
 
     Raises:
         InputError and whatever else the stage raises, after the error file was written and the outputs were removed.
     """
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    stage = job.stage.name
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(job.threads))
+    os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
     before = read_holder(layout.running(stage))
     try:
         with _terminable(), lease(layout.running(stage), layout.leases, stage_name(stage, layout)) as held:
-            if before:  # killed before it could say a word: it counts as an attempt
+            if before:  # killed without an error record: it counts as an attempt
                 write_error(stage, layout, f"was killed ({before.describe()})", before)
-            _run(stage, row, layout, settings, key, threads, held)
+            _run(job, layout, key, held)
     except OSError as error:  # of the lease itself: a stage's own come explained
-        raise explain(error, row.id) from error
+        raise explain(error, job.subject) from error
 
 
-def execute_part(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int, number: int, count: int) -> None:
-    """Do the `number`-th of `count` parts of a stage's cameras; the stage itself, run later, finds them done and publishes them. Raises as `execute` does."""
+def execute_part(job: Job, layout: Layout, number: int, count: int) -> None:
+    """Do the `number`-th of `count` parts of a stage's cameras; the stage itself, run later, publishes them. Raises as `execute` does."""
+    stage = job.stage.name
     note, name = layout.part(stage, number, count), f"{stage}-{number}of{count}"
-    with _terminable(), lease(layout.running(name), layout.leases, f"{name} of {row.id}"):
+    with _terminable(), lease(layout.running(name), layout.leases, f"{name} of {job.subject}"):
         try:
-            _call(stage, row, layout, settings, threads, part=slice(number - 1, None, count))
+            _function(job)(replace(job, part=slice(number - 1, None, count)))
             write_json(note, {"stage": stage, "part": number, "of": count})
         except BaseException as error:
-            told = explain(error, row.id)
-            note_failure(stage, layout, told)
-            raise told from None if told is error else error
+            explained = explain(error, job.subject)
+            note_failure(stage, layout, explained)
+            raise explained from None if explained is error else error
 
 
 def stage_name(stage: str, layout: Layout) -> str:
-    """A stage of a capture in words."""
-    return f"{layout.method}/{stage} of {layout.results.name}" if stage in METHOD_STAGES else f"{stage} of {layout.results.name}"
+    """A stage of a capture or group, for messages."""
+    return f"{stage} of {layout.results.name}" if stage in CAPTURE_STAGES else f"{layout.method}/{stage} of {layout.results.name}"
 
 
-def _run(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], key: str, threads: int, held: Lease) -> None:
-    start, outputs = time.perf_counter(), layout.outputs(stage)
+def _run(job: Job, layout: Layout, key: str, held: Lease) -> None:
+    stage, start = job.stage.name, time.perf_counter()
+    outputs = [getattr(job.outputs, name) for name in job.stage.outputs]
     try:
-        _sweep(stage, row, layout)
+        _sweep(job, layout, outputs)
         for path in outputs:
             _remove(path)
-        with claim_card() if gpus_of(stage, settings.get("device", "auto")) else contextlib.nullcontext():
-            facts = _call(stage, row, layout, settings, threads) or {}
+        with claim_card() if job.stage.gpus(getattr(job.settings, "device", "auto")) else contextlib.nullcontext():
+            facts = _function(job)(job) or {}
         missing = [path for path in outputs if not path.exists()]
         if missing:
             raise RuntimeError(f"the stage ended without writing {', '.join(map(str, missing))}")
         if not held.is_mine():
             raise RuntimeError("another process took this stage over while this one was asleep")
-        _write_manifest(stage, layout, outputs, settings, key, facts, time.perf_counter() - start)
+        _write_manifest(job, layout, outputs, key, facts, time.perf_counter() - start)
     except BaseException as error:
-        told = explain(error, row.id)
+        explained = explain(error, job.subject)
         if held.is_mine():
             for path in outputs:
                 _remove(path)
-        note_failure(stage, layout, told)
-        if told is error:
+        note_failure(stage, layout, explained)
+        if explained is error:
             raise
-        raise told from error
+        raise explained from error
     layout.error(stage).unlink(missing_ok=True)
     shutil.rmtree(layout.scratch(stage), ignore_errors=True)
+
+
+def _function(job: Job) -> Callable[[Job], dict[str, Any] | None]:
+    """What does the work: `run` of the module named as the stage, or of a method's own stage the function of that name."""
+    if isinstance(job, AvatarJob) and job.stage.name in job.method.own:
+        return job.method.function(job.stage.name)
+    return importlib.import_module(f"pipeline.stages.{job.stage.name}").run
 
 
 @contextlib.contextmanager
@@ -111,29 +119,24 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _sweep(stage: str, row: CaptureRow, layout: Layout) -> None:
+def _sweep(job: Job, layout: Layout, outputs: list[Path]) -> None:
     """Remove the temporary files that a killed attempt at this stage left behind."""
-    for path in [*layout.outputs(stage), layout.manifest(stage), layout.error(stage), layout.running(stage)]:
+    stage = job.stage.name
+    for path in [*outputs, layout.manifest(stage), layout.error(stage), layout.running(stage)]:
         for left in path.parent.glob(f"{TEMPORARY}*-{path.name}"):
             _remove(left)
-    for folder in [layout.scratch(stage), *([row.path] if stage == "synthesise" else [])]:
+    for folder in [layout.scratch(stage), *([job.cells.path] if stage == "synthesise" else [])]:
         for left in sorted(folder.rglob(f"{TEMPORARY}*")) if folder.is_dir() else []:
             _remove(left)
 
 
-def _call(stage: str, row: CaptureRow, layout: Layout, settings: dict[str, Any], threads: int, part: slice | None = None) -> dict[str, Any] | None:
-    run = importlib.import_module(f"pipeline.stages.{stage}").run
-    given = {"settings": parse_settings(stage, settings), "layout": layout, "threads": threads, "row": row, "part": part}
-    return run(**{name: given[name] for name in inspect.signature(run).parameters})
-
-
-def _write_manifest(stage: str, layout: Layout, outputs: list[Path], settings: dict, key: str, facts: dict, seconds: float) -> None:
+def _write_manifest(job: Job, layout: Layout, outputs: list[Path], key: str, facts: dict[str, Any], seconds: float) -> None:
     files = [file for path in outputs for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
     manifest = {
-        "stage": stage,
-        "version": VERSIONS[stage],
+        "stage": job.stage.name,
+        "version": job.stage.version,
         "key": key,
-        "settings": settings,
+        "settings": asdict(job.settings),
         "sources": facts.pop("sources", {}),
         "facts": facts,
         "outputs": {str(file.relative_to(layout.results)): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files},
@@ -144,7 +147,7 @@ def _write_manifest(stage: str, layout: Layout, outputs: list[Path], settings: d
             "python": sys.version.split()[0],
         },
     }
-    write_json(layout.manifest(stage), manifest)
+    write_json(layout.manifest(job.stage.name), manifest)
 
 
 def _peak_memory_mb() -> int:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from pipeline.capture.settings import SampleSettings
-from pipeline.contract.layout import Layout
+from pipeline.stages.job import Job
 
 
-def run(settings: SampleSettings, layout: Layout, threads: int) -> dict:
+def run(job: Job) -> dict:
     """Measure sharpness on the training cameras, choose, write sample.json. Raises InputError where no training frame is left."""
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.record import read_capture
+    from pipeline.capture.roles import choose_test_sequences, choose_val_cameras
     from pipeline.capture.sample import choose, measure
     from pipeline.io.files import write_json
 
-    capture, images = read_capture(layout.capture), read_image_set(layout.frames_json, layout.frames)
+    capture, images = read_capture(job.inputs.capture), read_image_set(job.inputs.frames_json, job.inputs.frames)
+    val_cameras, why_cameras = choose_val_cameras(capture.cameras, job.cells.val_cameras)
+    test_sequences, why_sequences = choose_test_sequences(sorted(capture.sequences), job.cells.test_sequences)
     cameras = [camera.name for camera in images.cameras]
-    sharpness = measure(images, [name for name in cameras if name not in capture.val_cameras], threads) if settings.blur > 0 else {}
+    train_cameras = [name for name in cameras if name not in val_cameras]
+    sharpness = measure(images, train_cameras, job.threads) if job.settings.blur > 0 else {}
     unsynced = {frame.id for frame in images.frames if frame.frame in capture.flagged(frame.sequence)}
-    sample = choose(images.frames, sharpness, unsynced, cameras, capture.val_cameras, capture.test_sequences, settings)
-    write_json(layout.sample, sample)
+    sample = choose(images.frames, sharpness, unsynced, cameras, val_cameras, test_sequences, job.settings)
+    sample["rules"] = [why_cameras, why_sequences, *sample["rules"]]
+    write_json(job.outputs.sample, sample)
     splits = [frame["split"] for frame in sample["frames"]]
     return {
         "train": splits.count("train"),
         "test": splits.count("test"),
         "dropped": len(sample["dropped"]),
-        "val_cameras": list(capture.val_cameras),
+        "val_cameras": list(val_cameras),
+        "test_sequences": list(test_sequences),
         "rules": sample["rules"],
     }

@@ -1,17 +1,19 @@
-"""Stage `synthesise`: a capture nobody filmed, for the demo and the tests."""
+"""Stage `synthesise`: a synthetic capture, for the demo and the tests."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from pipeline.contract.captures_table import CaptureRow
-from pipeline.synthetic.settings import SynthesiseSettings
+from pipeline.stages.job import Job
 
 
-def run(settings: SynthesiseSettings, row: CaptureRow, threads: int) -> dict[str, Any]:
-    """Write `raw` (NeRSemble v1 layout) and `truth` into the capture's folder, complete or not at all. Returns facts for the manifest."""
-    from pipeline.synthetic.capture import synthesise
+def run(job: Job) -> dict[str, Any]:
+    """Write `raw` (NeRSemble v1 layout) and `truth` into the capture's folder, complete or not at all, and truth.json. Returns facts for the manifest."""
+    from pipeline.io.files import write_json
+    from pipeline.synthetic.write_capture import synthesise
 
-    facts = synthesise(replace(settings, subject=row.model), row.path, row.id, threads)
-    return {**facts, "sources": {str(file): file.stat().st_size for file in sorted(row.path.rglob("*")) if file.is_file()}}
+    folder = job.cells.path
+    facts = synthesise(replace(job.settings, subject=job.cells.model), folder, job.cells.id, job.threads)
+    write_json(job.outputs.truth, {"raw": str(folder / "raw"), "truth": str(folder / "truth")})
+    return {**facts, "sources": {str(file): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}}

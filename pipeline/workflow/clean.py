@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from pipeline.avatars.registry import METHODS
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import METHODS, STAGES
 from pipeline.io.errors import InputError
 from pipeline.machine.lease import is_alive, lease, read_holder
 from pipeline.workflow.run_options import Request, load_config
@@ -44,7 +44,7 @@ def clean(request: Request, dry_run: bool) -> int:
 
 def _why_kept(results: Path, work: Path) -> str:
     for layout in (Layout(results, work, method) for method in METHODS):
-        for name in STAGES:
+        for name in METHODS[layout.method].table:
             path = layout.running(name)
             holder = read_holder(path)
             if holder and is_alive(path, holder):
@@ -53,10 +53,10 @@ def _why_kept(results: Path, work: Path) -> str:
     if not layouts:
         return "no avatar yet"
     for layout in layouts:
-        failed = [stage for stage in STAGES if layout.error(stage).is_file()]
+        failed = [stage for stage in METHODS[layout.method].table if layout.error(stage).is_file()]
         if failed:
             return f"{failed[0]} failed, and what there is may be gone on with"
-        missing = [stage for stage in STAGES if stage != "synthesise" and not layout.manifest(stage).is_file()]
+        missing = [stage for stage in METHODS[layout.method].table if stage != "synthesise" and not layout.manifest(stage).is_file()]
         if missing:
             return f"{layout.method}: {missing[0]} is not done"
     return ""

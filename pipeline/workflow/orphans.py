@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.avatars.registry import METHODS
 from pipeline.config import Config
-from pipeline.contract.layout import METHOD_STAGES, Layout
-from pipeline.contract.resources import SCATTERED
-from pipeline.contract.versions import METHODS, STAGES
+from pipeline.contract.layout import Layout
+from pipeline.contract.stages import PREPARE
 from pipeline.io.errors import InputError
 from pipeline.io.progress import log
 from pipeline.machine.lease import Holder, is_alive, myself, read_holder
@@ -26,7 +26,7 @@ from pipeline.machine.slurm import cancel_jobs, job_comment, job_prefix, queued_
 
 PATIENCE_SECONDS = 120.0  # SLURM kills what was told to end after KillWait, 30 s unless configured otherwise
 ASK_AGAIN_SECONDS = 0.5
-_PART = re.compile(rf"^rule_({'|'.join(SCATTERED)})_part_wildcards_(.+)_\d+_\d+$")
+_PART = re.compile(rf"^rule_({'|'.join(stage.name for stage in PREPARE if stage.scattered)})_part_wildcards_(.+)_\d+_\d+$")
 
 
 def end_orphans(layouts: Mapping[str, Layout], config: Config) -> None:
@@ -67,7 +67,10 @@ def _queued(layouts: Mapping[str, Layout], config: Config) -> dict[str, str]:
     if not found:
         return {}
     ours = {
-        job_comment(stage, name, method if stage in METHOD_STAGES else ""): f"{stage} of {name}" for name in layouts for stage in STAGES for method in METHODS
+        job_comment(stage.name, name, method.name if stage.scope == "avatar" else ""): f"{stage.name} of {name}"
+        for name in layouts
+        for method in METHODS.values()
+        for stage in method.table.values()
     }
     whole = {job: _PART.sub(r"rule_\1_wildcards_\2", comment) for job, (_, comment) in found.items()}
     return {job: ours[comment] for job, comment in whole.items() if comment in ours}

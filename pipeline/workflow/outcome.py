@@ -11,7 +11,6 @@ from typing import Any
 from pipeline.config import Config
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import STAGES
 from pipeline.machine.lease import Holder, is_alive, read_holder
 from pipeline.machine.slurm import job_state
 from pipeline.stages.failure import attempts, read_error, write_error
@@ -33,9 +32,9 @@ def verdict(code: int, rows: Sequence[CaptureRow], layouts: Mapping[str, Layout]
     """
     for row in rows:
         layout = layouts[row.id]
-        missing = unfinished_stages(row, layout, config, stages_of(row, config.until))
+        missing = unfinished_stages(row, layout, config, stages_of(row, config.method, config.until))
         if not missing:
-            if config.until == STAGES[-1]:
+            if config.until == "report":
                 print(f"{row.id}: done. Open {layout.report}")
             continue
         code = code or 1
@@ -47,7 +46,7 @@ def verdict(code: int, rows: Sequence[CaptureRow], layouts: Mapping[str, Layout]
 def failed_stages(row: CaptureRow, layout: Layout) -> dict[str, dict[str, Any]]:
     """Stage -> error record, of those whose last run failed: an error file stands, or the process was killed and could leave none."""
     failed = {}
-    for stage in stages_of(row):
+    for stage in stages_of(row, layout.method):
         dead, record = dead_holder(layout, stage), read_error(layout, stage)
         if dead:
             record = {"stage": stage, "message": _killed(dead), "attempt": attempts(layout, stage) + 1, "job": dead.job, "host": dead.host}
@@ -90,6 +89,6 @@ def _page(layout: Layout, config: Config) -> Path | str:
 
     page = layout.work / layout.report.name
     with contextlib.suppress(OSError):
-        write_text(page, make_report(layout, config.report)[0])
+        write_text(page, make_report(layout, config.stages["report"])[0])
         return page
     return "no page could be written"

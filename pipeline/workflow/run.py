@@ -9,10 +9,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from pipeline.avatars.registry import method_of
 from pipeline.config import Config
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import AFTER
+from pipeline.contract.stages import upstream
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.io.progress import log
@@ -52,7 +53,7 @@ def run(request: Request) -> int:
         chosen = {row.id: layouts[row.id] for row in rows}
         end_orphans(chosen, config)
         for row in rows:
-            _forget(request, layouts[row.id], forced[row.id], stages_of(row, request.until))
+            _forget(request, layouts[row.id], forced[row.id], stages_of(row, config.method, config.until))
         code = call(command, token=tokens[0])
         end_orphans(chosen, config)
         code = verdict(code, rows, layouts, config, request.again)
@@ -83,7 +84,7 @@ def _preflight(rows: list[CaptureRow], layouts: dict[str, Layout], quiet: bool) 
 
 def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Config) -> list[str]:
     """Stages to run although their outputs exist: asked for with --from or --fresh, or found stale."""
-    wanted = stages_of(row, request.until)
+    wanted = stages_of(row, config.method, config.until)
     if request.fresh:
         return wanted
     stale = stale_stages(row, layout, config, wanted)
@@ -93,7 +94,8 @@ def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Co
         return list(stale)
     if request.first not in wanted:
         raise InputError(f"--from {request.first} is none of the stages of {row.id}", expected="one of " + ", ".join(wanted), remedy="correct --from")
-    before = [stage for stage in wanted[: wanted.index(request.first)] if stage in AFTER[request.first]]
+    makers = upstream(tuple(method_of(config.method).table.values()))[request.first]
+    before = [stage for stage in wanted[: wanted.index(request.first)] if stage in makers]
     missing = unfinished_stages(row, layout, config, before)
     if missing:
         raise InputError(

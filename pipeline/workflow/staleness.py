@@ -7,35 +7,30 @@ everything its results depend on, and the sizes of what it wrote.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.avatars.registry import method_of
 from pipeline.config import Config
 from pipeline.contract.captures_table import CaptureRow
+from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import AFTER, STAGES, VERSIONS
 from pipeline.io.errors import InputError
-from pipeline.io.files import ROOT, digest
 
 
-def stages_of(row: CaptureRow, until: str = STAGES[-1]) -> list[str]:
-    """The stages of a capture in order, up to and including `until`; only synthetic captures are synthesised."""
-    if until not in STAGES:
-        raise InputError(f"no stage is called '{until}'", expected="one of " + ", ".join(STAGES), remedy="correct --until")
-    return [stage for stage in STAGES[: STAGES.index(until) + 1] if stage != "synthesise" or row.kind == "synthetic"]
+def stages_of(row: CaptureRow, method: str, until: str = "") -> list[str]:
+    """The stages of a capture in order, up to and including `until` (default: the last); only synthetic captures are synthesised."""
+    stages = list(method_of(method).table)
+    until = until or stages[-1]
+    if until not in stages:
+        raise InputError(f"no stage is called '{until}'", expected="one of " + ", ".join(stages), remedy="correct --until")
+    return [stage for stage in stages[: stages.index(until) + 1] if stage != "synthesise" or row.kind == "synthetic"]
 
 
 def stage_keys(row: CaptureRow, config: Config) -> dict[str, str]:
-    """Stage -> digest of all that its result depends on: its version, its settings, its capture, and the same of every stage before it."""
-    keys: dict[str, str] = {}
-    cells = {name: _portable(value) for name, value in asdict(row).items()}
-    for stage in STAGES:
-        upstream = {name: keys[name] for name in AFTER[stage] if name != "synthesise" or row.kind == "synthetic"}
-        capture = cells if stage in ("synthesise", "ingest") else row.id
-        keys[stage] = digest([stage, VERSIONS[stage], config.settings(stage), capture, upstream])
-    return keys
+    """Stage -> digest of all that its result depends on; see contract/keys.py."""
+    own = capture_keys(row, config.result_settings)
+    return own | avatar_keys(config.method, method_of(config.method).avatar_stages, {row.id: own}, config.result_settings)
 
 
 def stage_key(stage: str, row: CaptureRow, config: Config) -> str:
@@ -63,11 +58,6 @@ def unfinished_stages(row: CaptureRow, layout: Layout, config: Config, stages: I
     stages = list(stages)
     stale = stale_stages(row, layout, config, stages)
     return [stage for stage in stages if stage in stale or read_manifest(layout, stage) is None]
-
-
-def _portable(value: object) -> str:
-    """A table cell as text; paths inside the checkout relative to it, so that a checkout may move without a rerun."""
-    return os.path.relpath(value, ROOT) if isinstance(value, Path) and value.is_relative_to(ROOT) else str(value)
 
 
 def read_manifest(layout: Layout, stage: str) -> dict | None:

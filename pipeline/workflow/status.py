@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.avatars.registry import method_of
 from pipeline.config import Config
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import STAGES
 from pipeline.io.files import check_writable, write_text
 from pipeline.machine.lease import is_alive, read_holder
 from pipeline.report.records import counted, failure_place
@@ -42,9 +42,9 @@ def survey(rows: list[CaptureRow], layouts: dict[str, Layout], config: Config) -
     """Capture -> stage -> cell; a stage that a capture does not have has an empty one."""
     table = {}
     for row in rows:
-        layout, stages = layouts[row.id], stages_of(row)
+        layout, stages = layouts[row.id], stages_of(row, config.method)
         stale, failed = stale_stages(row, layout, config, stages), failed_stages(row, layout)
-        table[row.id] = {stage: _cell(layout, stage, stale, failed) if stage in stages else Cell("") for stage in STAGES}
+        table[row.id] = {stage: _cell(layout, stage, stale, failed) if stage in stages else Cell("") for stage in method_of(config.method).table}
     return table
 
 
@@ -92,7 +92,7 @@ def _drawn(table: dict[str, dict[str, Cell]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    used = [stage for stage in STAGES if any(cells[stage].state for cells in table.values())]
+    used = list(dict.fromkeys(stage for cells in table.values() for stage, cell in cells.items() if cell.state))
     drawn = Table("capture", *used, box=None, padding=(0, 1), header_style="bold")
     for name, cells in table.items():
         drawn.add_row(name, *(Text(cells[stage].text, style=COLORS[cells[stage].state]) for stage in used))

@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.contract.captures_table import read_captures
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import STAGES
 from pipeline.io.files import TEMPORARY
 from pipeline.machine.lease import read_holder
 from pipeline.workflow.run_options import Request, load_config
@@ -27,6 +27,7 @@ from pipeline.workflow.staleness import stages_of, unfinished_stages
 from tests.workflow.leases import double_writers
 from tests.workflow.support import ROOT, Place
 
+STAGES = tuple(METHODS[DEFAULT_METHOD].table)
 MICRO = ROOT / "tests" / "workflow" / "micro.yaml"
 LONGEST_SECONDS = 14.0  # of a run before it is killed: its first stages take as long, and each further run begins where the last one died
 TIMES = {"timing", "seconds", "resumed_at", "train_seconds", "pipeline_seconds", "rate", "bytes"}  # of the clock, not of the capture (bytes: of the page)
@@ -75,7 +76,7 @@ class Victim:
         """After a run that ended with code 0. Raises AssertionError."""
         row = read_captures(self.place.table)["a"]
         config = load_config(Request(("a",), captures=self.place.table, results=self.place.results, work=self.place.work, config=MICRO))
-        assert not unfinished_stages(row, self.layout, config, stages_of(row)), "success was reported with a stale or missing result"
+        assert not unfinished_stages(row, self.layout, config, stages_of(row, config.method)), "success was reported with a stale or missing result"
         found = contents(self.layout.results)
         assert found.keys() == self.expected.keys(), found.keys() ^ self.expected.keys()
         differing = [name for name in found if found[name] != self.expected[name]]

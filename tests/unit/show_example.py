@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, frame_id, write_image_set
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import STAGES
 from pipeline.io.arrays import save_npz
 from pipeline.io.files import write_json, write_text
 from pipeline.io.packed import packed_writer
 from pipeline.io.video import write_video
 
+STAGES = tuple(METHODS[DEFAULT_METHOD].table)
 SIZE = (48, 64)  # width, height
 SEQUENCES = {"EMO": range(0, 3), "SEN": range(10, 12)}  # the second is the test sequence
 SPLIT = {"EMO": "train", "SEN": "test"}
@@ -75,9 +76,9 @@ def _camera(name: str, index: int, size: tuple[int, int]) -> Camera:
 def _prepare(layout: Layout, cameras: tuple[Camera, ...], frames: tuple[Frame, ...], truth: Path | None) -> None:
     videos = {c.name: {"path": f"{c.name}.mp4", "size": 1, "sha256": "", "width": c.width, "height": c.height, "frames": 12, "fps": 24} for c in cameras}
     write_json(layout.capture, {
-        "id": "example", "kind": "synthetic" if truth else "rig", "model": "head", "fps": 24, "cameras": [c.to_json() for c in cameras],
+        "id": "example", "kind": "synthetic" if truth else "rig", "fps": 24, "cameras": [c.to_json() for c in cameras],
         "sequences": {name: {"frames": len(indices), "videos": videos, "sync": {}} for name, indices in SEQUENCES.items()}, "plates": dict.fromkeys(ROLES), "color": {},
-        "val_cameras": ["cam_v"], "test_sequences": ["SEN"], "truth": str(truth) if truth else None,
+        "truth": str(truth) if truth else None,
         "checks": [{"what": "videos decode to their end", "ok": True, "detail": "6 videos"}, {"what": "plates", "ok": False, "detail": "<none> for cam_a"}],
     })  # fmt: skip
     for camera in cameras:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Config
+from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
+from pipeline.config import parse_config
 from pipeline.contract.captures_table import read_captures
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
 from pipeline.machine.lease import lease, myself
@@ -26,6 +26,8 @@ from pipeline.workflow.staleness import stage_key
 from pipeline.workflow.status import describe, show, summary, survey, write_cohort
 from tests.unit import show_example
 
+STAGES = tuple(METHODS[DEFAULT_METHOD].table)
+CONFIG = parse_config({})
 MESSAGE = "raw/x: no such folder\n  next:     correct the path"
 
 
@@ -37,7 +39,7 @@ def place(tmp_path):
     rows = read_captures(tmp_path / "captures.tsv")
     layouts = {name: Layout(tmp_path / "results" / name, tmp_path / "work" / name) for name in names}
     for stage in STAGES[1:]:
-        write_json(layouts["whole"].manifest(stage), {"key": stage_key(stage, rows["whole"], Config()), "timing": {"seconds": 2.0, "peak_memory_mb": 70}})
+        write_json(layouts["whole"].manifest(stage), {"key": stage_key(stage, rows["whole"], CONFIG), "timing": {"seconds": 2.0, "peak_memory_mb": 70}})
     (layouts["broken"].log("frames").parent).mkdir(parents=True)
     layouts["broken"].log("frames").write_text("one\ntwo\n")
     write_error("frames", layouts["broken"], MESSAGE, replace(myself(), host="n1", job="12"), user_error=True)
@@ -47,11 +49,11 @@ def place(tmp_path):
 def test_every_state_is_seen(place):
     rows, layouts, _ = place
     with lease(layouts["busy"].running("train"), layouts["busy"].leases, "train of busy"):
-        table = survey(list(rows.values()), layouts, Config())
+        table = survey(list(rows.values()), layouts, CONFIG)
         assert {name: summary(cells) for name, cells in table.items()} == {"whole": "done", "broken": "failed", "busy": "running", "new": "unfinished"}
         assert table["busy"]["train"].text.startswith(myself().host) and table["new"]["report"].state == "missing"
     assert describe("frames", table["broken"]["frames"].error) == "frames: raw/x: no such folder (attempt 1, SLURM job 12, on n1)"
-    changed = replace(Config(), train=replace(Config().train, iterations=7))
+    changed = parse_config({"train": {"iterations": 7}})
     assert survey([rows["whole"]], layouts, changed)["whole"]["train"].state == "stale"
 
 
@@ -61,7 +63,7 @@ def test_a_killed_stage_counts_as_failed_although_it_left_no_word(place, capsys)
     process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     write_json(layout.running("ingest"), asdict(replace(myself(), pid=int(process.stdout), host="n2", job="")))
     assert "was killed" in failed_stages(row, layout)["ingest"]["message"]
-    assert verdict(0, [row], layouts, Config(), Request((), results=Path("elsewhere"), profile="slurm").again) == 1
+    assert verdict(0, [row], layouts, CONFIG, Request((), results=Path("elsewhere"), profile="slurm").again) == 1
     record = json.loads(layout.error("ingest").read_text())
     assert record["host"] == "n2" and record["attempt"] == 1 and "memory" in record["message"]
     said = capsys.readouterr().err

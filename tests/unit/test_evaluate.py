@@ -11,14 +11,14 @@ from pipeline.evaluation.truth import CameraTargets, Warp, exchange_plate, over_
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, packed_writer
 from pipeline.report.settings import EvaluateSettings
-from pipeline.stages.evaluate import run
 from tests.unit.show_example import ROLES, disc, make, metrics_of
+from tests.unit.stage_jobs import run_stage
 
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
     layout = make(tmp_path_factory.mktemp("example"))
-    run(EvaluateSettings(), layout, 1)
+    run_stage("evaluate", EvaluateSettings(), layout)
     return layout
 
 
@@ -54,7 +54,7 @@ def test_contract_of_the_file(example):
 
 def test_filmed_captures_use_the_matte_and_have_no_novel_camera(tmp_path):
     layout = make(tmp_path, truth=False)
-    run(EvaluateSettings(), layout, 1)
+    run_stage("evaluate", EvaluateSettings(), layout)
     metrics = metrics_of(layout)
     assert metrics["alpha_source"] == "matte" and metrics["novel"] is None and "novel" in metrics["missing"]
     assert metrics["val"]["images"] == 3
@@ -63,7 +63,7 @@ def test_filmed_captures_use_the_matte_and_have_no_novel_camera(tmp_path):
 def test_truth_decides_and_not_the_matte(tmp_path):
     """A matte that lost half of the disc must not make the picture easier."""
     layout = make(tmp_path)
-    run(EvaluateSettings(), layout, 1)
+    run_stage("evaluate", EvaluateSettings(), layout)
     before = metrics_of(layout)["val"]
     with PackedImages(layout.alpha / "cam_v.zip")._archive as archive:
         names = [name[:-4] for name in archive.namelist()]
@@ -73,7 +73,7 @@ def test_truth_decides_and_not_the_matte(tmp_path):
             picture[:32] = 0
             writer.add(name, picture)
     _adopt(layout)
-    run(EvaluateSettings(), layout, 1)
+    run_stage("evaluate", EvaluateSettings(), layout)
     assert metrics_of(layout)["val"] == before
 
 
@@ -83,7 +83,7 @@ def test_renders_of_other_frames_are_refused(tmp_path):
         with packed_writer(zip_file) as writer:
             writer.add("OTHER_000000", np.zeros((64, 48, 4), np.uint8))
     with pytest.raises(InputError, match="no render belongs"):
-        run(EvaluateSettings(), layout, 1)
+        run_stage("evaluate", EvaluateSettings(), layout)
     assert not layout.metrics.exists()
 
 
@@ -131,7 +131,7 @@ def test_warp_shrinks_by_averaging():
 
 def test_lpips_needs_both_files(example):
     with pytest.raises(InputError, match="two files"):
-        run(dataclasses.replace(EvaluateSettings(), lpips_backbone="alexnet.pth"), example, 1)
+        run_stage("evaluate", dataclasses.replace(EvaluateSettings(), lpips_backbone="alexnet.pth"), example)
 
 
 def test_padding_is_white_in_truth_and_render(tmp_path):
@@ -147,7 +147,7 @@ def test_padding_is_white_in_truth_and_render(tmp_path):
     _adopt(layout)
     target = CameraTargets(layout, "cam_v").read("EMO_000000")
     assert (target.image[:, :24] == 1).all() and (target.alpha[:, :24] == 0).all() and target.alpha[:, 24:].max() == 1
-    run(EvaluateSettings(), layout, 1)
+    run_stage("evaluate", EvaluateSettings(), layout)
     assert metrics_of(layout)["val"]["psnr"] > 50
 
 

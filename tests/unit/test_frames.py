@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.avatars.registry import method_of
 from pipeline.capture.camera import Camera
 from pipeline.capture.frames import choose_frames
 from pipeline.capture.processed import read_image_set
@@ -14,10 +15,10 @@ from pipeline.capture.settings import FramesSettings, IngestSettings
 from pipeline.capture.warp import frame_window, make_warp, window_camera
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
-from pipeline.stages import frames, ingest
 from tests.unit.capture_trees import look_at, make_nersemble, make_rig, real_data
+from tests.unit.stage_jobs import run_stage
 
 POINTS = np.array([[0.0, 0, 0], [0.25, 0.1, -0.1], [-0.2, -0.15, 0.1], [0.1, -0.2, 0.2], [-0.28, 0.18, 0.0]])
 BARREL = (-0.25, 0.06, 0.002, -0.003, 0.01)
@@ -115,7 +116,7 @@ def test_visible_is_where_a_real_pixel_is():
 
 def test_which_frames():
     sequences = {"b": {"frames": 10, "videos": {}, "sync": {}}, "a": {"frames": 4, "videos": {}, "sync": {"times": [0, 0.1, 0.25, 0.4]}}}
-    capture = Capture("x", "rig", "head", 73.0, (), sequences, {}, {}, (), (), None, ())
+    capture = Capture("x", "rig", 73.0, (), sequences, {}, {}, None, ())
     assert [f.id for f in choose_frames(capture, None, None, None, 30.0)] == ["a_000000", "a_000003", "b_000000", "b_000003", "b_000006", "b_000009"]
     assert [f.frame for f in choose_frames(capture, 2, 6, 2, 30.0)] == [2, 2, 4, 6]
     chosen = choose_frames(capture, None, None, 1, 30.0)
@@ -126,8 +127,8 @@ def test_which_frames():
 
 def prepared(tmp_path, row, settings):
     layout = Layout(tmp_path / "results" / row.id, tmp_path / "work" / row.id)
-    ingest.run(IngestSettings(), layout, 1, row)
-    facts = frames.run(settings, layout, 1, row)
+    run_stage("ingest", IngestSettings(), layout, row)
+    facts = run_stage("frames", settings, layout, row)
     images = read_image_set(layout.frames_json, layout.frames)
     images.verify()
     return layout, images, facts
@@ -146,27 +147,27 @@ def test_the_stage_packs_every_camera(tmp_path):
     assert images.facts["size"] == {"cam01": [64, 48], "cam02": [64, 48]} and images.facts["crop"]["cam01"] == [0, 0, 64, 48]
     assert not layout.scratch("frames").exists() and sorted(p.name for p in layout.frames.iterdir()) == ["cam01.zip", "cam02.zip"]
     first = [(layout.frames / name).read_bytes() for name in ("cam01.zip", "cam02.zip")] + [layout.frames_json.read_bytes()]
-    frames.run(FramesSettings(), layout, 2, row)
+    run_stage("frames", FramesSettings(), layout, row, 2)
     assert first == [(layout.frames / name).read_bytes() for name in ("cam01.zip", "cam02.zip")] + [layout.frames_json.read_bytes()]
 
 
-@pytest.mark.parametrize(("version", "expected"), [(VERSIONS["frames"], ["cam02.mp4"]), (-1, ["cam01.mp4", "cam02.mp4"])])
+@pytest.mark.parametrize(("version", "expected"), [(CAPTURE_STAGES["frames"].version, ["cam02.mp4"]), (-1, ["cam01.mp4", "cam02.mp4"])])
 def test_finished_cameras_survive_a_failure_and_no_new_version(tmp_path, monkeypatch, version, expected):
     import pipeline.capture.frames as science
 
     rig = make_rig(tmp_path / "rig", [look_at("cam01", 0.0), look_at("cam02", 0.8)])
     row, layout = CaptureRow("x", "rig", rig), Layout(tmp_path / "results" / "x", tmp_path / "work" / "x")
-    ingest.run(IngestSettings(), layout, 1, row)
+    run_stage("ingest", IngestSettings(), layout, row)
     (rig / "cam02.mp4").rename(rig / "away.mp4")
     with pytest.raises(InputError, match="cam02.mp4"):
-        frames.run(FramesSettings(), layout, 1, row)
+        run_stage("frames", FramesSettings(), layout, row, 1)
     assert not layout.frames.exists() and not layout.frames_json.exists() and len(list(layout.work.rglob("cam01.zip"))) == 1
     (rig / "away.mp4").rename(rig / "cam02.mp4")
-    monkeypatch.setitem(VERSIONS, "frames", version)
+    monkeypatch.setitem(method_of(layout.method).table, "frames", replace(CAPTURE_STAGES["frames"], version=version))
     decoded = []
     read = science.read_frames
     monkeypatch.setattr(science, "read_frames", lambda path, indices: decoded.append(path.name) or read(path, indices))
-    frames.run(FramesSettings(), layout, 1, row)
+    run_stage("frames", FramesSettings(), layout, row, 1)
     assert decoded == expected
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipeline.contract.resources import NEEDS, gpus_of
+from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.machine import gpu_lock
 from pipeline.machine.gpu_lock import VISIBLE, cards, claim_card
 
@@ -75,5 +75,6 @@ def test_without_cards_nothing_is_held(tmp_path, monkeypatch):
 
 
 def test_stages_that_need_none_hold_none():
-    assert {stage for stage in NEEDS if gpus_of(stage, "auto")} == {"train", "render"}
-    assert not any(gpus_of(stage, "cpu") for stage in NEEDS)
+    table = METHODS[DEFAULT_METHOD].table
+    assert {name for name, stage in table.items() if stage.gpus("auto")} == {"train", "render"}
+    assert not any(stage.gpus("cpu") for stage in table.values())

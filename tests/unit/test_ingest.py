@@ -11,13 +11,14 @@ import pytest
 from pipeline.capture.calibration import write_calibration
 from pipeline.capture.record import read_capture
 from pipeline.capture.roles import choose_test_sequences, choose_val_cameras
-from pipeline.capture.settings import IngestSettings
+from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.video import write_video
 from pipeline.stages import ingest
 from tests.unit.capture_trees import SIZE, look_at, make_nersemble, make_rig, pictures, real_data
+from tests.unit.stage_jobs import run_stage
 
 
 @pytest.fixture
@@ -33,13 +34,13 @@ def rig(tmp_path):
 
 def read(row, layout):
     ingest.preflight(row)
-    ingest.run(IngestSettings(), layout, 1, row)
+    run_stage("ingest", IngestSettings(), layout, row)
     return read_capture(layout.capture)
 
 
 def fails_early(row, layout, words):
     """Both the preflight and the stage refuse, and nothing is written."""
-    for call in (lambda: ingest.preflight(row), lambda: ingest.run(IngestSettings(), layout, 1, row)):
+    for call in (lambda: ingest.preflight(row), lambda: run_stage("ingest", IngestSettings(), layout, row)):
         with pytest.raises(InputError, match=words):
             call()
     assert not layout.results.exists() or not list(layout.results.rglob("*"))
@@ -47,7 +48,7 @@ def fails_early(row, layout, words):
 
 def fails_late(row, layout, words):
     with pytest.raises(InputError, match=words):
-        ingest.run(IngestSettings(), layout, 1, row)
+        run_stage("ingest", IngestSettings(), layout, row)
     assert not layout.capture.exists()
 
 
@@ -58,7 +59,7 @@ def test_a_flat_rig(rig, layout):
     assert {path.name for path in capture.plates.values()} == {"cam01_plate.png", "cam02_plate.png", "cam03_plate.png"}
     video = capture.sequences["take"]["videos"]["cam02"]
     assert video["size"] == (rig.path / "cam02.mp4").stat().st_size and len(video["sha256"]) == 64 and (video["width"], video["height"]) == SIZE
-    assert all(check["ok"] for check in capture.checks) and capture.val_cameras == () and capture.index("take", "cam02", 3) == 3
+    assert all(check["ok"] for check in capture.checks) and capture.index("take", "cam02", 3) == 3
     first = layout.capture.read_bytes()
     read(rig, layout)
     assert layout.capture.read_bytes() == first
@@ -96,7 +97,9 @@ def test_sequence_folders_image_folders_and_names_inside_longer_names(tmp_path, 
 
 def test_timestamps_lead_to_the_nearest_frames(rig, layout):
     write_video(rig.path / "cam02.mp4", pictures(5, 60), 24)  # it began one frame late
-    fails_late(rig, layout, "different numbers of frames(?s:.*)cam01 6, cam02 5")
+    read(rig, layout)
+    with pytest.raises(InputError, match="different numbers of frames(?s:.*)cam01 6, cam02 5"):
+        run_stage("frames", FramesSettings(), layout, rig)
     lines = [
         f"{camera},{t + 26},{(t + late) / 24 + (0.03 if (camera, t) == (2, 2) else 0):.6f}"
         for camera, late in ((0, 0), (1, 1), (2, 0))
@@ -114,9 +117,12 @@ def test_timestamps_lead_to_the_nearest_frames(rig, layout):
 
 def test_different_lengths_are_fine_where_only_the_common_frames_are_used(rig, layout):
     write_video(rig.path / "cam02.mp4", pictures(5, 60), 24)
-    capture = read(replace(rig, last=4), layout)
+    capture = read(rig, layout)
     assert capture.sequences["take"]["frames"] == 5 and not next(c for c in capture.checks if c["what"] == "frame counts")["ok"]
-    fails_late(replace(rig, last=5), Layout(layout.results / "b", layout.work), "different numbers of frames")
+    assert run_stage("frames", FramesSettings(), layout, replace(rig, last=4))["frames"] == 5
+    for last in (5, None):
+        with pytest.raises(InputError, match="different numbers of frames"):
+            run_stage("frames", FramesSettings(), layout, replace(rig, last=last))
 
 
 def test_a_missing_video(rig, layout):
@@ -159,11 +165,25 @@ def test_what_is_not_there_is_named(rig, layout, tmp_path):
     fails_early(replace(rig, path=tmp_path / "nowhere"), layout, "nowhere: no such folder")
     fails_early(replace(rig, plates=str(tmp_path / "nowhere")), layout, "has no plate")
     fails_early(replace(rig, timestamps=tmp_path / "t.csv"), layout, "t.csv: no such table")
-    fails_early(replace(rig, val_cameras=("cam09",)), layout, "val camera 'cam09' does not exist(?s:.*)cam01")
-    fails_early(replace(rig, test_sequences=("walk",)), layout, "test sequence 'walk' does not exist(?s:.*)take")
-    fails_early(replace(rig, test_sequences=("take",)), layout, "every sequence is a test sequence")
     (rig.path / "cameras.json").unlink()
     fails_early(rig, layout, "no calibration found")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ({"val_cameras": ("cam09",)}, "val camera 'cam09' does not exist(?s:.*)cam01"),
+        ({"test_sequences": ("walk",)}, "test sequence 'walk' does not exist(?s:.*)take"),
+        ({"test_sequences": ("take",)}, "every sequence is a test sequence"),
+    ],
+)
+def test_roles_that_cannot_be_are_refused_before_the_run_and_by_sample(rig, layout, cells, words):
+    read(rig, layout)
+    run_stage("frames", FramesSettings(), layout, rig)
+    for call in (lambda row: ingest.preflight(row), lambda row: run_stage("sample", SampleSettings(), layout, row)):
+        with pytest.raises(InputError, match=words):
+            call(replace(rig, **cells))
+    assert not layout.sample.exists()
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -174,11 +194,12 @@ def test_nersemble(tmp_path, layout, version):
         (root / "018" / "calibration" / "color_calibration.json").write_text(json.dumps({serial: np.eye(3, 11).tolist() for serial in serials}))
     capture = read(CaptureRow("18", "nersemble", root), layout)
     assert sorted(capture.sequences) == ["EMO-1", "SEN-01", "SEN-02"]
-    assert capture.val_cameras == ("222200037",) and capture.test_sequences == ("SEN-02",) and all(capture.plates.values())
+    assert all(capture.plates.values())
+    assert choose_val_cameras(capture.cameras, ())[0] == ("222200037",) and choose_test_sequences(sorted(capture.sequences), ())[0] == ("SEN-02",)
     assert [c.name for c in capture.cameras] == serials and (capture.cameras[0].width, capture.cameras[0].height) == SIZE
     assert np.allclose(capture.cameras[2].R, look_at("x", 0.6).R) and (len(capture.color) == 3) == (version == 2)
-    named = read(CaptureRow("018", "nersemble", root, sequences=("EXP-6-tongue-1", "EMO-1"), val_cameras=("none",), plates="none", color="none"), layout)
-    assert list(named.sequences) == ["EMO-1", "EXP-6-tongue-1"] and named.val_cameras == () and named.color == {}
+    named = read(CaptureRow("018", "nersemble", root, sequences=("EXP-6-tongue-1", "EMO-1"), plates="none", color="none"), layout)
+    assert list(named.sequences) == ["EMO-1", "EXP-6-tongue-1"] and named.color == {}
 
 
 def test_nersemble_mistakes(tmp_path, layout):

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import Config
+from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
+from pipeline.config import parse_config
 from pipeline.contract.layout import Layout
-from pipeline.contract.resources import NEEDS, SCATTERED
-from pipeline.contract.versions import STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
 from pipeline.machine.lease import RUN, myself, read_holder
@@ -24,6 +23,9 @@ from pipeline.workflow import orphans
 from pipeline.workflow import snakemake_command as launch
 from pipeline.workflow.run_options import Request, load_config
 
+TABLE = METHODS[DEFAULT_METHOD].table
+CONFIG = parse_config({})
+
 
 def _option(command, name):
     return command[command.index(name) + 1]
@@ -31,19 +33,19 @@ def _option(command, name):
 
 def test_as_many_gpus_as_there_are(monkeypatch):
     monkeypatch.setattr(launch, "cards", lambda: ["0", "1"])
-    assert _option(launch.snakemake_command(Request(("a",), cores=4), Config(), "a", []), "--resources") == "gpu=2"
+    assert _option(launch.snakemake_command(Request(("a",), cores=4), CONFIG, "a", []), "--resources") == "gpu=2"
     monkeypatch.setattr(launch, "cards", lambda: [])
-    command = launch.snakemake_command(Request(("a",), cores=4), Config(), "a", ["results/a/x"])
+    command = launch.snakemake_command(Request(("a",), cores=4), CONFIG, "a", ["results/a/x"])
     assert _option(command, "--resources") == "gpu=4" and _option(command, "--cores") == "4" and _option(command, "--forcerun") == "results/a/x"
 
 
 def test_a_clusters_profile_decides_by_itself(monkeypatch):
     monkeypatch.setattr(launch.shutil, "which", lambda name: "/usr/bin/sbatch")
-    command = launch.snakemake_command(Request(("a",), profile="slurm"), Config(), "a", [])
+    command = launch.snakemake_command(Request(("a",), profile="slurm"), CONFIG, "a", [])
     assert "--cores" not in command and _option(command, "--slurm-jobname-prefix") == job_prefix("work")
     monkeypatch.setattr(launch.shutil, "which", lambda name: None)
     with pytest.raises(InputError, match="needs SLURM"):
-        launch.snakemake_command(Request(("a",), profile="slurm"), Config(), "a", [])
+        launch.snakemake_command(Request(("a",), profile="slurm"), CONFIG, "a", [])
     with pytest.raises(InputError, match="no profile 'nothing'") as error:
         launch.profile_folder("nothing", ROOT)
     assert "slurm" in str(error.value)
@@ -67,7 +69,7 @@ def test_paths_mean_where_the_user_stands(tmp_path, monkeypatch):
 def test_a_clusters_profile_names_every_stage_and_grows_with_the_attempt(name):
     values = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
     asked = values["set-resources"]
-    assert set(asked) == {*STAGES, *(f"{stage}_part" for stage in SCATTERED)} and set(NEEDS) == set(STAGES)
+    assert set(asked) == {*TABLE, *(f"{name}_part" for name, stage in TABLE.items() if stage.scattered)}
     for stage, wanted in asked.items():
         for what in ("mem_mb", "runtime"):
             first, second = (eval(wanted[what], {"attempt": attempt, "threads": 4, "min": min}) for attempt in (1, 2))  # noqa: S307
@@ -102,12 +104,12 @@ def test_what_a_dead_run_left_is_ended_and_what_a_person_started_is_not(tmp_path
     monkeypatch.setattr(orphans, "queued_jobs", lambda prefix: {})
     layout = Layout(tmp_path / "results" / "a", tmp_path / "work" / "a")
     by_hand = _worker(layout, run="")
-    orphans.end_orphans({"a": layout}, Config())
+    orphans.end_orphans({"a": layout}, CONFIG)
     assert by_hand.poll() is None
     by_hand.send_signal(signal.SIGTERM)
     by_hand.wait(10)
     left = _worker(layout, run="dead")
-    orphans.end_orphans({"a": layout}, Config())
+    orphans.end_orphans({"a": layout}, CONFIG)
     assert left.wait(10) == 143 and not layout.running("train").exists(), "it was told, and could save"
 
 
@@ -123,7 +125,7 @@ def test_jobs_in_the_queue_are_cancelled_and_those_of_other_captures_are_not(tmp
     cancelled = []
     monkeypatch.setattr(orphans, "queued_jobs", lambda prefix: {job: queue[job] for job in queue if job not in cancelled})
     monkeypatch.setattr(orphans, "cancel_jobs", cancelled.extend)
-    orphans.end_orphans({"a": Layout(tmp_path / "results" / "a", tmp_path / "work" / "a")}, Config())
+    orphans.end_orphans({"a": Layout(tmp_path / "results" / "a", tmp_path / "work" / "a")}, CONFIG)
     assert cancelled == ["5", "6", "8", "9"]
 
 
@@ -135,7 +137,7 @@ def test_one_that_cannot_be_ended_is_named(tmp_path, monkeypatch):
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(asdict(replace(myself(), machine="elsewhere", host="n9", run="dead"))))
     with pytest.raises(InputError, match="still at work") as error:
-        orphans.end_orphans({"a": layout}, Config())
+        orphans.end_orphans({"a": layout}, CONFIG)
     assert "n9" in str(error.value) and "kill" in str(error.value)
 
 

@@ -1,33 +1,37 @@
-"""The mattings behind one interface, and the stage that runs them."""
+"""The matting backends behind one interface, and the stage that runs them."""
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline.avatars.registry import method_of
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, frame_id, read_image_set, write_image_set
+from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import VERSIONS
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, packed_writer, read_image
-from pipeline.stages import matte
-from pipeline.vision.matting import PlateMatting, choose_matting, matte_camera
+from pipeline.vision.matting.backends import choose_matting
+from pipeline.vision.matting.matte_camera import matte_camera
+from pipeline.vision.matting.plate import PlateMatting
 from pipeline.vision.settings import MatteSettings
+from tests.unit.stage_jobs import run_stage
 
 DATA = Path(os.environ.get("C2A_TEST_DATA", Path(__file__).resolve().parents[3] / "shared/data"))
 HEIGHT, WIDTH = 60, 50
-HEAD = SimpleNamespace(model="head")  # of a captures.tsv row the stage reads no more
+HEAD = CaptureRow("box", "rig", Path("raw"))
 FRAMES = tuple(Frame(frame_id("take", i), "take", i, i / 10) for i in range(3))
 
 
-def _picture(index: int) -> tuple[np.ndarray, np.ndarray]:
+def _image(index: int) -> tuple[np.ndarray, np.ndarray]:
     """A red box that moves before a noisy grey wall, and the wall."""
     generator = np.random.default_rng(index)
     wall = np.random.default_rng(99).uniform(90, 150, (HEIGHT, WIDTH, 3))
@@ -44,8 +48,8 @@ def layout(tmp_path) -> Layout:
     for camera in cameras:
         with packed_writer(layout.frames / f"{camera.name}.zip") as writer:
             for frame in FRAMES:
-                writer.add(frame.id, _picture(frame.frame)[0])
-            writer.add("plate", _picture(0)[1])
+                writer.add(frame.id, _image(frame.frame)[0])
+            writer.add("plate", _image(0)[1])
             writer.add("visible", np.full((HEIGHT, WIDTH), 255, np.uint8))
     write_image_set(layout.frames_json, layout.frames, cameras, FRAMES, {})
     sample = {"seed": 0, "frames": [{"id": FRAMES[0].id, "split": "train"}, {"id": FRAMES[2].id, "split": "test"}], "cameras": {"a": "train", "b": "val"}}
@@ -54,7 +58,7 @@ def layout(tmp_path) -> Layout:
 
 
 def test_stage_mattes_the_sampled_frames_of_every_camera(layout):
-    facts = matte.run(MatteSettings(), layout, 1, HEAD)
+    facts = run_stage("matte", MatteSettings(), layout, HEAD)
     mattes = read_image_set(layout.alpha_json, layout.alpha)
     mattes.verify()
     assert [frame.id for frame in mattes.frames] == [FRAMES[0].id, FRAMES[2].id]
@@ -81,17 +85,17 @@ def test_only_body_captures_get_a_person_segmentation_by_default(layout, monkeyp
 
     monkeypatch.setattr("pipeline.io.parallel.map_processes", look)
     with pytest.raises(Stop):
-        matte.run(MatteSettings(person=person), layout, 1, SimpleNamespace(model=model))
+        run_stage("matte", MatteSettings(person=person), layout, replace(HEAD, model=model))
 
 
 def test_same_input_gives_the_same_bytes(layout):
-    matte.run(MatteSettings(), layout, 1, HEAD)
+    run_stage("matte", MatteSettings(), layout, HEAD)
     first = layout.alpha_json.read_bytes()
-    matte.run(MatteSettings(), layout, 1, HEAD)
+    run_stage("matte", MatteSettings(), layout, HEAD)
     assert layout.alpha_json.read_bytes() == first
 
 
-@pytest.mark.parametrize(("version", "again"), [(VERSIONS["matte"], 2), (-1, 4)])
+@pytest.mark.parametrize(("version", "again"), [(CAPTURE_STAGES["matte"].version, 2), (-1, 4)])
 def test_a_finished_camera_survives_a_failure_and_no_new_version(layout, monkeypatch, version, again):
     calls = []
     plain = PlateMatting.matte
@@ -104,10 +108,10 @@ def test_a_finished_camera_survives_a_failure_and_no_new_version(layout, monkeyp
 
     monkeypatch.setattr(PlateMatting, "matte", failing)
     with pytest.raises(KeyboardInterrupt):
-        matte.run(MatteSettings(), layout, 1, HEAD)
+        run_stage("matte", MatteSettings(), layout, HEAD)
     assert not layout.alpha.exists() and len(calls) == 4  # camera a twice, b's first, the interruption
-    monkeypatch.setitem(VERSIONS, "matte", version)
-    matte.run(MatteSettings(), layout, 1, HEAD)
+    monkeypatch.setitem(method_of(layout.method).table, "matte", replace(CAPTURE_STAGES["matte"], version=version))
+    run_stage("matte", MatteSettings(), layout, HEAD)
     assert len(calls) == 4 + again
 
 
@@ -115,19 +119,19 @@ def test_nothing_but_background_is_an_error(layout):
     for name in ("a", "b"):
         with packed_writer(layout.frames / f"{name}.zip") as writer:
             for frame in FRAMES:
-                writer.add(frame.id, _picture(0)[1])
-            writer.add("plate", _picture(0)[1])
+                writer.add(frame.id, _image(0)[1])
+            writer.add("plate", _image(0)[1])
     images = read_image_set(layout.frames_json, layout.frames)
     write_image_set(layout.frames_json, layout.frames, images.cameras, images.frames, {})
     with pytest.raises(InputError, match="found no subject"):
-        matte.run(MatteSettings(), layout, 1, HEAD)
+        run_stage("matte", MatteSettings(), layout, HEAD)
     assert not layout.alpha_json.exists()
 
 
 def test_a_changed_input_is_named(layout):
     (layout.frames / "b.zip").write_bytes((layout.frames / "a.zip").read_bytes()[:-1])
     with pytest.raises(InputError, match="b.zip"):
-        matte.run(MatteSettings(), layout, 1, HEAD)
+        run_stage("matte", MatteSettings(), layout, HEAD)
 
 
 def test_backends_that_need_a_plate_say_so():
@@ -138,7 +142,7 @@ def test_backends_that_need_a_plate_say_so():
 
 
 class _ScriptedMatting(torch.nn.Module):
-    """Stands for the real network: alpha where the picture differs from the plate."""
+    """Stub network: alpha where the image differs from the plate."""
 
     def __init__(self):
         super().__init__()
@@ -155,7 +159,7 @@ class _ScriptedMatting(torch.nn.Module):
 def test_bgm2_runs_a_users_torchscript_file(tmp_path):
     checkpoint = tmp_path / "model.pth"
     torch.jit.script(_ScriptedMatting()).save(str(checkpoint))
-    image, plate = (x[:57, :49] for x in _picture(1))  # sizes that 4 does not divide
+    image, plate = (x[:57, :49] for x in _image(1))  # sizes that 4 does not divide
     matting = choose_matting(MatteSettings(backend="bgm2", checkpoint=str(checkpoint), backbone_scale=0.125, refine_pixels=77), plate, "a")
     rgba = matting.matte(image, plate).rgba
     assert rgba.shape == (57, 49, 4) and rgba[30, 20, 3] == 255 and rgba[5, 5, 3] == 0

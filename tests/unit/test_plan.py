@@ -1,5 +1,4 @@
 import dataclasses
-import inspect
 import json
 import re
 from pathlib import Path
@@ -7,15 +6,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import Config, parse_config, parse_settings
+from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
+from pipeline.config import parse_config, parse_settings
 from pipeline.contract.captures_table import read_captures
 from pipeline.contract.layout import Layout
-from pipeline.contract.versions import AFTER, STAGES
+from pipeline.contract.stages import upstream
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
+from pipeline.stages.job import make_job
 from pipeline.workflow.staleness import stage_key, stages_of, stale_stages, unfinished_stages
 
 ROOT = Path(__file__).resolve().parents[2]
+METHOD = METHODS[DEFAULT_METHOD]
+STAGES = tuple(METHOD.table)
+CONFIG = parse_config({})
 
 
 @pytest.fixture
@@ -34,9 +38,9 @@ def _finish(layout, row, config, stages):
 
 def test_the_shipped_configuration_is_the_default_one_and_names_every_key():
     values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    assert parse_config(values) == Config()
+    assert parse_config(values) == CONFIG
     for stage in STAGES:
-        assert set(values.get(stage) or {}) == {field.name for field in dataclasses.fields(getattr(Config(), stage))}, stage
+        assert set(values.get(stage) or {}) == {field.name for field in dataclasses.fields(CONFIG.stages[stage])}, stage
 
 
 def test_a_bad_key_is_named_with_what_is_allowed():
@@ -67,44 +71,41 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(values, told):
 
 def test_settings_survive_the_way_through_a_command_line():
     for stage in STAGES:
-        assert parse_settings(stage, json.loads(json.dumps(Config().settings(stage)))) == getattr(Config(), stage)
+        assert parse_settings(stage, json.loads(json.dumps(CONFIG.settings(stage))), METHOD) == CONFIG.stages[stage]
 
 
-def test_stages_stand_after_what_they_read():
-    for stage, before in AFTER.items():
-        assert all(STAGES.index(name) < STAGES.index(stage) for name in before)
+def test_every_input_is_made_by_an_earlier_stage():
+    for method in METHODS.values():
+        made = set()
+        for stage in method.table.values():
+            assert set(stage.inputs) <= made, stage.name
+            made |= set(stage.outputs)
+        assert upstream(tuple(method.table.values()))["report"], "reads what others make"
 
 
-def _makers(text: str) -> set[str]:
-    """The stages whose outputs a text names: `layout.fit`, `LAYOUT.manifest("fit")`."""
-    layout = Layout(Path("r"), Path("w"))
-    properties = inspect.getmembers(Layout, lambda member: isinstance(member, property))
-    makers = {name: stage for stage in STAGES for name, value in properties if value.fget(layout) in layout.outputs(stage)}
-    named = re.findall(r"layout\.(\w+)", text, re.I)
-    return {makers[name] for name in named if name in makers} | set(re.findall(r'layout\.manifest\("(\w+)"\)', text, re.I))
+def _artefacts(text: str) -> set[str]:
+    """The artefacts that a text names: `layout.fit`, `LAYOUT.fit`."""
+    known = {name for stage in METHOD.table.values() for name in stage.outputs}
+    return set(re.findall(r"layout\.(\w+)", text, re.I)) & known
 
 
-def test_what_a_stage_reads_is_what_the_plan_says_and_what_snakemake_waits_for():
+def test_what_snakemake_waits_for_is_in_the_table():
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    upstream: dict[str, set[str]] = {}
-    for stage in STAGES:
-        inputs = _makers(re.search(rf"^rule {stage}:\n(.*?)^    output:", rules, re.M | re.S)[1])
-        read = _makers((ROOT / "pipeline" / "stages" / f"{stage}.py").read_text()) - {stage}
-        upstream[stage] = inputs.union(*(upstream[name] for name in inputs))
-        assert read | inputs <= set(AFTER[stage]) <= upstream[stage], stage
-    assert upstream["report"] == set(STAGES) - {"report"}
+    for name, stage in METHOD.table.items():
+        inputs = _artefacts(re.search(rf"^rule {name}:\n(.*?)^    output:", rules, re.M | re.S)[1])
+        assert inputs <= set(stage.inputs), name
 
 
 def test_a_changed_setting_makes_its_stage_and_what_follows_stale_and_nothing_before(row, tmp_path):
-    layout, config = Layout(tmp_path / "r", tmp_path / "w"), Config()
+    layout, config = Layout(tmp_path / "r", tmp_path / "w"), CONFIG
     _finish(layout, row, config, STAGES)
     assert stale_stages(row, layout, config, STAGES) == {}
-    changed = dataclasses.replace(config, train=dataclasses.replace(config.train, iterations=config.train.iterations + 1))
+    changed = parse_config({"train": {"iterations": 7}})
     assert list(stale_stages(row, layout, changed, STAGES)) == ["train", "render", "evaluate", "report"]
 
 
 def test_a_lost_or_cut_output_makes_its_stage_stale(row, tmp_path):
-    layout, config = Layout(tmp_path / "r", tmp_path / "w"), Config()
+    layout, config = Layout(tmp_path / "r", tmp_path / "w"), CONFIG
     _finish(layout, row, config, STAGES)
     (layout.results / "frames.out").unlink()
     (layout.results / "fit.out").write_text("f")
@@ -112,17 +113,17 @@ def test_a_lost_or_cut_output_makes_its_stage_stale(row, tmp_path):
 
 
 def test_what_has_no_manifest_is_unfinished(row, tmp_path):
-    layout, config = Layout(tmp_path / "r", tmp_path / "w"), Config()
+    layout, config = Layout(tmp_path / "r", tmp_path / "w"), CONFIG
     _finish(layout, row, config, STAGES)
     layout.manifest("train").unlink()
     assert unfinished_stages(row, layout, config, STAGES) == ["train"]
 
 
 def test_only_synthetic_captures_are_synthesised(row):
-    assert stages_of(row, "frames") == ["synthesise", "ingest", "frames"]
-    assert stages_of(dataclasses.replace(row, kind="rig"), "frames") == ["ingest", "frames"]
+    assert stages_of(row, METHOD.name, "frames") == ["synthesise", "ingest", "frames"]
+    assert stages_of(dataclasses.replace(row, kind="rig"), METHOD.name, "frames") == ["ingest", "frames"]
     with pytest.raises(InputError, match="no stage"):
-        stages_of(row, "nothing")
+        stages_of(row, METHOD.name, "nothing")
 
 
 @pytest.mark.parametrize(
@@ -142,3 +143,26 @@ def test_numbers_out_of_range_are_named_before_anything_starts(section, key, val
     with pytest.raises(InputError) as caught:
         parse_config({section: {key: value}})
     assert f"'{section}.{key}'" in str(caught.value) and str(value) in str(caught.value) and allowed in str(caught.value)
+
+
+def test_a_stage_sees_what_the_table_declares_and_nothing_else(row, tmp_path):
+    layout = Layout(tmp_path / "r" / "a", tmp_path / "w" / "a")
+    job = make_job("fit", CONFIG.stages["fit"], METHOD, layout, row, 2)
+    assert job.inputs.keypoints == layout.keypoints and job.outputs.fit == layout.fit and job.cells.model == "head"
+    for values, name in ((job.inputs, "capture"), (job.outputs, "keypoints"), (job.cells, "path")):
+        with pytest.raises(AttributeError, match=f"'{name}' is none of the (?s:.*)'fit'"):
+            getattr(values, name)
+    train = make_job("train", CONFIG.stages["train"], METHOD, layout, row, 2)
+    assert train.inputs.init == layout.init and train.subjects[0].layout.fit == layout.fit
+    assert set(vars(train.outputs)) >= {"avatar", "avatar_ply", "train_log"}
+    assert make_job("ingest", None, METHOD, layout, row, 2).inputs.truth == layout.truth
+    assert make_job("ingest", None, METHOD, layout, dataclasses.replace(row, kind="rig"), 2).inputs.truth is None
+
+
+def test_paths_that_are_given_must_be_those_of_the_table(row, tmp_path):
+    layout, elsewhere = Layout(tmp_path / "r" / "a", tmp_path / "w" / "a"), tmp_path / "sample.json"
+    inputs = {"capture": layout.capture, "frames": layout.frames, "frames_json": layout.frames_json}
+    job = make_job("sample", CONFIG.stages["sample"], METHOD, layout, row, 2, inputs=inputs, outputs={"sample": elsewhere})
+    assert job.outputs.sample == elsewhere
+    with pytest.raises(InputError, match="other files than its inputs"):
+        make_job("sample", CONFIG.stages["sample"], METHOD, layout, row, 2, inputs=inputs | {"fit": layout.fit})

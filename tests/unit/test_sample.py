@@ -12,8 +12,8 @@ from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
 from pipeline.io.packed import packed_writer
-from pipeline.stages import frames, ingest, sample
 from tests.unit.capture_trees import look_at, make_nersemble, make_rig
+from tests.unit.stage_jobs import run_stage
 
 
 def take(sequence, count, stride=1):
@@ -93,14 +93,14 @@ def test_neighbours_are_of_the_same_sequence():
 def test_the_stage_and_its_reader(tmp_path):
     root = make_nersemble(tmp_path / "data", ["220700191", "222200037", "222200040"], ["A", "B", "C"])
     row, layout = CaptureRow("018", "nersemble", root), Layout(tmp_path / "results" / "018", tmp_path / "work" / "018")
-    ingest.run(IngestSettings(), layout, 1, row)
-    frames.run(FramesSettings(), layout, 1, row)
-    facts = sample.run(SampleSettings(blur=0.01), layout, 1)
+    run_stage("ingest", IngestSettings(), layout, row)
+    run_stage("frames", FramesSettings(), layout, row)
+    facts = run_stage("sample", SampleSettings(blur=0.01), layout, row, 1)
     chosen = read_sample(layout.sample)
     assert (facts["train"], facts["test"]) == (8, 4) and chosen.test == tuple(frame_id("C", n) for n in range(4))
     assert chosen.train_cameras == ("220700191", "222200040") and chosen.val_cameras == ("222200037",) and chosen.frames == chosen.train + chosen.test
     first = layout.sample.read_bytes()
-    sample.run(SampleSettings(blur=0.01), layout, 2)
+    run_stage("sample", SampleSettings(blur=0.01), layout, row, 2)
     assert layout.sample.read_bytes() == first
 
 
@@ -115,7 +115,7 @@ def test_unsynchronised_frames_are_found_through_the_stages(tmp_path):
     lines = [f"{camera},{t / 24 + (0.03 if (camera, t) == ('cam02', 1) else 0):.6f}" for camera in ("cam01", "cam02") for t in range(6)]
     (rig / "timestamps.csv").write_text("camera,time\n" + "\n".join(lines) + "\n")
     row, layout = CaptureRow("x", "rig", rig), Layout(tmp_path / "results" / "x", tmp_path / "work" / "x")
-    ingest.run(IngestSettings(), layout, 1, row)
-    frames.run(FramesSettings(), layout, 1, row)
-    sample.run(SampleSettings(), layout, 1)
+    run_stage("ingest", IngestSettings(), layout, row)
+    run_stage("frames", FramesSettings(), layout, row)
+    run_stage("sample", SampleSettings(), layout, row, 1)
     assert "take_000001" not in read_sample(layout.sample).frames

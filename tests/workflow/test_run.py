@@ -11,11 +11,12 @@ import time
 import pytest
 import yaml
 
+from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.contract.layout import Layout
-from pipeline.contract.resources import SCATTERED
-from pipeline.contract.versions import STAGES
 from pipeline.io.files import TEMPORARY
 from tests.workflow.support import ROOT, TINY, Place, children_named, command
+
+STAGES = METHODS[DEFAULT_METHOD].table
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_cameras_over_several_jobs_give_the_same_bytes(place, tmp_path):
         for path in files:
             assert (other.results / path.relative_to(place.results)).read_bytes() == path.read_bytes(), path
     book = (other.work / "a" / "leases.tsv").read_text()
-    for stage in SCATTERED:
+    for stage in (name for name, stage in STAGES.items() if stage.scattered):
         assert f"{stage}-1of2 of a" in book and f"{stage}-2of2 of a" in book
         assert not Layout(other.results / "a", other.work / "a").scratch(stage).exists()
     assert not list(other.work.rglob("parts/*"))

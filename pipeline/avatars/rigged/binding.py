@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from pipeline.geometry.rotations import matrix_to_quat, quat_multiply
 from pipeline.geometry.triangle_frames import triangle_frames
+from pipeline.machine.backend import backend_of
 
 
 def bind(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -21,14 +21,15 @@ def bind(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats:
     Returns:
         means [N, 3] metres, quats [N, 4] (as long as the given ones), log_scales [N, 3] of metres.
     """
-    if vertices.device.type == "cpu" and vertices.dtype == torch.float32:
-        from pipeline.avatars.rigged.binding_cpu import BindOnCpu  # compiles when first used
+    match backend_of(vertices, "bind"):
+        case "cpu":
+            from pipeline.avatars.rigged.binding_cpu import BindOnCpu
 
-        return BindOnCpu.apply(vertices, faces, binding, means, quats, log_scales)
-    if vertices.device.type == "cuda" and vertices.dtype == torch.float32:
-        from pipeline.avatars.rigged.binding_gpu import BindOnGpu  # Triton is there where CUDA is
+            return BindOnCpu.apply(vertices, faces, binding, means, quats, log_scales)
+        case "gpu":
+            from pipeline.avatars.rigged.binding_gpu import BindOnGpu
 
-        return BindOnGpu.apply(vertices, faces, binding, means, quats, log_scales)
+            return BindOnGpu.apply(vertices, faces, binding, means, quats, log_scales)
     return bind_reference(vertices, faces, binding, means, quats, log_scales)
 
 

@@ -1,0 +1,84 @@
+"""What an avatar method says of itself. Light to import: no torch."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.contract.layout import Layout
+from pipeline.contract.stages import CAPTURE_STAGES, PREPARE, Stage, avatar_stages
+from pipeline.io.errors import InputError
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One avatar method.
+
+    Attributes:
+        about: one line for help and report.
+        versions: stage -> version, raised whenever the method changes that stage's results.
+        settings: stage -> settings dataclass, for "init", "train" and the method's own stages.
+        presets: YAML file with the blocks draft, standard and high: settings per stage.
+        entry: module with the functions `initialise`, `build` and `open_avatar` (docs/adding-a-method.md), imported only inside a stage.
+        scope: what it makes an avatar of: one capture, or a group of captures.
+        stages: its own, between init and train.
+        outputs: artefact -> file in the method's folder, for whatever its own stages write; `train` writes the others.
+    """
+
+    name: str
+    about: str
+    versions: Mapping[str, int]
+    settings: Mapping[str, type]
+    presets: Path
+    entry: str
+    scope: Literal["capture", "group"] = "capture"
+    stages: tuple[Stage, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        own = self.own
+        names = [stage.name for stage in self.avatar_stages]
+        for name in (self.name, *own):
+            if not _NAME.fullmatch(name) or name in CAPTURE_STAGES or names.count(name) > (name in own):
+                raise InputError(f"method '{self.name}': bad name '{name}'", expected="letters, digits and _, and no stage's name twice")
+        wanted, written = {"init", "train", *own}, {name for stage in self.stages for name in stage.outputs}
+        if set(self.settings) != wanted:
+            expected = ", ".join(sorted(wanted))
+            raise InputError(f"method '{self.name}': settings for other stages than its own", found=", ".join(sorted(self.settings)), expected=expected)
+        if not written <= set(self.outputs):
+            raise InputError(f"method '{self.name}': no file for {', '.join(sorted(written - set(self.outputs)))}", expected="an entry of `outputs`")
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """The names of its own stages; the entry module has a function of each name, which takes an `AvatarJob` and returns facts for the manifest."""
+        return tuple(stage.name for stage in self.stages)
+
+    @cached_property
+    def avatar_stages(self) -> tuple[Stage, ...]:
+        """The stages from init to report."""
+        written = {name for stage in self.stages for name in stage.outputs}
+        return avatar_stages(self.versions, self.stages, tuple(name for name in self.outputs if name not in written))
+
+    @cached_property
+    def table(self) -> dict[str, Stage]:
+        """Every stage by its name, in order, those of the captures first."""
+        return {stage.name: stage for stage in (*PREPARE, *self.avatar_stages)}
+
+    def path(self, layout: Layout, artefact: str) -> Path:
+        """Where an artefact lies."""
+        return layout.avatar_folder / self.outputs[artefact] if artefact in self.outputs else getattr(layout, artefact)
+
+    def output_paths(self, layout: Layout, stage: str) -> list[Path]:
+        """Every file and folder that a stage promises to write, its manifest excluded."""
+        return [self.path(layout, name) for name in self.table[stage].outputs]
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """A function of the entry module; loads torch."""
+        return getattr(importlib.import_module(self.entry), name)

@@ -1,0 +1,102 @@
+"""The stage table: what each stage is, reads, writes and needs, stated once. Light to import: the Snakefile loads it.
+
+Order, dependencies, rules, keys, configuration sections, status columns and report sections follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+DEFAULT_METHOD = "rigged"  # the avatar method of a run that names none
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        version: raised whenever the results change; older results then count as stale.
+        inputs, outputs: artefacts by name, attributes of `Layout`. "truth" exists for synthetic captures alone.
+        cells: columns of captures.tsv that it reads.
+        cores: the most it can use. gpu: it works on a GPU where there is one.
+        scattered: its cameras are independent, at first or throughout: `scatter` splits them over several jobs.
+        scope: "avatar" stages belong to a method, and their subject is a capture or a group of captures.
+    """
+
+    name: str
+    version: int
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    cells: tuple[str, ...] = ()
+    cores: int = 1
+    gpu: bool = False
+    scattered: bool = False
+    scope: Literal["capture", "avatar"] = "capture"
+
+    def gpus(self, device: str) -> int:
+        """How many GPUs it holds; device: `train.device`. A run that is told to stay on the CPU holds none."""
+        return int(self.gpu and device != "cpu")
+
+
+PREPARE = (
+    Stage("synthesise", 1, outputs=("truth",), cells=("id", "path", "model"), cores=16),
+    Stage(
+        "ingest",
+        2,
+        inputs=("truth",),
+        outputs=("capture",),
+        cells=("id", "kind", "path", "calibration", "plates", "timestamps", "sequences", "color"),
+        cores=8,
+    ),
+    Stage("frames", 1, inputs=("capture",), outputs=("frames", "frames_json"), cells=("frames", "size"), cores=128, scattered=True),
+    Stage("sample", 2, inputs=("capture", "frames", "frames_json"), outputs=("sample",), cells=("val_cameras", "test_sequences"), cores=4),
+    Stage("matte", 1, inputs=("frames", "frames_json", "sample"), outputs=("alpha", "alpha_json"), cells=("model",), cores=128, scattered=True),
+    Stage(
+        "keypoints",
+        3,
+        inputs=("frames", "frames_json", "alpha", "alpha_json"),
+        outputs=("keypoints",),
+        cells=("model",),
+        cores=128,
+        scattered=True,
+    ),
+    Stage(
+        "fit",
+        2,
+        inputs=("frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints"),
+        outputs=("fit", "overlay"),
+        cells=("model",),
+        cores=8,
+    ),
+)
+PREPARED = ("capture", "frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints", "fit")  # what a method may read of every capture
+CAPTURE_STAGES = {stage.name: stage for stage in PREPARE}
+
+
+def avatar_stages(versions: Mapping[str, int], own: Sequence[Stage] = (), extra_outputs: Sequence[str] = ()) -> tuple[Stage, ...]:
+    """The stages of an avatar method: init, the method's own, train, render, evaluate, report.
+
+    Args:
+        versions: version of each stage as far as it is the method's; that of a shared stage is added to it.
+        own: stages between init and train; train reads what they write.
+        extra_outputs: artefacts that train writes besides the avatar and its log.
+    """
+    made = tuple(name for stage in own for name in stage.outputs)
+    avatar = ("init", *made, "avatar", *extra_outputs, "train_log", "validation")
+    shared = (
+        Stage("init", 0, inputs=PREPARED, outputs=("init",), cores=4),
+        *own,
+        Stage("train", 0, inputs=(*PREPARED, "init", *made), outputs=("avatar", *extra_outputs, "train_log", "validation"), cores=16, gpu=True),
+        Stage("render", 2, inputs=("truth", *PREPARED, "avatar"), outputs=("render",), cores=8, gpu=True),
+        Stage("evaluate", 1, inputs=("truth", *PREPARED, "avatar", "train_log", "render"), outputs=("metrics",), cores=8),
+        Stage("report", 1, inputs=("truth", *PREPARED, "overlay", *avatar, "render", "metrics"), outputs=("report",)),
+    )
+    return tuple(replace(stage, version=stage.version + versions.get(stage.name, 0), scope="avatar") for stage in shared)
+
+
+def upstream(stages: Sequence[Stage]) -> dict[str, tuple[str, ...]]:
+    """The stages that make the inputs of each stage, in order, by the stage's name."""
+    maker = {artefact: stage.name for stage in stages for artefact in stage.outputs}
+    return {stage.name: tuple(dict.fromkeys(maker[name] for name in stage.inputs if name in maker)) for stage in stages}
