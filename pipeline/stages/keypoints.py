@@ -34,7 +34,9 @@ def run(settings: KeypointsSettings, layout: Layout, threads: int, part: slice |
     mattes.verify(part)
     frames = [frame.id for frame in mattes.frames]
     stride = settings.pose_stride if model == "head" else 1
-    waiting = layout.scratch("keypoints") / digest([CAPTURE_STAGES["keypoints"].version, settings.minimum_score, stride, images.archives, mattes.archives, frames])
+    waiting = layout.scratch("keypoints") / digest(
+        [CAPTURE_STAGES["keypoints"].version, settings.minimum_score, stride, images.archives, mattes.archives, frames]
+    )
     files = detect_cameras(images, mattes, settings.minimum_score, stride, waiting, threads, part)
     if part:
         return {}
