@@ -84,7 +84,8 @@ class RiggedAvatar(nn.Module):
         """Put other splats in the place of all present ones."""
         device = self.body.offsets.device
         self.binding = binding.to(device)
-        self.local = nn.ParameterDict({name: nn.Parameter(local[name].detach().to(device).contiguous()) for name in LOCAL})
+        values = {name: local[name].detach().to(device).clone(memory_format=torch.contiguous_format) for name in LOCAL}  # strides of ones too
+        self.local = nn.ParameterDict({name: nn.Parameter(value) for name, value in values.items()})
 
     def pose(self, frame: int | Tensor | BodyPose, subject: int | Tensor = 0) -> PosedSplats:
         """World-space splats at a tracked frame or in any pose; see `Avatar.pose`."""
