@@ -46,7 +46,7 @@ class View(NamedTuple):
 
 class _ImageTerms(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, image, alpha, change, target, background, dssim_weight):  # noqa: ANN001, ANN205
+    def forward(ctx, image, alpha, change, target, background, dssim_weight):
         use_threads()
         composed, terms, ctx.windows = background.detach().expand(image.shape).clone(), np.zeros(3), []
         scales = np.array([(1 - dssim_weight) / 3, dssim_weight / 3, 1]) / len(image)
@@ -64,7 +64,7 @@ class _ImageTerms(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, d_terms, _):  # noqa: ANN001, ANN205
+    def backward(ctx, d_terms, _):
         use_threads()
         first = ctx.windows[0][0]
         d_image, d_alpha = (torch.zeros(len(ctx.windows), *x.shape) for x in (first.image, first.alpha))
@@ -108,7 +108,7 @@ def _window(image: np.ndarray, alpha: np.ndarray, rgba: np.ndarray, valid: np.nd
 
 
 @njit(parallel=True, cache=True)
-def _find_filled(image, alpha, rgba, valid, first, last):  # noqa: ANN001, ANN202
+def _find_filled(image, alpha, rgba, valid, first, last):
     """first, last [H]: columns between which everything of a row lies, W and -1 where there is nothing."""
     height, width = alpha.shape
     for y in prange(height):
@@ -120,7 +120,7 @@ def _find_filled(image, alpha, rgba, valid, first, last):  # noqa: ANN001, ANN20
 
 
 @njit(parallel=True, cache=True)
-def _compose(image, alpha, rgba, valid, background, matrix, top, left, shown, color, differences):  # noqa: ANN001, ANN202
+def _compose(image, alpha, rgba, valid, background, matrix, top, left, shown, color, differences):
     """Of a window: the image as its camera sees it and the target [h, 3 w], both over the background, and each row's sum of |alpha - target alpha| [h]."""
     full, one = np.float32(255), np.float32(1)
     for row in prange(shown.shape[0]):
@@ -139,7 +139,7 @@ def _compose(image, alpha, rgba, valid, background, matrix, top, left, shown, co
 
 
 @njit(parallel=True, cache=True)
-def _compose_backward(image, alpha, rgba, valid, background, matrix, top, left, d_shown, alpha_scale, d_image, d_alpha, d_rows):  # noqa: ANN001, ANN202
+def _compose_backward(image, alpha, rgba, valid, background, matrix, top, left, d_shown, alpha_scale, d_image, d_alpha, d_rows):
     """Gradients of image and alpha where they are not 0, and of the matrix by row [h, 12]."""
     full = np.float32(255)
     for row in prange(d_shown.shape[0]):

@@ -25,7 +25,7 @@ def image_terms_on_gpu(
 
 class _ImageTerms(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, image, alpha, change, target, background, dssim_weight):  # noqa: ANN001, ANN205
+    def forward(ctx, image, alpha, change, target, background, dssim_weight):
         image, alpha, background = (x.detach().contiguous() for x in (image, alpha, background))
         views, height, width, _ = image.shape
         pixels, programs = height * width, triton.cdiv(3 * height * width, _VALUES)
@@ -48,7 +48,7 @@ class _ImageTerms(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, d_terms, _):  # noqa: ANN001, ANN205
+    def backward(ctx, d_terms, _):
         *inputs, composed, color, ssim_maps, scales = ctx.saved_tensors
         by_l1, by_dssim, by_alpha, flags, cameras = ctx.settings
         image, alpha, camera = inputs[0], inputs[1], inputs[4]
