@@ -10,10 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES, PREPARE, Stage, avatar_stages
 from pipeline.io.errors import InputError
 
+PRESETS = ("draft", "standard", "high")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -78,6 +81,17 @@ class Method:
     def output_paths(self, layout: Layout, stage: str) -> list[Path]:
         """Every file and folder that a stage promises to write, its manifest excluded."""
         return [self.path(layout, name) for name in self.table[stage].outputs]
+
+    def preset(self, name: str) -> dict[str, Any]:
+        """A block of the presets: stage -> settings that differ from the defaults. Raises InputError for a file that has other blocks than PRESETS."""
+        return self._presets[name] or {}
+
+    @cached_property
+    def _presets(self) -> dict[str, Any]:
+        blocks = yaml.safe_load(self.presets.read_text())
+        if not isinstance(blocks, dict) or set(blocks) != set(PRESETS):
+            raise InputError("holds other blocks than the presets", file=self.presets, found=blocks, expected=", ".join(PRESETS))
+        return blocks
 
     def function(self, name: str) -> Callable[..., Any]:
         """A function of the entry module; loads torch."""

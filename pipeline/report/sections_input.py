@@ -70,7 +70,9 @@ def keypoints(context: Context) -> str:
     cameras, names = points["cameras"].tolist(), points["frames"].tolist()
     found = {part: np.isfinite(points[part][..., 0]).any(-1) for part in ("face", "pose")}  # [F, C]
     strip = page.strip(_annotated(context, name, cameras.index(name), names.index(frame)) for name in context.shown_cameras() if name in cameras)
-    rows = [(context.label(name), *(round(100 * float(found[part][:, i].mean()), 1) for part in ("face", "pose"))) for i, name in enumerate(cameras)]
+    rows: list[tuple[page.Cell, ...]] = [
+        (context.label(name), *(round(100 * float(found[part][:, i].mean()), 1) for part in ("face", "pose"))) for i, name in enumerate(cameras)
+    ]
     return strip + page.table(("camera", "face found in % of frames", "body found in % of frames"), rows)
 
 
