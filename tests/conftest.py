@@ -2,6 +2,9 @@
 
 import os
 
+import pipeline  # noqa: F401  (sets how OpenMP's threads wait, which torch reads when it is imported)
+
+# isort: split
 import torch
 
 if not torch.cuda.is_available():

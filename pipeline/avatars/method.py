@@ -29,7 +29,8 @@ class Method:
         versions: stage -> version, raised whenever the method changes that stage's results.
         settings: stage -> settings dataclass, for "init", "train" and the method's own stages.
         presets: YAML file with the blocks draft, standard and high: settings per stage.
-        entry: module with the functions `initialise`, `build` and `open_avatar` (docs/adding-a-method.md), imported only inside a stage.
+        entry: module with the functions `initialise`, `build` and `open_avatar`, imported only inside a stage (docs/adding-a-method.md); with one of the name
+            of each own stage; and `compile_kernels`, where it has kernels to compile after an install.
         scope: what it makes an avatar of: one capture, or a group of captures.
         stages: its own, between init and train.
         outputs: artefact -> file in the method's folder, for whatever its own stages write; `train` writes the others.
@@ -96,3 +97,7 @@ class Method:
     def function(self, name: str) -> Callable[..., Any]:
         """A function of the entry module; loads torch."""
         return getattr(importlib.import_module(self.entry), name)
+
+    def has(self, name: str) -> bool:
+        """Whether the entry module offers a function that a method may do without; loads torch."""
+        return hasattr(importlib.import_module(self.entry), name)

@@ -1,9 +1,10 @@
-"""All pictures and videos of a trained avatar that evaluation and report need."""
+"""All images and videos of a trained avatar that evaluation and report need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline.io.video import write_video
 from pipeline.training.contract import Avatar
 
 
-def wanted_views(sample: Sample, novel: Sequence[str], train_frames: int) -> dict[str, list[str]]:
+def views_to_render(sample: Sample, novel: Sequence[str], train_frames: int) -> dict[str, list[str]]:
     """Which cameras to render at which frame, {frame: cameras}: all at test frames, val and novel ones at every training frame, training cameras at a few."""
     few = set(_spread(sample.train, train_frames))
     everyone = [*sample.train_cameras, *sample.val_cameras]
@@ -28,22 +29,46 @@ def wanted_views(sample: Sample, novel: Sequence[str], train_frames: int) -> dic
     return views | dict.fromkeys(sample.test, everyone)
 
 
-def render_pictures(
-    avatar: Avatar, cameras: Mapping[str, Camera], views: Mapping[str, Sequence[str]], folder: Path, device: torch.device, colors: Mapping[str, np.ndarray]
-) -> list[Path]:
-    """Write <camera>.zip of RGBA pictures (RGB over white, alpha) for the wanted views; returns the zips. `colors`: see `render_views`."""
-    used = sorted({name for names in views.values() for name in names})
-    with ExitStack() as stack:
-        writers = {name: stack.enter_context(packed_writer(folder / f"{name}.zip")) for name in used}
-        for frame, names in progress(list(views.items()), "render"):
-            pictures = render_views(avatar, avatar.frames.index(frame), [cameras[name] for name in names], device, colors)
-            for name, picture in zip(names, pictures):
-                writers[name].add(frame, picture)
-    return [folder / f"{name}.zip" for name in used]
+@dataclass(frozen=True)
+class RenderSet:
+    """One subject of an avatar, ready to be rendered into a folder.
+
+    Attributes:
+        subject, frames: its number in the avatar, and the ids of its frames. cameras: by name. colors: see `render_views`.
+    """
+
+    avatar: Avatar
+    subject: int
+    frames: tuple[str, ...]
+    cameras: Mapping[str, Camera]
+    colors: Mapping[str, np.ndarray]
+    device: torch.device
+
+    def write_images(self, views: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
+        """Write <camera>.zip of RGBA images (RGB over white, alpha) for {frame: cameras}; returns the zips."""
+        used = sorted({name for names in views.values() for name in names})
+        with ExitStack() as stack:
+            writers = {name: stack.enter_context(packed_writer(folder / f"{name}.zip")) for name in used}
+            for frame, names in progress(list(views.items()), "render"):
+                cameras = [self.cameras[name] for name in names]
+                images = render_views(self.avatar, self.frames.index(frame), cameras, self.device, self.colors, self.subject)
+                for name, image in zip(names, images):
+                    writers[name].add(frame, image)
+        return [folder / f"{name}.zip" for name in used]
+
+    def write_orbit(self, path: Path, around: Sequence[Camera], frames: Sequence[str], count: int, degrees: float, fps: float) -> Path:
+        """The avatar playing `frames` (forth and back) while a camera swings around it, among the cameras `around`."""
+        indices = [self.frames.index(frame) for frame in frames]
+        there_and_back = indices + indices[-2:0:-1]
+        centre = self.avatar.centre(self.avatar.pose(indices[0], self.subject))
+        cameras = orbit(around, centre, count, degrees)
+        steps = ((there_and_back[i % len(there_and_back)], camera) for i, camera in enumerate(cameras))
+        write_video(path, (render_views(self.avatar, i, [camera], self.device, None, self.subject)[0][..., :3] for i, camera in steps), fps)
+        return path
 
 
 def comparison(renders: Path, images: ImageSet, camera: str, frames: Iterable[str]) -> Iterator[np.ndarray]:
-    """Video frames: the picture over white by its matte on the left, the render on the right."""
+    """Video frames: the image over white by its matte on the left, the render on the right."""
     rendered, given = PackedImages(renders), images.open(camera)
     for frame in frames:
         rgba = given.read(frame).astype(np.uint16)
@@ -59,26 +84,6 @@ def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float
     for name, camera, frames in films:
         write_video(folder / name, comparison(folder / f"{camera}.zip", images, camera, frames), fps)
     return [folder / name for name, _, _ in films]
-
-
-def write_orbit(
-    path: Path, avatar: Avatar, cameras: Sequence[Camera], frames: Sequence[str], count: int, degrees: float, fps: float, device: torch.device
-) -> Path:
-    """The avatar playing `frames` (forth and back) while a camera swings around it."""
-    indices = [avatar.frames.index(frame) for frame in frames]
-    there_and_back = indices + indices[-2:0:-1]
-    path_of_camera = orbit(cameras, _middle(avatar, indices[0]), count, degrees)
-    pictures = (render_views(avatar, there_and_back[i % len(there_and_back)], [camera], device)[0][..., :3] for i, camera in enumerate(path_of_camera))
-    write_video(path, pictures, fps)
-    return path
-
-
-@torch.no_grad()
-def _middle(avatar: Avatar, frame: int) -> np.ndarray:
-    """Mean position [3] of the splats, metres, weighted by opacity."""
-    splats = avatar.splats(frame)
-    weight = splats.opacities.sigmoid()
-    return ((splats.means * weight[:, None]).sum(0) / weight.sum()).cpu().numpy().astype(np.float64)
 
 
 def _spread(items: Sequence[str], count: int) -> list[str]:

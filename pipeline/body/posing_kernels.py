@@ -50,7 +50,7 @@ def _cross(a, b):
 
 @triton.jit
 def _rotation(x, y, z):
-    """Rodrigues' formula: as `axis_angle_to_matrix`."""
+    """Rodrigues' formula: as `rotvec_to_matrix_torch`."""
     angle = tl.sqrt(x * x + y * y + z * z + 1e-12)
     half = tl.sin(0.5 * angle) / angle
     s, c = tl.sin(angle) / angle, 2 * half * half

@@ -6,17 +6,7 @@ from functools import lru_cache
 
 import torch
 
-
-def axis_angle_to_matrix(axis_angle: torch.Tensor) -> torch.Tensor:
-    """Rodrigues' formula: [...,3] axis times angle (radians) -> rotations [...,3,3]. Exact and differentiable at 0 too."""
-    square = axis_angle.square().sum(-1)
-    angle = torch.sqrt(square + 1e-12)  # sqrt alone has an infinite slope at 0
-    half = torch.sin(angle / 2) / angle
-    first, second = (torch.sin(angle) / angle)[..., None, None], (2 * half.square())[..., None, None]
-    x, y, z = axis_angle.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
-    return torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device) + first * cross + second * (cross @ cross)
+from pipeline.geometry.rotations import rotvec_to_matrix_torch
 
 
 @lru_cache
@@ -37,7 +27,7 @@ def _levels(parents: tuple[int, ...]) -> tuple[list[tuple[list[int], list[int]]]
 def posed_joints(pose: torch.Tensor, joints: torch.Tensor, parents: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotations [B,J,3,3] relative to the rest pose and positions [B,J,3] of the joints. pose [B,J,3] axis-angle of each joint in the (moved) axes of
     its parent, joints [B,J,3] at rest, parents [J] with -1 for the one root, listed first."""
-    local = axis_angle_to_matrix(pose)
+    local = rotvec_to_matrix_torch(pose)
     bones = joints - joints[:, [max(parent, 0) for parent in parents]]
     levels, undo = _levels(parents)
     rotations, positions = [local[:, :1]], [joints[:, :1]]

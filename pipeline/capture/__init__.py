@@ -1,0 +1,1 @@
+"""Captures: cameras, calibration files, one reader per dataset, checks, processed frames."""

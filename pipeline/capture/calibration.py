@@ -1,4 +1,4 @@
-"""Calibration files: the `cameras.json` form, and a door to the foreign ones."""
+"""Calibration files: reads and writes `cameras.json`, reads the formats of `calibration_formats`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.capture import foreign
+from pipeline.capture import calibration_formats as formats
 from pipeline.capture.camera import Camera
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_json, write_json
@@ -19,93 +19,105 @@ CONVENTION = "OpenCV: x_cam = R x_world + t, x right, y down, z forward; K in pi
 
 
 def read_calibration(path: str | Path) -> tuple[Camera, ...]:
-    """Cameras of a calibration file, checked.
+    """Read and check the cameras of a calibration file.
 
-    Forms: `.json` our `cameras.json`; `.toml` Pose2Sim or Caliscope; `.yml`, `.yaml`, `.xml` or a folder: OpenCV (`foreign.opencv_cameras`).
-    K is taken as it stands in every form. Width and height are 0 where a form does not know them (OpenCV yaml without a size).
+    Formats: `.json`: `cameras.json`; `.toml`: Pose2Sim or Caliscope; `.yml`, `.yaml`, `.xml` or a folder: OpenCV (see
+    `calibration_formats.opencv_cameras`). K is used as stored in every format. Width and height are 0 if the file does
+    not state them (OpenCV yaml without a size).
 
     Raises:
-        InputError: the file is missing, of no known form, or a camera is impossible; names the camera and the value.
+        InputError: the file is missing, has an unknown format, or contains an invalid camera, which is named.
     """
     path = Path(path)
     if path.is_dir() or path.suffix.lower() in (".yml", ".yaml", ".xml"):
-        cameras = foreign.opencv_cameras(path)
+        cameras = formats.opencv_cameras(path)
     elif path.suffix.lower() == ".toml":
         table = _read_toml(path)
-        cameras = foreign.caliscope_cameras(path, table) if "cameras" in table else foreign.pose2sim_cameras(path, table)
+        read = formats.caliscope_cameras if "cameras" in table else formats.pose2sim_cameras
+        cameras = read(path, table)
     else:
         cameras = _from_cameras_json(path, read_json(path))
     if not cameras:
-        raise InputError("describes no camera", file=path)
+        raise InputError("contains no cameras", file=path, expected="at least one camera")
     names = [camera.name for camera in cameras]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"two cameras are named '{name}'", file=path, found=", ".join(names), expected="every name once")
+            raise InputError(f"two cameras are named '{name}'", file=path, found=", ".join(names), expected="unique camera names")
     return tuple(check_camera(camera, path) for camera in cameras)
 
 
 def write_calibration(path: str | Path, cameras: Iterable[Camera], **facts: Any) -> None:
-    """Write the `cameras.json` form; `facts` (JSON) stand beside the cameras."""
+    """Write a `cameras.json`. facts: further JSON entries beside the cameras."""
     write_json(path, {"convention": CONVENTION, **facts, "cameras": [camera.to_json() for camera in cameras]})
 
 
 def check_camera(camera: Camera, path: str | Path) -> Camera:
-    """The camera itself, with 0, 4 or 5 distortion terms. Raises InputError where it is no possible camera."""
+    """The camera, with 0, 4 or 5 distortion terms. Raises InputError if a value is invalid. path: for the message."""
 
-    def bad(what: str, found: object, expected: object) -> InputError:
-        return InputError(f"camera '{camera.name}': {what}", file=path, found=found, expected=expected)
+    def invalid(problem: str, found: object, expected: object) -> InputError:
+        return InputError(f"camera '{camera.name}': {problem}", file=path, found=found, expected=expected)
 
     if not camera.name or "/" in camera.name or camera.name.startswith("."):
-        raise bad("bad name", repr(camera.name), "a name that can be a file's")
-    for what, array, shape in (
+        raise invalid("invalid name", repr(camera.name), "a valid file name that does not start with a dot")
+    for name, array, shape in (
         ("K", camera.K, (3, 3)),
         ("R", camera.R, (3, 3)),
         ("t", camera.t, (3,)),
         ("dist", np.array(camera.dist, float), (len(camera.dist),)),
     ):
         if array.shape != shape or not np.isfinite(array).all():
-            raise bad(f"{what} has another shape or is not finite", array.tolist(), f"{' x '.join(map(str, shape))} finite numbers")
+            expected = f"{' x '.join(map(str, shape))} finite numbers"
+            raise invalid(f"{name} has a wrong shape or is not finite", array.tolist(), expected)
     K, R = camera.K, camera.R
     if not (K[0, 0] > 0 and K[1, 1] > 0 and np.allclose(K[2], [0, 0, 1]) and abs(K[1, 0]) < 1e-9):
-        raise bad("K is no intrinsic matrix in pixels", K.tolist(), "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with positive fx, fy")
+        expected = "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with positive fx, fy"
+        raise invalid("K is not an intrinsic matrix in pixels", K.tolist(), expected)
     if not np.allclose(R @ R.T, np.eye(3), atol=1e-4) or np.linalg.det(R) < 0:
-        raise bad(
-            "R is no rotation",
+        raise invalid(
+            "R is not a rotation",
             f"det {np.linalg.det(R):.4f}, |R Rt - 1| up to {np.abs(R @ R.T - np.eye(3)).max():.2g}",
             "an orthonormal matrix with determinant +1",
         )
     if len(camera.dist) > 5 and not any(camera.dist[5:]):
         camera = replace(camera, dist=camera.dist[:5])
     if len(camera.dist) not in (0, 4, 5):
-        raise bad("other distortion terms than we know", list(camera.dist), "0, 4 or 5 terms: k1 k2 p1 p2 (k3)")
+        raise invalid("unsupported distortion model", list(camera.dist), "0, 4 or 5 terms: k1 k2 p1 p2 (k3)")
     return camera
 
 
 def _from_cameras_json(path: Path, record: Any) -> list[Camera]:
     if not isinstance(record, dict) or not isinstance(record.get("cameras"), list):
         raise InputError(
-            "is not in the cameras.json form",
+            "is not a cameras.json",
             file=path,
             expected='{"convention": "OpenCV ...", "cameras": [{"name", "width", "height", "K", "dist", "R", "t"}]}',
         )
     if "opencv" not in str(record.get("convention", "")).lower():
-        raise InputError("the convention is not OpenCV's", file=path, found=repr(record.get("convention")), expected=f'"convention": "{CONVENTION}"')
+        raise InputError(
+            "the convention is not OpenCV's",
+            file=path,
+            found=repr(record.get("convention")),
+            expected=f'"convention": "{CONVENTION}"',
+        )
     cameras = []
     for index, entry in enumerate(record["cameras"]):
         try:
             camera = Camera.from_json(entry)
-            cameras.append(replace(camera, t=camera.t.reshape(-1), dist=tuple(float(term) for term in np.ravel(camera.dist))))
+            dist = tuple(float(term) for term in np.ravel(camera.dist))
+            cameras.append(replace(camera, t=camera.t.reshape(-1), dist=dist))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"camera number {index + 1} is incomplete", file=path, found=repr(error), expected="name, width, height, K, dist, R, t") from None
+            expected = "name, width, height, K, dist, R, t"
+            raise InputError(f"camera number {index + 1} is incomplete", file=path, found=repr(error), expected=expected) from None
         if min(camera.width, camera.height) < 1:
-            raise InputError(f"camera '{camera.name}': bad size", file=path, found=f"{camera.width}x{camera.height}", expected="positive width and height")
+            size = f"{camera.width}x{camera.height}"
+            raise InputError(f"camera '{camera.name}': invalid size", file=path, found=size, expected="positive width and height")
     return cameras
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise InputError("no such calibration", file=path)
+        raise InputError("no such calibration file", file=path, remedy="correct the column 'calibration' of captures.tsv")
     try:
         return tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("not valid toml", file=path, found=error) from None
+        raise InputError("not valid TOML", file=path, found=error, expected="a Pose2Sim or Caliscope calibration") from None

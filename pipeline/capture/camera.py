@@ -1,4 +1,4 @@
-"""A calibrated camera and what happens to it when its picture is undistorted, cropped or resized."""
+"""A calibrated camera, and its changes when its image is undistorted, cropped or resized."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Camera:
 
     @property
     def centre(self) -> np.ndarray:
-        """[3] position in the world, metres."""
+        """[3] position in world coordinates, metres."""
         return -self.R.T @ self.t
 
     @property
     def projection(self) -> np.ndarray:
-        """[3, 4] matrix K [R | t]; says nothing of distortion."""
+        """[3, 4] matrix K [R | t]; without distortion."""
         return self.K @ np.concatenate([self.R, self.t[:, None]], axis=1)
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
@@ -40,37 +40,39 @@ class Camera:
         return points @ self.R.T + self.t
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels [..., 2] of world points [..., 3], distortion included; points behind the camera come out mirrored."""
+        """Pixels [..., 2] of world points [..., 3], with distortion; points behind the camera are mirrored."""
         x = self.to_camera(np.asarray(points, np.float64))
         normalised = distort(x[..., :2] / x[..., 2:], self.dist)
         return normalised @ self.K[:2, :2].T + self.K[:2, 2]
 
     def undistort_points(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels [..., 2] of this camera as the same camera without distortion would see them."""
+        """Undistorted pixels [..., 2] of distorted pixels [..., 2]."""
         if not self.dist:
             return np.asarray(pixels, np.float64)
-        # cv2 counts pixel centres at whole numbers, we at +0.5; K carries our convention through unchanged
+        # cv2 has pixel centres at integers, this project at +0.5; with K on both sides the offset cancels
         flat = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
-        return cv2.undistortPointsIter(flat, self.K, np.array(self.dist), None, self.K, (3, 50, 1e-10)).reshape(np.shape(pixels))
+        criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 50, 1e-10)
+        undistorted = cv2.undistortPointsIter(flat, self.K, np.array(self.dist), None, self.K, criteria)
+        return undistorted.reshape(np.shape(pixels))
 
     def without_distortion(self) -> Camera:
         """The pinhole camera with the same K."""
         return replace(self, dist=())
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
-        """The camera of the window that starts at (left, top); negative values mean padding. Distortion keeps its meaning."""
+        """The camera of the window that starts at (left, top); negative values mean padding. Keeps the distortion."""
         K = self.K.copy()
         K[0, 2] -= left
         K[1, 2] -= top
         return replace(self, K=K, width=width, height=height)
 
     def resized(self, width: int, height: int) -> Camera:
-        """The camera of the picture resampled to width x height."""
+        """The camera of the image resampled to width x height."""
         K = np.diag([width / self.width, height / self.height, 1.0]) @ self.K
         return replace(self, K=K, width=width, height=height)
 
     def to_json(self) -> dict[str, Any]:
-        """The camera in the `cameras.json` form."""
+        """The camera as an entry of `cameras.json`."""
         return {
             "name": self.name,
             "width": self.width,
@@ -83,9 +85,16 @@ class Camera:
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> Camera:
-        """Inverse of `to_json`; `capture.calibration` checks records that come from users."""
-        array = {key: np.array(record[key], np.float64) for key in ("K", "R", "t")}
-        return Camera(str(record["name"]), int(record["width"]), int(record["height"]), array["K"], array["R"], array["t"], tuple(record.get("dist", ())))
+        """Inverse of `to_json`. Does not validate: `calibration.check_camera` does."""
+        return Camera(
+            name=str(record["name"]),
+            width=int(record["width"]),
+            height=int(record["height"]),
+            K=np.array(record["K"], np.float64),
+            R=np.array(record["R"], np.float64),
+            t=np.array(record["t"], np.float64),
+            dist=tuple(record.get("dist", ())),
+        )
 
 
 def distort(points: np.ndarray, dist: tuple[float, ...]) -> np.ndarray:
@@ -96,4 +105,6 @@ def distort(points: np.ndarray, dist: tuple[float, ...]) -> np.ndarray:
     x, y = points[..., 0], points[..., 1]
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    return np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], axis=-1)
+    x_distorted = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
+    y_distorted = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
+    return np.stack([x_distorted, y_distorted], axis=-1)

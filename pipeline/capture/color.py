@@ -1,4 +1,4 @@
-"""Colour calibration: measured colours of a camera to the rig's common ones."""
+"""Colour calibration: maps the colours of one camera to the common colours of the rig."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_json
 
-# exponents of R, G, B in each term (Cheung, Westland, Connah, Ripamonti 2004, Coloration Technology 120; Westland and Ripamonti 2004 for the longer sets)
+# Exponents of R, G, B in each term (Cheung, Westland, Connah, Ripamonti 2004, Coloration Technology 120; Westland and
+# Ripamonti 2004 for the longer sets).
 _LINEAR = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 _PAIRS = ((1, 1, 0), (1, 0, 1), (0, 1, 1))
 _SQUARES = ((2, 0, 0), (0, 2, 0), (0, 0, 2))
@@ -39,13 +40,13 @@ TERMS: dict[int, tuple[tuple[int, int, int], ...]] = {
 
 @dataclass(frozen=True)
 class ColorCalibration:
-    """One camera's correction. kind "affine": matrix [3 or 4, 4]; kind "polynomial": matrix [3, terms], terms as in TERMS."""
+    """Correction of one camera. kind "affine": matrix [3 or 4, 4]; "polynomial": matrix [3, terms], see TERMS."""
 
     kind: str
     matrix: np.ndarray
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Corrected picture, uint8 RGB [H, W, 3] to the same.
+        """Corrected image, uint8 RGB [H, W, 3] to uint8 RGB [H, W, 3].
 
         affine (NeRSemble v1): rgb' = clip(rgb A[:3, :3] + A[:3, 3]), rgb in 0..1 as stored.
         polynomial (NeRSemble v2): decode sRGB, expand, rgb' = M terms, encode sRGB.
@@ -84,23 +85,32 @@ def encode_srgb(linear: np.ndarray) -> np.ndarray:
 
 
 def read_affine(path: Path) -> ColorCalibration:
-    """A NeRSemble v1 matrix, `.npy` [3 or 4, 4]. Raises InputError."""
+    """Read a NeRSemble v1 matrix, `.npy` [3 or 4, 4]. Raises InputError if it is not one."""
     try:
         matrix = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError("cannot be read as a colour matrix", file=path, found=error, expected="a .npy of shape 3x4 or 4x4") from None
     if matrix.shape not in ((3, 4), (4, 4)) or not np.isfinite(matrix).all():
-        raise InputError("is no affine colour matrix", file=path, found=f"shape {matrix.shape}", expected="3x4 or 4x4 finite numbers")
+        raise InputError(
+            "is not an affine colour matrix",
+            file=path,
+            found=f"shape {matrix.shape}",
+            expected="3x4 or 4x4 finite numbers",
+        )
     return ColorCalibration("affine", matrix.astype(np.float64))
 
 
 def read_polynomials(path: Path, cameras: tuple[str, ...]) -> dict[str, ColorCalibration]:
-    """A NeRSemble v2 `color_calibration.json`: {camera: matrix [3, terms]}. Raises InputError."""
-    record, found = read_json(path), {}
+    """Read a NeRSemble v2 `color_calibration.json`: {camera: matrix [3, terms]}. Raises InputError if it is not one."""
+    record = read_json(path)
+    corrections = {}
     for camera in cameras:
         if not isinstance(record, dict) or camera not in record:
             raise InputError(
-                f"holds no colour matrix for camera '{camera}'", file=path, found=", ".join(record) if isinstance(record, dict) else type(record).__name__
+                f"contains no colour matrix for camera '{camera}'",
+                file=path,
+                found=", ".join(record) if isinstance(record, dict) else type(record).__name__,
+                expected="a matrix for each of " + ", ".join(cameras),
             )
         try:
             matrix = np.array(record[camera], np.float64)
@@ -108,17 +118,20 @@ def read_polynomials(path: Path, cameras: tuple[str, ...]) -> dict[str, ColorCal
             matrix = np.zeros(0)
         if matrix.ndim != 2 or matrix.shape[0] != 3 or matrix.shape[1] not in TERMS or not np.isfinite(matrix).all():
             raise InputError(
-                f"camera '{camera}': is no polynomial colour matrix",
+                f"camera '{camera}': not a polynomial colour matrix",
                 file=path,
                 found=f"shape {matrix.shape}",
                 expected=f"3 rows of n finite numbers, n one of {', '.join(map(str, TERMS))}",
             )
-        found[camera] = ColorCalibration("polynomial", matrix)
-    return found
+        corrections[camera] = ColorCalibration("polynomial", matrix)
+    return corrections
 
 
 def read_color(color: str, capture: str, cameras: tuple[str, ...]) -> dict[str, ColorCalibration]:
-    """Corrections by camera for the `color` cell: a v2 json, a v1 .npy, or a pattern of .npy files with {id} and {camera}; empty for "" and "none"."""
+    """Corrections by camera name for the `color` cell of captures.tsv; empty for "" and "none".
+
+    color: a v2 json, a v1 .npy, or a pattern of .npy files with {id} and {camera}.
+    """
     if color in ("", "none"):
         return {}
     if color.endswith(".json"):

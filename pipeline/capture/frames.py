@@ -1,9 +1,11 @@
-"""Raw footage to packed, processed frames: which frames, which cameras, one zip per camera."""
+"""From raw footage to processed frames: choice of frames, processed cameras, one zip of images per camera."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.media import read_frames
@@ -15,10 +17,18 @@ from pipeline.io.errors import InputError
 from pipeline.io.packed import packed_writer, read_image
 
 
-def choose_frames(capture: Capture, first: int | None, last: int | None, stride: int | None, max_rate: float) -> tuple[Frame, ...]:
-    """Frames of all sequences, sorted by name and time; `last` is included. Without a stride the rate is brought down to `max_rate`.
+def choose_frames(
+    capture: Capture,
+    first: int | None,
+    last: int | None,
+    stride: int | None,
+    max_rate: float,
+) -> tuple[Frame, ...]:
+    """The frames `first` to `last` (inclusive) of all sequences, sorted by sequence and time.
 
-    Raises InputError where no frame is left, or where cameras without time stamps differ in length and the frames behind the shortest are not left out.
+    Without a stride, every n-th frame is used so that the rate is at most `max_rate` frames per second.
+
+    Raises InputError if no frame is left, or where cameras without time stamps differ in length and frames behind the shortest would be used.
     """
     stride = stride or max(1, math.ceil(capture.fps / max_rate - 1e-3))
     frames = []
@@ -27,13 +37,14 @@ def choose_frames(capture: Capture, first: int | None, last: int | None, stride:
         if last is None or last >= count:
             _check_lengths(capture, sequence)
         stop = count if last is None else min(count, last + 1)
-        frames += [Frame(frame_id(sequence, n), sequence, n, capture.time(sequence, n)) for n in range(first or 0, stop, stride)]
+        for index in range(first or 0, stop, stride):
+            frames.append(Frame(frame_id(sequence, index), sequence, index, capture.time(sequence, index)))
     if not frames:
-        lengths = ", ".join(f"{name} {facts['frames']}" for name, facts in capture.sequences.items())
+        lengths = ", ".join(f"{name}: {facts['frames']}" for name, facts in capture.sequences.items())
         raise InputError(
             "no frame is left",
-            found=f"frames from {first or 0}, sequences of {lengths} frames",
-            expected="a first frame inside of a sequence",
+            found=f"first frame {first or 0}; frames per sequence: {lengths}",
+            expected="a first frame inside a sequence",
             remedy="correct the column 'frames' of captures.tsv",
         )
     return tuple(frames)
@@ -47,12 +58,16 @@ def _check_lengths(capture: Capture, sequence: str) -> None:
             file=capture.footage(sequence, min(counts, key=counts.__getitem__)),
             found=", ".join(f"{camera} {n}" for camera, n in counts.items()),
             expected="the same number in every camera",
-            remedy="copy the shorter video again, give a csv of time stamps, or name the common frames in the column 'frames' of captures.tsv",
+            remedy="copy the shorter video again, add a csv of time stamps, or set the column 'frames' of captures.tsv",
         )
 
 
-def processed_cameras(capture: Capture, settings: FramesSettings, size: tuple[int, int] | None) -> tuple[tuple[Camera, ...], dict[str, Window]]:
-    """The cameras after undistortion, crop and resize, and the window each one keeps."""
+def processed_cameras(
+    capture: Capture,
+    settings: FramesSettings,
+    size: tuple[int, int] | None,
+) -> tuple[tuple[Camera, ...], dict[str, Window]]:
+    """The cameras after undistortion, crop and resize, and the window of the undistorted image that each one keeps."""
     cameras, windows = [], {}
     for camera in capture.cameras:
         crop = settings.crop.get(camera.name, settings.crop.get("all"))
@@ -62,15 +77,15 @@ def processed_cameras(capture: Capture, settings: FramesSettings, size: tuple[in
 
 
 def pack_camera(capture: Capture, raw: Camera, processed: Camera, frames: tuple[Frame, ...], target: Path) -> None:
-    """Write one camera's zip: every frame, the plate (where there is one) and `visible`. A zip that stands already is kept.
+    """Write one camera's zip: all frames, the plate if there is one, and the mask `visible`. An existing zip is kept.
 
-    Raises InputError where the footage cannot be read.
+    Raises InputError if the footage cannot be read.
     """
     if target.is_file():
         return
     warp, color = make_warp(raw, processed), capture.color.get(raw.name)
 
-    def finish(image):  # noqa: ANN001, ANN202
+    def process(image: np.ndarray) -> np.ndarray:
         image = warp.apply(image)
         if color is None:
             return image
@@ -80,15 +95,15 @@ def pack_camera(capture: Capture, raw: Camera, processed: Camera, frames: tuple[
 
     with packed_writer(target) as writer:
         for sequence in sorted(capture.sequences):
-            wanted: dict[int, list[str]] = {}
+            ids: dict[int, list[str]] = {}  # index in this camera's footage -> frames that use it
             for frame in frames:
                 if frame.sequence == sequence:
-                    wanted.setdefault(capture.index(sequence, raw.name, frame.frame), []).append(frame.id)
-            for index, image in read_frames(capture.footage(sequence, raw.name), wanted):
-                image = finish(image)
-                for name in wanted[index]:
+                    ids.setdefault(capture.index(sequence, raw.name, frame.frame), []).append(frame.id)
+            for index, image in read_frames(capture.footage(sequence, raw.name), ids):
+                image = process(image)
+                for name in ids[index]:
                     writer.add(name, image)
         plate = capture.plates[raw.name]
         if plate is not None:
-            writer.add("plate", finish(read_image(plate)))
+            writer.add("plate", process(read_image(plate)))
         writer.add("visible", warp.visible)

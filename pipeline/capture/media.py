@@ -1,4 +1,4 @@
-"""A camera's footage: one video file, or one folder of numbered images."""
+"""Footage of one camera: a video file, or a folder of numbered images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Media:
-    """What decoding some footage to its end showed; `timestamps` in seconds, empty where images have none, `fps` then 0."""
+    """Properties of fully decoded footage. timestamps: [frames] seconds; empty for image folders, whose `fps` is 0."""
 
     path: Path
     size: int
@@ -38,46 +38,51 @@ def is_video(path: Path) -> bool:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images of a folder, sorted by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file() and not p.name.startswith(".")) if folder.is_dir() else []
+    """The images of a folder, sorted by name; empty if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in files if path.suffix.lower() in IMAGE_ENDINGS)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) of the first picture, without decoding the rest. Raises InputError where there is none."""
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) of the first image, without decoding the rest. Raises InputError if there is none."""
     if path.is_file():
-        return video.picture_size(path)
+        return video.image_size(path)
     images = images_in(path)
     if not images:
-        raise InputError("no such video, or a folder without images", file=path)
+        raise InputError("no footage", file=path, expected="a video, or a folder of images")
     image = read_image(images[0])
     return image.shape[1], image.shape[0]
 
 
 def inspect(path: Path) -> Media:
-    """Decode everything and hash the bytes. Raises InputError where something cannot be decoded or sizes change."""
+    """Decode all frames and hash the bytes. Raises InputError if a file cannot be decoded or sizes differ."""
     if path.is_file():
         info = video.probe(path)
         return Media(path, path.stat().st_size, sha256(path), info.width, info.height, info.frames, info.fps, info.timestamps)
-    images, size, whole = images_in(path), picture_size(path), hashlib.sha256()
+    images = images_in(path)
+    size = image_size(path)
+    digest = hashlib.sha256()
     for file in images:
         data = file.read_bytes()
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-        if found is None or found.shape[1::-1] != size:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        if image is None or image.shape[1::-1] != size:
             raise InputError(
-                "cannot be decoded as the others of its folder",
+                "does not match the other images of its folder",
                 file=file,
-                found="no picture" if found is None else found.shape[1::-1],
-                expected=f"{size[0]}x{size[1]} pixels",
+                found="not an image" if image is None else f"{image.shape[1]}x{image.shape[0]} pixels",
+                expected=f"an image of {size[0]}x{size[1]} pixels",
             )
-        whole.update(file.name.encode() + b"\0" + hashlib.sha256(data).digest())
-    return Media(path, sum(file.stat().st_size for file in images), whole.hexdigest(), *size, len(images), 0.0, ())
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(data).digest())
+    return Media(path, sum(file.stat().st_size for file in images), digest.hexdigest(), *size, len(images), 0.0, ())
 
 
 def read_frames(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index, RGB uint8 [H, W, 3]) of the wanted frames in ascending order.
+    """Yield (index, RGB uint8 [H, W, 3]) of the frames `indices` in ascending order.
 
-    Videos are decoded by FFmpeg through PyAV: an ffmpeg process with a raw pipe was measured and is no faster (1080x1920 H.264: 6.9 against 6.7
-    ms a frame), and either is a small part of a frame's cost beside resampling and PNG.
+    PyAV decodes as fast as an ffmpeg process with a raw pipe (measured on 1080x1920 H.264: 6.7 and 6.9 ms per frame),
+    and decoding is a small part of the cost of a frame beside resampling and PNG compression.
     """
     if path.is_file():
         yield from video.decode(path, indices)
@@ -85,5 +90,10 @@ def read_frames(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, np.nd
     images = images_in(path)
     for index in sorted(set(indices)):
         if index >= len(images):
-            raise InputError(f"holds no image number {index}", file=path, found=f"{len(images)} images")
+            raise InputError(
+                f"contains no image number {index}",
+                file=path,
+                found=f"{len(images)} images",
+                expected=f"at least {index + 1}",
+            )
         yield index, read_image(images[index])

@@ -1,4 +1,4 @@
-"""Processed frames on disk: what every stage after `frames` reads."""
+"""Sets of packed images on disk (processed frames, mattes), as every stage after `frames` reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.io.packed import PackedImages
 
 @dataclass(frozen=True)
 class Frame:
-    """One instant, seen by all cameras. `frame` is the index in the original video of the first camera, `time` in seconds."""
+    """One instant, captured by all cameras. frame: index in the original video of the first camera. time: seconds."""
 
     id: str
     sequence: str
@@ -29,12 +29,12 @@ def frame_id(sequence: str, frame: int) -> str:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A folder of packed images, one zip per camera, and the json that describes it (`frames.json`, `alpha.json`).
+    """A folder of packed images, one zip per camera, and its description (`frames.json`, `alpha.json`).
 
     Attributes:
-        cameras: the cameras of these very pictures (pinhole, after undistortion, crop and resize).
-        frames: the frames that every zip holds. archives: size and hash of each camera's zip.
-        facts: whatever else the stage has to say (JSON).
+        cameras: the cameras of these images: pinhole, after undistortion, crop and resize.
+        frames: the frames in every zip. archives: {camera: {"size", "sha256"}} of its zip.
+        facts: further JSON entries of the stage.
     """
 
     folder: Path
@@ -48,45 +48,80 @@ class ImageSet:
         return self.folder / f"{camera}.zip"
 
     def open(self, camera: str) -> PackedImages:
-        """The images of one camera, after a check that the zip is the one described (size; see `verify` for the hash)."""
-        path, known = self.path(camera), self.archives[camera]
+        """The images of one camera. Raises InputError if the zip does not have the size in the description."""
+        path = self.path(camera)
         size = path.stat().st_size if path.is_file() else None
-        if size != known["size"]:
+        expected = self.archives[camera]["size"]
+        if size != expected:
             raise InputError(
-                "is not the file its description speaks of", file=path, found=f"{size} bytes", expected=f"{known['size']} bytes", remedy=_remake(self.folder)
+                "differs from its description",
+                file=path,
+                found="no such file" if size is None else f"{size} bytes",
+                expected=f"{expected} bytes",
+                remedy=_rerun(self.folder),
             )
-        return PackedImages(path)
+        return PackedImages(path, remedy=_rerun(self.folder))
 
     def verify(self, part: slice | None = None) -> None:
-        """Compare every zip, or those of a part of the cameras, with its recorded hash. Raises InputError naming the first that differs."""
+        """Compare the hash of every zip, or those of a slice of the cameras, with the description.
+
+        Raises InputError for the first zip that differs.
+        """
         for camera in self.cameras[part or slice(None)]:
-            path, known = self.path(camera.name), self.archives[camera.name]
-            found = sha256(path) if path.is_file() else "no such file"
-            if found != known["sha256"]:
-                raise InputError("was changed after it was written", file=path, found=found, expected=known["sha256"], remedy=_remake(self.folder))
+            path = self.path(camera.name)
+            actual = sha256(path) if path.is_file() else "no such file"
+            expected = self.archives[camera.name]["sha256"]
+            if actual != expected:
+                raise InputError(
+                    "was changed after it was written",
+                    file=path,
+                    found=actual,
+                    expected=expected,
+                    remedy=_rerun(self.folder),
+                )
 
     @property
     def by_name(self) -> dict[str, Camera]:
+        """{name: camera}."""
         return {camera.name: camera for camera in self.cameras}
 
 
-def write_image_set(description: Path, folder: Path, cameras: tuple[Camera, ...], frames: tuple[Frame, ...], facts: dict[str, Any]) -> None:
-    """Describe the zips that stand in `folder` (one per camera) in the file `description`."""
-    archives = {c.name: {"size": (folder / f"{c.name}.zip").stat().st_size, "sha256": sha256(folder / f"{c.name}.zip")} for c in cameras}
-    write_json(description, {"cameras": [c.to_json() for c in cameras], "frames": [asdict(f) for f in frames], "archives": archives, "facts": facts})
+def write_image_set(
+    description: Path,
+    folder: Path,
+    cameras: tuple[Camera, ...],
+    frames: tuple[Frame, ...],
+    facts: dict[str, Any],
+) -> None:
+    """Write the file `description` of the zips in `folder`, one per camera."""
+    paths = {camera.name: folder / f"{camera.name}.zip" for camera in cameras}
+    record = {
+        "cameras": [camera.to_json() for camera in cameras],
+        "frames": [asdict(frame) for frame in frames],
+        "archives": {name: {"size": path.stat().st_size, "sha256": sha256(path)} for name, path in paths.items()},
+        "facts": facts,
+    }
+    write_json(description, record)
 
 
 def read_image_set(description: Path, folder: Path) -> ImageSet:
-    """Inverse of `write_image_set`. Raises InputError where the file is missing or is not such a description."""
-    record = read_json(description, remedy=_remake(folder))
+    """Inverse of `write_image_set`. Raises InputError if the file is missing or not such a description."""
+    record = read_json(description, remedy=_rerun(folder))
     try:
         cameras = tuple(Camera.from_json(c) for c in record["cameras"])
         frames = tuple(Frame(**f) for f in record["frames"])
         return ImageSet(folder, cameras, frames, record["archives"], record["facts"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError("does not describe packed images", file=description, found=repr(error), remedy=_remake(folder)) from None
+        raise InputError(
+            "is not a description of packed images",
+            file=description,
+            found=repr(error),
+            expected="the entries cameras, frames, archives and facts",
+            remedy=_rerun(folder),
+        ) from None
 
 
-def _remake(folder: Path) -> str:
+def _rerun(folder: Path) -> str:
+    """The command that writes the images of this folder again."""
     stage = {"frames": "frames", "alpha": "matte"}.get(folder.name, folder.name)
     return f"./c2a run {folder.parent.name} --from {stage}"

@@ -1,4 +1,4 @@
-"""capture.json: what was found out about a capture, for every stage that comes after."""
+"""capture.json: the description of a capture, written by `ingest` and read by the stages after it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ class Capture:
     """The content of capture.json.
 
     Attributes:
-        cameras: as delivered, distortion included. sequences: {name: {"frames", "videos": {camera: {"path", "size", "sha256", "width",
-        "height", "frames", "fps"}}, "sync"}}. plates: {camera: picture or None}. color: corrections, empty where there are none.
-        truth: folder of a synthetic capture's truth. checks: [{"what", "ok", "detail"}].
+        cameras: as calibrated, with distortion.
+        sequences: {name: {"frames", "videos": {camera: {"path", "size", "sha256", "width", "height", "frames", "fps"}},
+            "sync"}}.
+        plates: {camera: image or None}. color: {camera: correction}, empty without a colour calibration.
+        truth: folder of a synthetic capture's ground truth. checks: [{"what", "ok", "detail"}].
     """
 
     id: str
@@ -33,10 +35,11 @@ class Capture:
     checks: tuple[dict[str, Any], ...]
 
     def footage(self, sequence: str, camera: str) -> Path:
+        """The video or image folder of a camera."""
         return Path(self.sequences[sequence]["videos"][camera]["path"])
 
     def index(self, sequence: str, camera: str, frame: int) -> int:
-        """The frame of `camera`'s footage that belongs to frame `frame` of the first camera."""
+        """Index in `camera`'s footage of the frame that is simultaneous with `frame` of the first camera."""
         indices = self.sequences[sequence]["sync"].get("indices")
         return frame if indices is None else int(indices[camera][frame])
 
@@ -64,24 +67,31 @@ class Capture:
 
 
 def write_capture(path: Path, capture: Capture) -> None:
+    """Write capture.json."""
     write_json(path, capture.to_json())
 
 
 def read_capture(path: Path) -> Capture:
-    """Inverse of `write_capture`. Raises InputError where the file is missing or is something else."""
+    """Inverse of `write_capture`. Raises InputError if the file is missing or not a capture.json."""
     remedy = f"./c2a run {path.parent.name} --from ingest"
     record = read_json(path, remedy=remedy)
     try:
         return Capture(
-            record["id"],
-            record["kind"],
-            float(record["fps"]),
-            tuple(Camera.from_json(camera) for camera in record["cameras"]),
-            record["sequences"],
-            {name: None if plate is None else Path(plate) for name, plate in record["plates"].items()},
-            {name: ColorCalibration.from_json(color) for name, color in record["color"].items()},
-            None if record["truth"] is None else Path(record["truth"]),
-            tuple(record["checks"]),
+            id=record["id"],
+            kind=record["kind"],
+            fps=float(record["fps"]),
+            cameras=tuple(Camera.from_json(camera) for camera in record["cameras"]),
+            sequences=record["sequences"],
+            plates={name: None if plate is None else Path(plate) for name, plate in record["plates"].items()},
+            color={name: ColorCalibration.from_json(color) for name, color in record["color"].items()},
+            truth=None if record["truth"] is None else Path(record["truth"]),
+            checks=tuple(record["checks"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError("does not describe a capture", file=path, found=repr(error), remedy=remedy) from None
+        raise InputError(
+            "is not a capture.json",
+            file=path,
+            found=repr(error),
+            expected="the file that `ingest` writes",
+            remedy=remedy,
+        ) from None

@@ -1,4 +1,4 @@
-"""Which cameras and sequences are kept away from training, where the user does not say."""
+"""Default validation cameras and test sequences, where captures.tsv does not name them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from pipeline.capture.nersemble import FRONTAL
 from pipeline.io.errors import InputError
 
 
-def choose_val_cameras(cameras: Sequence[Camera], wanted: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """(names, why). The wanted ones ("none": none); else NeRSemble's frontal camera; else of six or more the one that looks most along the mean direction.
+def choose_val_cameras(cameras: Sequence[Camera], requested: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Validation cameras: (names, reason).
 
-    Raises InputError where a wanted camera does not exist or none would be left to train with.
+    The requested ones ("none": no camera); else NeRSemble's frontal camera; else, with six or more cameras, the one
+    nearest to the mean viewing direction.
+
+    Raises InputError if a requested camera does not exist or no camera is left for training.
     """
     names = [camera.name for camera in cameras]
-    if wanted:
-        chosen = tuple(name for name in wanted if name != "none")
-        for name in chosen:
+    if requested:
+        val_cameras = tuple(name for name in requested if name != "none")
+        for name in val_cameras:
             if name not in names:
                 raise InputError(
                     f"the val camera '{name}' does not exist",
@@ -27,31 +30,34 @@ def choose_val_cameras(cameras: Sequence[Camera], wanted: tuple[str, ...]) -> tu
                     expected="one of " + ", ".join(names),
                     remedy="correct the column 'val_cameras' of captures.tsv",
                 )
-        if set(chosen) == set(names):
+        if set(val_cameras) == set(names):
             raise InputError(
                 "every camera is a val camera",
-                found=", ".join(chosen),
-                expected="some cameras left to train with",
+                found=", ".join(val_cameras),
+                expected="at least one camera for training",
                 remedy="shorten the column 'val_cameras' of captures.tsv",
             )
-        return chosen, "val cameras as captures.tsv says" if chosen else "no val camera, as captures.tsv says"
+        return val_cameras, "val cameras: as in captures.tsv" if val_cameras else "no val camera: as in captures.tsv"
     if FRONTAL in names and len(names) > 1:
-        return (FRONTAL,), f"val camera {FRONTAL}: NeRSemble's frontal one"
+        return (FRONTAL,), f"val camera {FRONTAL}: NeRSemble's frontal camera"
     if len(names) < 6:
-        return (), f"no val camera: with {len(names)} cameras (fewer than six) all are needed for training"
+        return (), f"no val camera: all {len(names)} cameras (fewer than six) are needed for training"
     forward = np.stack([camera.R[2] for camera in cameras])
     nearest = names[int(np.argmax(forward @ forward.mean(axis=0)))]
     return (nearest,), f"val camera {nearest}: the nearest to the mean viewing direction of {len(names)}"
 
 
-def choose_test_sequences(sequences: Sequence[str], wanted: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """(names, why). The wanted ones ("none": none); else of three or more sequences the last by name; else none (test is then the last frames).
+def choose_test_sequences(sequences: Sequence[str], requested: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Test sequences: (names, reason).
 
-    Raises InputError where a wanted sequence does not exist or none would be left to train with.
+    The requested ones ("none": no sequence); else, with three or more sequences, the last by name; else none, and the
+    last frames are for test.
+
+    Raises InputError if a requested sequence does not exist or no sequence is left for training.
     """
-    if wanted:
-        chosen = tuple(name for name in wanted if name != "none")
-        for name in chosen:
+    if requested:
+        test_sequences = tuple(name for name in requested if name != "none")
+        for name in test_sequences:
             if name not in sequences:
                 raise InputError(
                     f"the test sequence '{name}' does not exist",
@@ -59,14 +65,16 @@ def choose_test_sequences(sequences: Sequence[str], wanted: tuple[str, ...]) -> 
                     expected="one of " + ", ".join(sequences),
                     remedy="correct the column 'test_sequences' of captures.tsv",
                 )
-        if set(chosen) == set(sequences):
+        if set(test_sequences) == set(sequences):
             raise InputError(
                 "every sequence is a test sequence",
-                found=", ".join(chosen),
-                expected="some left to train with",
+                found=", ".join(test_sequences),
+                expected="at least one sequence for training",
                 remedy="shorten the column 'test_sequences' of captures.tsv",
             )
-        return chosen, "test sequences as captures.tsv says" if chosen else "no test sequence, as captures.tsv says: the last frames are for test"
+        if test_sequences:
+            return test_sequences, "test sequences: as in captures.tsv"
+        return (), "no test sequence: as in captures.tsv; the last frames are for test"
     if len(sequences) < 3:
-        return (), f"no test sequence: there are {len(sequences)} (fewer than three), so the last frames are for test"
+        return (), f"no test sequence: fewer than three ({len(sequences)}); the last frames are for test"
     return (sorted(sequences)[-1],), f"test sequence {sorted(sequences)[-1]}: the last by name"

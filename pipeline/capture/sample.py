@@ -1,4 +1,4 @@
-"""Which processed frames train and which test, with the reasons."""
+"""The choice of training and test frames among the processed frames, with the reasons."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.io.files import read_json
 from pipeline.io.packed import PackedImages
 from pipeline.io.parallel import map_processes
 
-NEIGHBOURS = 5  # frames on either side that a frame's sharpness is compared with
+NEIGHBOURS = 5  # frames on either side with which a frame's sharpness is compared
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Frame ids and camera names by role; both kinds of frames in time order."""
+    """The content of sample.json: frame ids by split and camera names by role, frames in time order."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -32,20 +32,32 @@ class Sample:
 
 
 def read_sample(path: Path) -> Sample:
-    """The content of sample.json. Raises InputError where the file is missing or is something else."""
+    """Read sample.json. Raises InputError if it is missing or not such a file."""
     remedy = f"./c2a run {path.parent.name} --from sample"
     record = read_json(path, remedy=remedy)
     try:
         frames = [(str(frame["id"]), str(frame["split"])) for frame in record["frames"]]
         cameras = dict(record["cameras"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError("is no sample of frames", file=path, found=repr(error), remedy=remedy) from None
+        raise InputError(
+            "is not a sample.json",
+            file=path,
+            found=repr(error),
+            expected="the file that `sample` writes",
+            remedy=remedy,
+        ) from None
 
-    def pick(items: Sequence[tuple[str, str]], role: str) -> tuple[str, ...]:
-        return tuple(name for name, its in items if its == role)
+    def with_role(items: Sequence[tuple[str, str]], role: str) -> tuple[str, ...]:
+        return tuple(name for name, item_role in items if item_role == role)
 
     roles = list(cameras.items())
-    return Sample(pick(frames, "train"), pick(frames, "test"), pick(roles, "train"), pick(roles, "val"), tuple(name for name, _ in frames))
+    return Sample(
+        train=with_role(frames, "train"),
+        test=with_role(frames, "test"),
+        train_cameras=with_role(roles, "train"),
+        val_cameras=with_role(roles, "val"),
+        frames=tuple(name for name, _ in frames),
+    )
 
 
 def choose(
@@ -59,66 +71,76 @@ def choose(
 ) -> dict[str, Any]:
     """The content of sample.json.
 
-    Order: unsynchronised frames go, then the stride, then at most `most_frames` by a seeded draw (one from each of as many equal stretches), then
-    the split, then blurred frames leave the training part. A hard test frame stays: dropping it would flatter the result.
+    In this order: drop unsynchronised frames; apply the stride; draw at most `most_frames` frames, one at random from
+    each of as many equal intervals; split into train and test; drop blurred training frames. Blurred test frames stay:
+    dropping them would improve the metrics without improving the avatar.
 
     Args:
-        frames: in time order. sharpness: {id: sharpness relative to the neighbours} (`relative_sharpness`); ids it lacks count as sharp.
+        frames: in time order.
+        sharpness: {id: sharpness relative to the neighbours}, see `relative_sharpness`; missing ids count as sharp.
         unsynced: ids of frames whose cameras are more than half a frame apart.
+        cameras: all names. val_cameras: names of the held-out ones. test_sequences: names; empty: the last frames.
 
-    Raises InputError where no training frame is left.
+    Raises InputError if no training frame is left.
     """
-    kept, dropped, rules = _thin(frames, unsynced, settings)
+    kept, dropped, rules = _subsample(frames, unsynced, settings)
     test, rule = _test_frames(kept, test_sequences, settings.test_share)
     blurred = {f.id for f in kept if f.id not in test and sharpness.get(f.id, 1.0) < settings.blur}
     dropped |= {name: f"blurred: sharpness {sharpness[name]:.2f} of its neighbours'" for name in blurred}
     rules += [rule, f"sharpness below {settings.blur:g} of the neighbours': {len(blurred)} training frames dropped"]
-    chosen = [{"id": frame.id, "split": "test" if frame.id in test else "train"} for frame in kept if frame.id not in blurred]
-    if not any(frame["split"] == "train" for frame in chosen):
+    sharp = [frame for frame in kept if frame.id not in blurred]
+    sample = [{"id": frame.id, "split": "test" if frame.id in test else "train"} for frame in sharp]
+    if not any(frame["split"] == "train" for frame in sample):
         raise InputError(
             "no training frame is left",
             found="; ".join(rules),
-            expected="at least one",
-            remedy="loosen the settings under 'sample' in config.yaml, or the columns 'frames' and 'test_sequences' of captures.tsv",
+            expected="at least one training frame",
+            remedy="relax 'sample' in config.yaml, or the columns 'frames' and 'test_sequences' of captures.tsv",
         )
     return {
         "seed": settings.seed,
-        "frames": chosen,
+        "frames": sample,
         "cameras": {name: "val" if name in val_cameras else "train" for name in cameras},
         "dropped": [{"id": frame.id, "why": dropped[frame.id]} for frame in frames if frame.id in dropped],
         "rules": rules,
     }
 
 
-def _thin(frames: Sequence[Frame], unsynced: set[str], settings: SampleSettings) -> tuple[list[Frame], dict[str, str], list[str]]:
-    """(kept frames, {dropped id: why}, rules in words)."""
+def _subsample(
+    frames: Sequence[Frame],
+    unsynced: set[str],
+    settings: SampleSettings,
+) -> tuple[list[Frame], dict[str, str], list[str]]:
+    """(kept frames, {dropped id: reason}, description of each rule)."""
     dropped: dict[str, str] = {}
     rules = []
     if settings.drop_unsynced:
         dropped = {frame.id: "cameras more than half a frame apart in time" for frame in frames if frame.id in unsynced}
         rules.append(f"synchronised: {len(dropped)} of {len(frames)} frames dropped")
-    dropped |= {name: f"stride {settings.stride}" for name, place in _places(frames).items() if place % settings.stride and name not in dropped}
+    for name, position in _positions(frames).items():
+        if position % settings.stride and name not in dropped:
+            dropped[name] = f"stride {settings.stride}"
     left = [frame for frame in frames if frame.id not in dropped]
     rules.append(f"stride {settings.stride}: {len(left)} frames left")
     kept = [left[index] for index in draw(len(left), settings.most_frames, settings.seed)]
     if len(kept) < len(left):
         dropped |= {frame.id: "not drawn" for frame in set(left) - set(kept)}
-        rules.append(f"{len(kept)} of {len(left)} frames drawn, one from each equal stretch (seed {settings.seed})")
+        rules.append(f"{len(kept)} of {len(left)} frames drawn, one from each equal interval (seed {settings.seed})")
     return kept, dropped, rules
 
 
-def _places(frames: Sequence[Frame]) -> dict[str, int]:
+def _positions(frames: Sequence[Frame]) -> dict[str, int]:
     """{id: position of the frame within its sequence}."""
     counts: dict[str, int] = {}
-    places = {}
+    positions = {}
     for frame in frames:
-        places[frame.id] = counts.get(frame.sequence, 0)
-        counts[frame.sequence] = places[frame.id] + 1
-    return places
+        positions[frame.id] = counts.get(frame.sequence, 0)
+        counts[frame.sequence] = positions[frame.id] + 1
+    return positions
 
 
 def draw(count: int, most: int, seed: int) -> list[int]:
-    """Ascending indices out of `count`: all, or `most` of them, one at random from each of `most` equal stretches."""
+    """Ascending indices below `count`: all, or one at random from each of `most` equal intervals."""
     if count <= most:
         return list(range(count))
     edges = np.linspace(0, count, most + 1).astype(int)
@@ -127,6 +149,7 @@ def draw(count: int, most: int, seed: int) -> list[int]:
 
 
 def _test_frames(frames: Sequence[Frame], sequences: Sequence[str], share: float) -> tuple[set[str], str]:
+    """(ids, description of the rule): the frames of the test sequences, else the last share of all frames."""
     if sequences:
         test = {frame.id for frame in frames if frame.sequence in sequences}
         return test, f"test: {len(test)} frames of {', '.join(sequences)}"
@@ -136,9 +159,9 @@ def _test_frames(frames: Sequence[Frame], sequences: Sequence[str], share: float
 
 
 def frame_sharpness(path: Path, names: Sequence[str]) -> np.ndarray:
-    """[F] variance of the Laplacian of each grey picture of one camera's zip, inside of what is visible."""
+    """[F] variance of the Laplacian of each grey image of one camera's zip, inside its mask `visible`."""
     images = PackedImages(path)
-    # padding meets the picture in a hard edge that says nothing about focus
+    # the border between padding and image is a sharp edge in every frame
     inside = cv2.erode(images.read("visible"), np.ones((5, 5), np.uint8)) > 0
     values = []
     for name in names:
@@ -148,19 +171,20 @@ def frame_sharpness(path: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def relative_sharpness(frames: Sequence[Frame], values: np.ndarray) -> dict[str, float]:
-    """{id: mean over cameras of sharpness divided by the median of the neighbouring frames of the same sequence}; values [C, F]."""
+    """{id: mean over cameras of the frame's sharpness / median over its neighbours in the sequence}. values: [C, F]."""
     relative: dict[str, float] = {}
     sequences = np.array([frame.sequence for frame in frames])
     for index, frame in enumerate(frames):
         window = np.arange(max(0, index - NEIGHBOURS), min(len(frames), index + NEIGHBOURS + 1))
         window = window[sequences[window] == frame.sequence]
-        usual = np.median(values[:, window], axis=1)
-        relative[frame.id] = float(np.mean(values[:, index] / np.maximum(usual, 1e-6)))
+        median = np.median(values[:, window], axis=1)
+        relative[frame.id] = float(np.mean(values[:, index] / np.maximum(median, 1e-6)))
     return relative
 
 
 def measure(images: ImageSet, cameras: Sequence[str], threads: int) -> dict[str, float]:
-    """Relative sharpness of every frame over the given cameras, which are read in parallel."""
+    """Relative sharpness {id: value} of every frame over the named cameras, which are read in parallel."""
     names = [frame.id for frame in images.frames]
-    values = map_processes(frame_sharpness, [(images.open(camera).path, names) for camera in cameras], threads, "sharpness")
+    jobs = [(images.open(camera).path, names) for camera in cameras]
+    values = map_processes(frame_sharpness, jobs, threads, "sharpness")
     return relative_sharpness(images.frames, np.stack(values))

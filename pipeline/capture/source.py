@@ -1,4 +1,4 @@
-"""A raw capture as it lies on disk: what every dataset reader returns, before anything is decoded."""
+"""A raw capture on disk, as every dataset reader returns it, and the checks that need no decoding of videos."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import numpy as np
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.color import ColorCalibration
-from pipeline.capture.media import picture_size
+from pipeline.capture.media import image_size
 from pipeline.io.errors import InputError
 from pipeline.io.packed import read_image
+
+BLANK_RANGE = 4  # grey levels: an image whose values span less counts as blank
 
 
 @dataclass(frozen=True)
 class Source:
-    """Footage, cameras and what belongs to them.
+    """Files and cameras of a raw capture.
 
     Attributes:
-        calibration: the file the cameras come from. footage: {sequence: {camera: video or image folder}}.
-        plates: {camera: clean picture or None}. timestamps: {sequence: csv}, where there is one.
-        notes: what the reader decided on its own, in words.
+        calibration: the file of the cameras. footage: {sequence: {camera: video or image folder}}.
+        plates: {camera: image of the empty scene, or None}. timestamps: {sequence: csv}, where there is one.
+        color: {camera: colour correction}. truth: folder of a synthetic capture's ground truth.
+        notes: choices that the reader made by default, for capture.json.
     """
 
     calibration: Path
@@ -34,21 +37,34 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def pick_sequences(found: dict[str, dict[str, Path]], wanted: tuple[str, ...], root: Path) -> dict[str, dict[str, Path]]:
-    """The wanted sequences (all where none is named), sorted by name. Raises InputError where one is not there."""
-    for name in wanted:
-        if name not in found:
+def pick_sequences(
+    footage: dict[str, dict[str, Path]],
+    requested: tuple[str, ...],
+    root: Path,
+) -> dict[str, dict[str, Path]]:
+    """The requested sequences (default: all), sorted by name. Raises InputError if one does not exist."""
+    for name in requested:
+        if name not in footage:
             raise InputError(
-                f"there is no sequence '{name}'", file=root, found=", ".join(sorted(found)) or "none", expected="the names of the column 'sequences' to exist"
+                f"no sequence '{name}'",
+                file=root,
+                found=", ".join(sorted(footage)) or "no sequences",
+                expected="the sequences that captures.tsv names",
+                remedy="correct the column 'sequences' of captures.tsv",
             )
-    chosen = {name: found[name] for name in sorted(wanted or found)}
-    if not chosen:
-        raise InputError("no footage found", file=root, expected="videos or image folders, one per camera")
-    return chosen
+    sequences = {name: footage[name] for name in sorted(requested or footage)}
+    if not sequences:
+        raise InputError(
+            "no footage found",
+            file=root,
+            expected="videos or image folders, one per camera",
+            remedy="correct the column 'path' of captures.tsv",
+        )
+    return sequences
 
 
 def check_complete(source: Source) -> None:
-    """Every camera has footage in every sequence. Raises InputError naming the first that has not."""
+    """Check that every camera has footage in every sequence. Raises InputError for the first that has not."""
     for sequence, videos in source.footage.items():
         for camera in source.cameras:
             path = videos.get(camera.name)
@@ -57,62 +73,62 @@ def check_complete(source: Source) -> None:
                 raise InputError(
                     f"camera '{camera.name}' has no footage in sequence '{sequence}'",
                     file=where,
-                    found=", ".join(sorted(videos)) or "none",
+                    found=", ".join(sorted(videos)) or "no footage",
                     expected=f"one video for each of {len(source.cameras)} cameras of {source.calibration}",
-                    remedy="add the video, or take the camera out of the calibration",
+                    remedy="add the video, or remove the camera from the calibration",
                 )
 
 
 def check_sizes(source: Source) -> Source:
-    """Pictures are as big as their calibration says; cameras without a size get the footage's. Reads headers only.
+    """Check that videos have the size of their calibration; cameras without a size get the videos'. Reads headers only.
 
-    Raises InputError naming both sizes.
+    Raises InputError with both sizes.
     """
     cameras = []
     for camera in source.cameras:
         for videos in source.footage.values():
-            width, height = picture_size(videos[camera.name])
+            width, height = image_size(videos[camera.name])
             if not camera.width:
                 camera = replace(camera, width=width, height=height)
             if (width, height) != (camera.width, camera.height):
                 raise InputError(
-                    f"the picture of camera '{camera.name}' has another size than its calibration",
+                    f"the size of camera '{camera.name}' differs from its calibration",
                     file=videos[camera.name],
                     found=f"{width}x{height}",
                     expected=f"{camera.width}x{camera.height} as in {source.calibration}",
-                    remedy="give the calibration made for this size, or scale K by the ratio of the sizes",
+                    remedy="use the calibration of this size, or scale K by the ratio of the sizes",
                 )
         if not (0 < camera.K[0, 2] < camera.width and 0 < camera.K[1, 2] < camera.height):
             raise InputError(
-                f"camera '{camera.name}': K belongs to a picture of another size",
+                f"camera '{camera.name}': K belongs to an image of another size",
                 file=source.calibration,
                 found=f"principal point {camera.K[:2, 2].tolist()}",
-                expected=f"inside of {camera.width}x{camera.height}",
-                remedy="give the K made for this size, or scale it by the ratio of the sizes",
+                expected=f"inside {camera.width}x{camera.height} pixels",
+                remedy="use the K of this size, or scale it by the ratio of the sizes",
             )
         cameras.append(camera)
     return replace(source, cameras=tuple(cameras))
 
 
 def check_plates(source: Source) -> None:
-    """Every given plate can be read, has its camera's size and shows something. Raises InputError naming the first that does not."""
+    """Check that every plate is readable, not blank and has its camera's size. Raises InputError for the first failure."""
     for camera in source.cameras:
         path = source.plates[camera.name]
         if path is None:
             continue
         image = read_image(path)
-        remedy = "photograph the empty scene again, or write `none` in the column 'plates'"
-        if int(np.ptp(image)) < 4:
+        remedy = "record the empty scene again, or write `none` in the column 'plates' of captures.tsv"
+        if int(np.ptp(image)) < BLANK_RANGE:
             raise InputError(
-                f"the plate of camera '{camera.name}' is empty",
+                f"the plate of camera '{camera.name}' is blank",
                 file=path,
                 found=f"every pixel is {image[0, 0].tolist()}",
-                expected="a picture of the scene without the person",
+                expected="an image of the scene without the subject",
                 remedy=remedy,
             )
         if image.shape[1::-1] != (camera.width, camera.height):
             raise InputError(
-                f"the plate of camera '{camera.name}' has another size than its video",
+                f"the plate of camera '{camera.name}' has a different size than its video",
                 file=path,
                 found=f"{image.shape[1]}x{image.shape[0]}",
                 expected=f"{camera.width}x{camera.height}",

@@ -1,4 +1,4 @@
-"""The thorough checks of a capture: everything is decoded once, counted and compared across cameras."""
+"""Full check of a capture: decode all footage once and compare the cameras of each sequence."""
 
 from __future__ import annotations
 
@@ -19,44 +19,60 @@ IMAGE_RATE = 30.0  # frames per second assumed for image folders without time st
 
 @dataclass
 class Survey:
-    """What decoding showed. sequences: as in capture.json. fps: of the first camera of the first sequence. checks: [{"what", "ok", "detail"}]."""
+    """Result: `sequences` and `checks` as in capture.json, `fps` of the first camera of the first sequence."""
 
     sequences: dict[str, dict[str, Any]] = field(default_factory=dict)
     fps: float = 0.0
     checks: list[dict[str, Any]] = field(default_factory=list)
 
     def note(self, what: str, detail: str, ok: bool = True) -> None:
+        """Add an entry to `checks`."""
         self.checks.append({"what": what, "ok": ok, "detail": detail})
 
 
 def survey(source: Source, threads: int) -> Survey:
     """Decode all footage in parallel and compare the cameras of each sequence.
 
-    Videos without time stamps may differ in length: whether the frames behind the shortest are used, the stage `frames` knows.
+    Videos without time stamps may differ in length: the stage `frames` checks which frames are used.
 
-    Raises InputError where footage breaks off, or rates disagree and no time stamps explain it.
+    Args:
+        threads: number of worker processes.
+
+    Raises InputError if footage is truncated, or if frame rates differ and there are no time stamps.
     """
     keys = [(sequence, camera.name) for sequence in source.footage for camera in source.cameras]
-    results = map_processes(inspect, [(source.footage[sequence][camera],) for sequence, camera in keys], threads, "checking videos")
-    found, report = dict(zip(keys, results)), Survey()
-    report.note("decoding", f"{len(results)} videos or image folders decoded to their end, {sum(media.frames for media in results)} pictures")
+    jobs = [(source.footage[sequence][camera],) for sequence, camera in keys]
+    results = map_processes(inspect, jobs, threads, "checking videos")
+    media_by_key = dict(zip(keys, results))
+    report = Survey()
+    images = sum(media.frames for media in results)
+    report.note("decoding", f"{len(results)} videos or image folders fully decoded, {images} images")
     for sequence in source.footage:
-        media = {camera.name: found[sequence, camera.name] for camera in source.cameras}
+        media = {camera.name: media_by_key[sequence, camera.name] for camera in source.cameras}
         stamps = source.timestamps.get(sequence)
-        facts = _with_timestamps(sequence, media, stamps, report) if stamps else _without_timestamps(sequence, media, report)
+        sync = _with_timestamps(sequence, media, stamps, report) if stamps else _without_timestamps(sequence, media, report)
         videos = {
-            camera: {"path": str(m.path), "size": m.size, "sha256": m.sha256, "width": m.width, "height": m.height, "frames": m.frames, "fps": round(m.fps, 6)}
+            camera: {
+                "path": str(m.path),
+                "size": m.size,
+                "sha256": m.sha256,
+                "width": m.width,
+                "height": m.height,
+                "frames": m.frames,
+                "fps": round(m.fps, 6),
+            }
             for camera, m in media.items()
         }
         report.sequences[sequence] = {
             "frames": min(m.frames for m in media.values()) if not stamps else next(iter(media.values())).frames,
             "videos": videos,
-            "sync": facts,
+            "sync": sync,
         }
     return report
 
 
 def _with_timestamps(sequence: str, media: dict[str, Media], stamps: Path, report: Survey) -> dict[str, Any]:
+    """Match the frames of the cameras by a csv of time stamps; returns "sync" of capture.json."""
     sync = match_times(read_timestamps(stamps, {camera: m.frames for camera, m in media.items()}))
     report.fps = report.fps or round(1 / sync.interval, 6) if sync.interval else report.fps
     _note_sync(sequence, sync, report, f"time stamps of {stamps.name}")
@@ -64,6 +80,7 @@ def _with_timestamps(sequence: str, media: dict[str, Media], stamps: Path, repor
 
 
 def _without_timestamps(sequence: str, media: dict[str, Media], report: Survey) -> dict[str, Any]:
+    """Compare the cameras of a sequence by frame index; returns "sync" of capture.json."""
     counts = {camera: m.frames for camera, m in media.items()}
     shortest = min(counts, key=counts.__getitem__)
     if len(set(counts.values())) > 1:
@@ -71,28 +88,30 @@ def _without_timestamps(sequence: str, media: dict[str, Media], report: Survey) 
         report.note("frame counts", f"{sequence}: {lengths}; only the first {counts[shortest]} can be used", ok=False)
     else:
         report.note("frame counts", f"{sequence}: {counts[shortest]} in each of {len(counts)} cameras")
-    times = {camera: np.array(m.timestamps[: counts[shortest]]) - m.timestamps[0] for camera, m in media.items() if m.timestamps}
+    count = counts[shortest]
+    times = {camera: np.array(m.timestamps[:count]) - m.timestamps[0] for camera, m in media.items() if m.timestamps}
     if len(times) < len(media):
         report.fps = report.fps or IMAGE_RATE
-        report.note("time stamps", f"{sequence}: images carry none; taken as simultaneous, {report.fps:g} frames per second")
+        report.note("time stamps", f"{sequence}: images have none; assumed simultaneous, {report.fps:g} frames per second")
         return {}
     lead = next(iter(times.values()))
     sync = Sync(lead, {}, np.max([np.abs(other - lead) for other in times.values()], axis=0))
     report.fps = report.fps or next(iter(media.values())).fps
     if sync.interval and np.median(sync.error) > sync.interval / 2:
         raise InputError(
-            f"the cameras of sequence '{sequence}' run at different rates",
+            f"the cameras of sequence '{sequence}' have different frame rates",
             file=next(iter(media.values())).path,
             found=", ".join(f"{camera} {m.fps:g} fps" for camera, m in media.items()),
             expected="the same rate, or a csv of time stamps",
-            remedy="convert the videos to one rate, or fill the column 'timestamps' of captures.tsv",
+            remedy="convert the videos to one frame rate, or fill the column 'timestamps' of captures.tsv",
         )
     _note_sync(sequence, sync, report, "the videos' own time stamps")
     return sync.to_json(whole=False)
 
 
-def _note_sync(sequence: str, sync: Sync, report: Survey, where: str) -> None:
-    error, flagged = sync.error * 1000, len(sync.flagged)
-    spread = f"{np.median(error):.1f} ms (median), {error.max():.1f} ms (largest)"
-    detail = f"{sequence}: {where} differ by {spread}; {flagged} of {len(error)} frames by more than half a frame"
+def _note_sync(sequence: str, sync: Sync, report: Survey, source: str) -> None:
+    error = sync.error * 1000
+    flagged = len(sync.flagged)
+    difference = f"{np.median(error):.1f} ms (median), {error.max():.1f} ms (largest)"
+    detail = f"{sequence}: {source} differ by {difference}; {flagged} of {len(error)} frames by more than half a frame"
     report.note("time stamps", detail, ok=flagged == 0)

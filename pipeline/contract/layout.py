@@ -95,6 +95,11 @@ class Layout:
         return self.avatar_folder / "train.csv"
 
     @property
+    def validation(self) -> Path:
+        """Renders of held-out cameras during training, <step>.png."""
+        return self.avatar_folder / "validation"
+
+    @property
     def render(self) -> Path:
         return self.avatar_folder / "render"
 
@@ -113,7 +118,7 @@ class Layout:
 
     @property
     def trained(self) -> Path:
-        """The last checkpoint of a finished training, for a longer one to go on from; beside the work, so that it outlives the stage."""
+        """The last checkpoint of a finished training, for a longer one to resume from; beside the work, so that it outlives the stage."""
         return self.scratch("train").parent / "trained.pt"
 
     def manifest(self, stage: str) -> Path:

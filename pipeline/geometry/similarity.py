@@ -1,15 +1,21 @@
-"""Where a point set lies: similarity transforms between matched 3D points, with outliers."""
+"""Similarity transforms between matched 3D points, with and without outliers."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def umeyama(source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None, *, scale: float | None = None) -> tuple[float, np.ndarray, np.ndarray]:
+def umeyama(
+    source: np.ndarray,
+    target: np.ndarray,
+    weights: np.ndarray | None = None,
+    *,
+    scale: float | None = None,
+) -> tuple[float, np.ndarray, np.ndarray]:
     """The s, R [3, 3], t [3] that minimise sum w |s R source + t - target|^2 (Umeyama, PAMI 1991, eqs. 40-42).
 
     Args:
-        source, target: [N, 3] matched points, N >= 3 and not on one line. weights: [N]. scale: keep s at this value.
+        source, target: [N, 3] matched points, N >= 3, not collinear. weights: [N]. scale: fixes s to this value.
     """
     w = np.ones(len(source)) if weights is None else np.asarray(weights, np.float64)
     w = w / w.sum()
@@ -22,14 +28,24 @@ def umeyama(source: np.ndarray, target: np.ndarray, weights: np.ndarray | None =
     return s, R, mean_target - s * R @ mean_source
 
 
-def ransac_similarity(source: np.ndarray, target: np.ndarray, tolerance: float, *, scale: float | None = None, trials: int = 60, seed: int = 0):
-    """Similarity that most points agree with, refined on them.
+def ransac_similarity(
+    source: np.ndarray,
+    target: np.ndarray,
+    tolerance: float,
+    *,
+    scale: float | None = None,
+    trials: int = 60,
+    seed: int = 0,
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray] | None:
+    """The similarity with the most inliers (RANSAC on samples of 4 points), refined on its inliers.
 
     Args:
-        source, target: [N, 3]. tolerance: largest distance of an inlier as a fraction of the target's spread (RMS radius about the median).
+        source, target: [N, 3] matched points.
+        tolerance: largest distance of an inlier, as a fraction of the target's median radius about its median point.
+        scale: fixes s to this value. trials: number of samples. seed: of the random samples.
 
     Returns:
-        (s, R, t, inliers [N] bool), or None where no three points agree with three others.
+        (s, R, t, inliers [N] bool), or None with fewer than 6 points or inliers.
     """
     if len(source) < 6:
         return None

@@ -1,4 +1,4 @@
-"""Robust triangulation: every pair of cameras proposes a point, the cameras that agree with the best proposal refine it."""
+"""Robust triangulation: every pair of cameras proposes a point; the inlier views of the best proposal refine it."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ from itertools import combinations
 import numba
 import numpy as np
 
-MINIMUM_SINE = np.sin(np.deg2rad(1.0))  # two rays closer to parallel than this say nothing about depth
-REFINEMENT_STEPS = 3
+MINIMUM_SINE = np.sin(np.deg2rad(1.0))  # smaller angles between two rays do not determine the depth
+REFINEMENT_STEPS = 3  # Gauss-Newton steps
 
 
-def triangulate(points: np.ndarray, scores: np.ndarray, projections: np.ndarray, gate_px: float) -> tuple[np.ndarray, np.ndarray]:
-    """Triangulate points seen by several cameras, some of which may be wrong.
+def triangulate(
+    points: np.ndarray,
+    scores: np.ndarray,
+    projections: np.ndarray,
+    gate_px: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangulate points from several views, some of which may be wrong.
 
-    Every pair of cameras proposes the midpoint of its two rays (Hartley and Sturm, Triangulation, CVIU 1997, section 5.3). A proposal costs each camera its score
-    times the reprojection error, cut off at the gate (MSAC: Torr and Zisserman, MLESAC, CVIU 2000, section 4); the cheapest wins. Gauss-Newton on the
-    score-weighted reprojection error of the views within the gate then polishes the point.
+    Every pair of cameras proposes the midpoint of its two rays (Hartley and Sturm, Triangulation, CVIU 1997, section
+    5.3). The cost of a proposal is the sum over the views of score times squared reprojection error, truncated at the
+    gate (MSAC: Torr and Zisserman, MLESAC, CVIU 2000, section 4); the proposal with the lowest cost is kept.
+    Gauss-Newton steps on the score-weighted reprojection error of the views within the gate refine it.
 
     Args:
-        points: [C, ..., 2] pixels, nan where a camera saw nothing.
-        scores: [C, ...] confidence; 0 or nan leaves the view out.
+        points: [C, ..., 2] pixels, nan where a camera has no detection.
+        scores: [C, ...] confidence; views with 0 or nan are not used.
         projections: [C, 3, 4] matrices K [R | t].
-        gate_px: a view whose reprojection error is larger than this, in pixels, takes no part.
+        gate_px: views with a larger reprojection error, in pixels, are outliers.
 
     Returns:
-        points3d [..., 3], nan where no two cameras agree, and residuals [C, ...]: the reprojection error in pixels of every view that saw the point,
-        of the rejected ones too; nan where the camera saw nothing, infinite behind the camera.
+        points3d [..., 3], nan where no two cameras agree, and residuals [C, ...]: the reprojection error in pixels of
+        every view with a detection, outliers included; nan without a detection, infinite behind the camera.
     """
     cameras, shape = len(points), points.shape[1:-1]
     pixels = np.asarray(points, np.float64).reshape(cameras, -1, 2)
@@ -46,7 +52,7 @@ def triangulate(points: np.ndarray, scores: np.ndarray, projections: np.ndarray,
 
 
 def _best_proposal(pixels: np.ndarray, weights: np.ndarray, projections: np.ndarray, gate_px: float) -> np.ndarray:
-    """[N, 3] the pairwise midpoint with the lowest truncated cost; nan where no pair has one."""
+    """[N, 3] the midpoint with the lowest truncated cost over all pairs of cameras; nan where there is none."""
     centres, directions = _rays(pixels, projections)
     best = np.full((pixels.shape[1], 3), np.nan)
     lowest = np.full(len(best), np.inf)
@@ -61,13 +67,16 @@ def _best_proposal(pixels: np.ndarray, weights: np.ndarray, projections: np.ndar
 
 @numba.njit(cache=True, error_model="numpy")
 def _keep_cheapest(proposals, points, i, j, pixels, weights, projections, gate2, best, lowest):
-    """Replace, in place, what is `best` [N, 3] of `points` [M] by the proposals [M, 3] of the cameras i and j where both agree and the cost is below the `lowest`.
+    """Update `best` [N, 3] and `lowest` [N] in place with the proposals [M, 3] of cameras i and j for `points` [M].
 
-    Costs only grow from camera to camera, so most proposals are given up after a few. pixels [N, C, 2], weights [N, C].
+    A proposal counts only if both cameras are within the gate. Costs only grow from camera to camera, so the sum is
+    abandoned once it exceeds the lowest cost. pixels [N, C, 2], weights [N, C].
     """
     for k in range(len(points)):
         n = points[k]
-        if max(_squared(proposals[k], pixels[n, i], projections[i]), _squared(proposals[k], pixels[n, j], projections[j])) > gate2:
+        error_i = _squared(proposals[k], pixels[n, i], projections[i])
+        error_j = _squared(proposals[k], pixels[n, j], projections[j])
+        if max(error_i, error_j) > gate2:
             continue
         cost = 0.0
         for c in range(len(projections)):
@@ -81,7 +90,7 @@ def _keep_cheapest(proposals, points, i, j, pixels, weights, projections, gate2,
 
 @numba.njit(cache=True, error_model="numpy")
 def _squared(point, pixel, P):
-    """Squared reprojection error of a point [3]; infinite behind the camera and where the point is not known."""
+    """Squared reprojection error of a point [3]; infinite behind the camera and for nan points."""
     depth = P[2, 0] * point[0] + P[2, 1] * point[1] + P[2, 2] * point[2] + P[2, 3]
     if not depth > 0:
         return np.inf
@@ -100,14 +109,14 @@ def _rays(pixels: np.ndarray, projections: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _midpoint(centre_a: np.ndarray, a: np.ndarray, centre_b: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """[N, 3] middle of the shortest link between two rays; nan where they are parallel."""
+    """[N, 3] midpoint of the shortest segment between two rays; nan where they are nearly parallel."""
     between = centre_b - centre_a
     cosine = (a * b).sum(-1)
     sine2 = 1 - cosine**2
     along_a, along_b = a @ between, b @ between
     with np.errstate(divide="ignore", invalid="ignore"):
-        s = np.where(sine2 > MINIMUM_SINE**2, (along_a - cosine * along_b) / sine2, np.nan)
-        t = np.where(sine2 > MINIMUM_SINE**2, (cosine * along_a - along_b) / sine2, np.nan)
+        s = np.where(sine2 > MINIMUM_SINE**2, (along_a - cosine * along_b) / sine2, np.nan)  # distance along ray a
+        t = np.where(sine2 > MINIMUM_SINE**2, (cosine * along_a - along_b) / sine2, np.nan)  # distance along ray b
     return (centre_a + s[:, None] * a + centre_b + t[:, None] * b) / 2
 
 
@@ -117,23 +126,31 @@ def _project(points3d: np.ndarray, projections: np.ndarray) -> np.ndarray:
 
 
 def _residuals(points3d: np.ndarray, pixels: np.ndarray, projections: np.ndarray) -> np.ndarray:
-    """[C, N] reprojection errors in pixels, infinite behind the camera, nan where either side is unknown."""
+    """[C, N] reprojection errors in pixels; infinite behind the camera, nan where point or pixel is nan."""
     projected = _project(points3d, projections)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.linalg.norm(projected[..., :2] / projected[..., 2:] - pixels, axis=-1)
     return np.where(projected[..., 2] <= 0, np.inf, error)
 
 
-def _gauss_newton_step(points3d: np.ndarray, pixels: np.ndarray, weights: np.ndarray, projections: np.ndarray, gate_px: float) -> np.ndarray:
+def _gauss_newton_step(
+    points3d: np.ndarray,
+    pixels: np.ndarray,
+    weights: np.ndarray,
+    projections: np.ndarray,
+    gate_px: float,
+) -> np.ndarray:
     """[N, 3] after one step on the weighted squared reprojection error of the views within the gate."""
     projected = _project(points3d, projections)
     with np.errstate(divide="ignore", invalid="ignore"):
         image = projected[..., :2] / projected[..., 2:]
         error = pixels - image
         inside = (np.linalg.norm(error, axis=-1) <= gate_px) & (projected[..., 2] > 0) & (weights > 0)
-        jacobian = (projections[:, None, :2, :3] - image[..., None] * projections[:, None, 2:, :3]) / projected[..., 2:, None]  # [C, N, 2, 3]
+        # [C, N, 2, 3]
+        jacobian = (projections[:, None, :2, :3] - image[..., None] * projections[:, None, 2:, :3]) / projected[..., 2:, None]
     w = np.where(inside, weights, 0.0)[..., None, None]
-    jacobian, error = np.where(inside[..., None, None], jacobian, 0.0), np.where(inside[..., None], error, 0.0)
+    jacobian = np.where(inside[..., None, None], jacobian, 0.0)
+    error = np.where(inside[..., None], error, 0.0)
     normal = (jacobian.swapaxes(-1, -2) @ (w * jacobian)).sum(0)
     gradient = (jacobian.swapaxes(-1, -2) @ (w * error[..., None])).sum(0)
     damping = 1e-9 * np.trace(normal, axis1=-2, axis2=-1)[..., None, None] + 1e-300

@@ -1,4 +1,4 @@
-"""Archives of a dataset's download, unpacked in parallel and safely."""
+"""Unpack the zip archives of a dataset, in parallel and safely."""
 
 from __future__ import annotations
 
@@ -19,16 +19,24 @@ _CHUNK = 1 << 20
 
 
 def unzip_folder(source: Path, target: Path, threads: int) -> dict[str, int]:
-    """Unpack every *.zip below `source`, each into a folder of its own name at the same place below `target`.
+    """Unpack every *.zip below `source` into a folder of the archive's name at the same relative path below `target`.
 
-    What is there already with the right size and CRC is kept. Every archive is checked before the first file is written.
+    Files that exist with the right size and CRC are kept. Every archive is checked before the first file is written.
 
-    Returns: {"archives", "files", "written", "kept"}.
-    Raises InputError where there is no archive, one is damaged, or a name in it would leave its folder.
+    Returns:
+        {"archives", "files", "written", "kept"}.
+
+    Raises:
+        InputError: no archive found, an archive is damaged, or an entry's name leads out of its folder.
     """
     archives = sorted(path for path in source.rglob("*.zip") if path.is_file() and not path.name.startswith("."))
     if not archives:
-        raise InputError("no archives here", file=source, expected="a folder that holds .zip files")
+        raise InputError(
+            "contains no archives",
+            file=source,
+            expected="a folder with .zip files",
+            remedy="./c2a unzip FOLDER, the folder of the download",
+        )
     jobs = [(path, target / path.relative_to(source).with_suffix("")) for path in archives]
     for path, folder in jobs:
         safe_entries(path, folder)
@@ -38,9 +46,9 @@ def unzip_folder(source: Path, target: Path, threads: int) -> dict[str, int]:
 
 
 def unzip(archive: Path, folder: Path) -> tuple[int, int]:
-    """Unpack one archive into `folder`; every file appears only when its size and CRC are right. Returns (written, kept).
+    """Unpack one archive into `folder`; a file appears only once its size and CRC are right. Returns (written, kept).
 
-    Raises InputError where the archive is damaged or a name in it would leave the folder.
+    Raises InputError if the archive is damaged or an entry's name leads out of the folder.
     """
     written = kept = 0
     entries = safe_entries(archive, folder)
@@ -57,37 +65,47 @@ def unzip(archive: Path, folder: Path) -> tuple[int, int]:
 
 
 def safe_entries(archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Path]]:
-    """(entry, where it goes) for every entry. Raises InputError where a name is absolute, climbs out, has a drive letter, or is a link."""
+    """(entry, output path) of every entry. Raises InputError for unsafe names, links and encrypted entries."""
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = opened.infolist()
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputError("cannot be read as a zip", file=archive, found=error, remedy="download the archive again") from None
-    placed, root = [], folder.resolve()
+        raise InputError(
+            "cannot be read as a zip",
+            file=archive,
+            found=error,
+            expected="a complete zip archive",
+            remedy="download the archive again",
+        ) from None
+    root = folder.resolve()
+    outputs = []
     for entry in entries:
         name = entry.orig_filename  # zipfile cuts `filename` at a null byte
         parts = PurePosixPath(name).parts
-        escapes = not parts or name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or re.match(r"[A-Za-z]:", name) is not None
-        if escapes or stat.S_ISLNK(entry.external_attr >> 16) or entry.flag_bits & 1:
+        bad_character = "\\" in name or "\0" in name
+        absolute = name.startswith("/") or re.match(r"[A-Za-z]:", name) is not None
+        link = stat.S_ISLNK(entry.external_attr >> 16)
+        encrypted = entry.flag_bits & 1
+        if not parts or bad_character or absolute or ".." in parts or link or encrypted:
             raise InputError(
-                "an entry that we refuse to unpack",
+                "contains an unsafe entry",
                 file=archive,
                 found=repr(name),
-                expected="plain files below the archive's own folder, not encrypted",
-                remedy="do not trust this archive",
+                expected="plain, unencrypted files with relative paths",
+                remedy="do not use this archive; download it again from its source",
             )
         path = folder.joinpath(*parts)
-        # a link that already stands in the target could still lead out of it
+        # an existing link in the target folder could still lead out of it
         if not path.resolve().is_relative_to(root):
             raise InputError(
-                "an entry would be written through a link out of its folder",
+                "an entry would be written through a link outside the output folder",
                 file=archive,
                 found=path,
-                expected=f"a place below {root}",
+                expected=f"a path below {root}",
                 remedy="remove the link",
             )
-        placed.append((entry, path))
-    return placed
+        outputs.append((entry, path))
+    return outputs
 
 
 def _complete(entry: zipfile.ZipInfo, path: Path) -> bool:
@@ -110,6 +128,12 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, archiv
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputError("the archive is damaged", file=archive, found=f"{entry.filename}: {error}", remedy="download the archive again") from None
+        raise InputError(
+            "is damaged",
+            file=archive,
+            found=f"{entry.filename}: {error}",
+            expected="a complete zip archive",
+            remedy="download the archive again",
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)

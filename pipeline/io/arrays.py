@@ -1,4 +1,4 @@
-"""Arrays on disk: npz files with the same bytes for the same content, read with a check of what is in them."""
+"""npz files: deterministic bytes when written, names and shapes checked when read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save_npz(path: str | Path, arrays: Mapping[str, np.ndarray], *, compress: bool = True) -> None:
-    """Write named arrays atomically, with a fixed date in every entry (np.savez writes the time of day)."""
+    """Write named arrays atomically. Entries have a fixed date, so that equal arrays give equal bytes."""
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
         for name, array in arrays.items():
@@ -27,14 +27,20 @@ def save_npz(path: str | Path, arrays: Mapping[str, np.ndarray], *, compress: bo
             archive.writestr(entry, buffer.getvalue())
 
 
-def load_npz(path: str | Path, expected: Mapping[str, tuple[int | None, ...] | None] | None = None, *, remedy: str = "") -> dict[str, np.ndarray]:
-    """Read an npz without pickles.
+def load_npz(
+    path: str | Path,
+    expected: Mapping[str, tuple[int | None, ...] | None] | None = None,
+    *,
+    remedy: str = "",
+) -> dict[str, np.ndarray]:
+    """Read an npz; pickled objects are refused.
 
     Args:
-        expected: shape of each array that must be there (None in a shape: any length; None for a shape: any array).
+        expected: shape of each required array (None in a shape: any length; None as the shape: any shape).
+        remedy: what the user should do next if the file is bad.
 
     Raises:
-        InputError: the file is missing, damaged, lacks an array or holds one of another shape.
+        InputError: the file is missing or damaged, or an array is missing or has a wrong shape.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -43,8 +49,18 @@ def load_npz(path: str | Path, expected: Mapping[str, tuple[int | None, ...] | N
         raise InputError("cannot be read as arrays", file=path, found=error, expected="an npz file", remedy=remedy) from None
     for name, shape in (expected or {}).items():
         if name not in arrays:
-            raise InputError(f"lacks the array '{name}'", file=path, found=", ".join(arrays), remedy=remedy)
-        found = arrays[name].shape
-        if shape is not None and (len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found))):
-            raise InputError(f"array '{name}' has another shape", file=path, found=found, expected=shape, remedy=remedy)
+            raise InputError(
+                f"lacks the array '{name}'",
+                file=path,
+                found=", ".join(arrays),
+                expected=", ".join(expected or ()),
+                remedy=remedy,
+            )
+        actual = arrays[name].shape
+        if shape is not None and not _matches(actual, shape):
+            raise InputError(f"array '{name}' has a wrong shape", file=path, found=actual, expected=shape, remedy=remedy)
     return arrays
+
+
+def _matches(actual: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(actual) == len(shape) and all(side in (None, length) for side, length in zip(shape, actual))

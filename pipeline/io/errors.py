@@ -1,4 +1,4 @@
-"""The one error a user is meant to read."""
+"""The error class whose messages are written for users."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from pathlib import Path
 
 
 class InputError(Exception):
-    """Something the user gave is not what was expected.
+    """A user's input (file, table cell, option) is invalid.
 
-    Prints as four short lines: what is wrong with which file, what was found, what was expected, what to type next.
+    Prints as up to four lines: the file and the problem, the value found, the value expected, the next command to run.
     """
 
-    def __init__(self, problem: str, *, file: str | Path | None = None, found: object = None, expected: object = None, remedy: str = ""):
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | Path | None = None,
+        found: object = None,
+        expected: object = None,
+        remedy: str = "",
+    ):
         lines = [f"{file}: {problem}" if file is not None else problem]
         if found is not None:
             lines.append(f"  found:    {found}")

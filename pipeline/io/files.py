@@ -1,4 +1,4 @@
-"""Atomic files: an output either stands complete under its name or does not exist."""
+"""Atomic file writes: an output is either complete or does not exist."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 from pipeline.io.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]  # the checkout
-TEMPORARY = ".partial-"  # every unfinished file carries this, so that a search for leftovers has one word to look for
+TEMPORARY = ".partial-"  # prefix of every unfinished file, so that leftovers can be found
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on any error remove it."""
+    """Yield a temporary path next to `path`. On success it is fsynced and renamed to `path`, on any error removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{path.name}")
@@ -45,29 +45,36 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically; NaN and infinity are refused, since JSON has neither."""
+    """Write `value` as indented JSON, atomically. Raises ValueError for NaN and infinity, which JSON lacks."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def check_writable(folder: Path, option: str) -> None:
-    """Make a folder where there is none, and write into it. option: where the user says which folder.
+    """Create `folder` if necessary and write a test file in it. option: the CLI option that names the folder.
 
     Raises:
-        InputError: no folder can be there. OSError, which the command line explains: it may not be written.
+        InputError: the folder cannot be created.
+        OSError: the folder is not writable; `stages.failure.explain` turns this into a message.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
-        raise InputError("no folder can be made here", file=folder, found=error.strerror, expected="a folder", remedy=f"correct {option}") from None
+        raise InputError(
+            "cannot be created",
+            file=folder,
+            found=error.strerror,
+            expected="a path where a folder can be created",
+            remedy=f"correct {option}",
+        ) from None
     probe = folder / f"{TEMPORARY}{os.getpid()}-probe"
     try:
-        probe.write_text("may this be written?")
+        probe.write_text("write test")
     finally:
         probe.unlink(missing_ok=True)
 
 
 def read_json(path: str | Path, *, remedy: str = "") -> Any:
-    """Read a JSON file. Raises InputError where it is missing or not JSON."""
+    """Read a JSON file. Raises InputError if it is missing or not JSON."""
     path = Path(path)
     if not path.is_file():
         raise InputError("no such file", file=path, expected="a JSON file", remedy=remedy)
@@ -78,18 +85,18 @@ def read_json(path: str | Path, *, remedy: str = "") -> Any:
 
 
 def sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """SHA-256 of a file's bytes, hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(value: Any) -> str:
-    """A short hexadecimal key of any JSON value, the same in every process."""
+    """The first 16 hexadecimal digits of the SHA-256 of a JSON value; the same in every process."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def move_file(source: str | Path, target: str | Path) -> None:
-    """Move a finished file, atomically also where the file systems differ."""
+    """Move a finished file; atomic across file systems too."""
     with contextlib.suppress(OSError):
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         os.replace(source, target)
@@ -99,14 +106,17 @@ def move_file(source: str | Path, target: str | Path) -> None:
     Path(source).unlink()
 
 
-def publish_folder(files: Iterable[str | Path], folder: str | Path) -> None:
-    """Make `folder` hold exactly these finished files: they are moved into a new folder, which then takes the old one's place."""
+def publish_folder(files: Iterable[str | Path], folder: str | Path, base: Path | None = None) -> None:
+    """Make `folder` hold exactly these finished files: they are moved into a new folder, which then takes the old one's place.
+
+    base: files keep their paths below this folder; None = they lie flat.
+    """
     folder = Path(folder)
     fresh = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{folder.name}")
     try:
         fresh.mkdir(parents=True)
         for file in files:
-            move_file(file, fresh / Path(file).name)
+            move_file(file, fresh / (Path(file).relative_to(base) if base else Path(file).name))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(fresh, folder)

@@ -1,10 +1,10 @@
-"""Packed images: thousands of frames of one camera in one stored zip of PNGs."""
+"""Packed images: all frames of one camera as PNGs in one uncompressed zip."""
 
 from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,36 +13,33 @@ import numpy as np
 from pipeline.io.errors import InputError
 from pipeline.io.files import atomic_path
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date: the bytes depend on the images alone
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date: the bytes depend only on the images
 
 
 class PackedWriter:
-    """Adds images to an open zip; obtained from `packed_writer`."""
+    """Adds images to an open zip; created by `packed_writer`."""
 
     def __init__(self, archive: zipfile.ZipFile):
         self._archive = archive
 
     def add(self, name: str, image: np.ndarray) -> None:
-        """Add an image under `name` (no ending).
-
-        Args:
-            image: uint8 [H, W] grey, [H, W, 3] RGB or [H, W, 4] RGBA.
-        """
+        """Add an image under `name` (without extension): uint8 [H, W] grey, [H, W, 3] RGB or [H, W, 4] RGBA."""
         self._archive.writestr(zipfile.ZipInfo(f"{name}.png", _EPOCH), encode_png(image))
 
 
 @contextlib.contextmanager
 def packed_writer(path: str | Path) -> Iterator[PackedWriter]:
-    """Open `path` for writing; the file appears only when the block ends without an error."""
+    """Open `path` for writing; the file appears only if the block ends without an error."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         yield PackedWriter(archive)
 
 
 class PackedImages:
-    """Reads a packed zip. Safe to create anew in every process; not to be shared between threads."""
+    """Reads a packed zip. Open one instance per process; instances are not thread-safe."""
 
     def __init__(self, path: str | Path, *, remedy: str = ""):
         self.path = Path(path)
+        self.remedy = remedy
         try:
             self._archive = zipfile.ZipFile(self.path)
         except (OSError, zipfile.BadZipFile) as error:
@@ -50,51 +47,53 @@ class PackedImages:
         self._entries = {name[:-4]: name for name in self._archive.namelist() if name.endswith(".png")}
 
     def names(self) -> list[str]:
-        """All image names in the order of writing."""
+        """All image names, in the order in which they were written."""
         return list(self._entries)
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
 
     def read(self, name: str) -> np.ndarray:
-        """One image, uint8 [H, W], [H, W, 3] RGB or [H, W, 4] RGBA. Raises InputError where it is absent or damaged."""
+        """One image, uint8 [H, W], [H, W, 3] RGB or [H, W, 4] RGBA. Raises InputError if it is absent or damaged."""
         if name not in self._entries:
-            raise InputError(f"holds no image '{name}'", file=self.path, found=f"{len(self._entries)} images")
+            raise InputError(
+                f"contains no image '{name}'",
+                file=self.path,
+                found=f"{len(self._entries)} other images",
+                expected=f"{name}.png",
+                remedy=self.remedy,
+            )
         try:
             return decode_png(self._archive.read(self._entries[name]))
         except (zipfile.BadZipFile, ValueError) as error:
-            raise InputError(f"image '{name}' is damaged", file=self.path, found=error) from None
-
-    def read_many(self, names: Iterable[str]) -> np.ndarray:
-        """Several images of one size, stacked: uint8 [N, H, W, ...]."""
-        return np.stack([self.read(name) for name in names])
+            raise InputError(f"image '{name}' is damaged", file=self.path, found=error, expected="a PNG", remedy=self.remedy) from None
 
 
 def encode_png(image: np.ndarray, level: int = 1) -> bytes:
     """PNG bytes of a uint8 grey, RGB or RGBA image."""
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, level])
-    if not done:
+    success, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, level])
+    if not success:
         raise ValueError(f"cannot encode an image of shape {image.shape} and type {image.dtype} as PNG")
     return data.tobytes()
 
 
 def decode_png(data: bytes) -> np.ndarray:
-    """Image of PNG (or JPEG) bytes: uint8 [H, W], RGB or RGBA. Raises ValueError where the bytes are no image."""
+    """Decode PNG or JPEG bytes to uint8 [H, W], RGB or RGBA [H, W, 3 or 4]. Raises ValueError if they are no image."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None:
-        raise ValueError("the bytes are no image")
+        raise ValueError("the bytes are not an image")
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
     return image
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """One image file as uint8 RGB [H, W, 3]. Raises InputError where it cannot be read."""
+    """Read an image file as uint8 RGB [H, W, 3]. Raises InputError if it cannot be read."""
     path = Path(path)
     if not path.is_file():
-        raise InputError("no such image", file=path)
+        raise InputError("no such image", file=path, expected="a PNG or JPEG file")
     data = np.frombuffer(path.read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:

@@ -1,4 +1,4 @@
-"""Many independent jobs on all cores."""
+"""Run independent jobs in worker processes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ T = TypeVar("T")
 
 
 def map_processes(
-    function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], workers: int, label: str, done: Callable[[int, T], None] | None = None
+    function: Callable[..., T],
+    jobs: Sequence[tuple[Any, ...]],
+    workers: int,
+    label: str,
+    done: Callable[[int, T], None] | None = None,
 ) -> list[T]:
-    """Call `function(*job)` for every job in worker processes and return the results in order.
+    """Call `function(*job)` for every job in worker processes and return the results in the order of `jobs`.
 
-    The first error stops the rest and is raised here. With one worker or one job nothing is spawned.
+    The first error cancels the remaining jobs and is raised here. With one worker or one job no process is started.
 
     Args:
-        done: called in this process with the number and the result of each job as soon as it has ended, in any order.
+        label: name shown with the progress.
+        done: called in this process with the index and the result of each finished job, in order of completion.
     """
     results: dict[int, T] = {}
 
@@ -33,7 +38,7 @@ def map_processes(
         for index, job in enumerate(progress(jobs, label)):
             take(index, function(*job))
         return [results[index] for index in range(len(jobs))]
-    # forkserver: a plain fork of a process that already runs threads (OpenCV, torch) can hang
+    # forkserver: a fork of a process with running threads (OpenCV, torch) can deadlock
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_single_threaded) as pool:
         futures = {pool.submit(function, *job): index for index, job in enumerate(jobs)}
@@ -49,4 +54,4 @@ def map_processes(
 def _single_threaded() -> None:
     import cv2
 
-    cv2.setNumThreads(1)  # the processes are the parallelism
+    cv2.setNumThreads(1)  # the processes already use all cores

@@ -1,4 +1,4 @@
-"""Progress with rate and time left; with no terminal, a log line now and then."""
+"""Progress bars on a terminal; without one, a log line every few seconds."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, TypeVar, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 LOG_EVERY_SECONDS = 10.0
-ON_TERMINAL = "C2A_PROGRESS"  # set by `run` at a terminal: its stages write to a log file, and may draw their bars on the terminal itself
+# Environment variable, set by `run` on a terminal: stages, whose stderr is a log file, draw their bars on /dev/tty.
+ON_TERMINAL = "C2A_PROGRESS"
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` while showing how far along they are."""
-    total = total if total is not None else len(items)  # type: ignore[arg-type]
+    """Yield `items` and show the progress with rate and time left. total: needed where `items` has no length."""
+    total = len(cast(Sized, items)) if total is None else total
     console = terminal()
     if console:
         from rich.progress import track
@@ -36,12 +40,12 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
 
 
 def log(message: str) -> None:
-    """One line on standard error, at once."""
+    """Write one line to standard error, unbuffered."""
     print(message, file=sys.stderr, flush=True)
 
 
-def terminal() -> Any:
-    """A rich console on the terminal that somebody watches; None where there is none, or no rich (a machine with the numeric packages alone)."""
+def terminal() -> Console | None:
+    """A rich console on the terminal; None without a terminal or if rich is not installed."""
     with contextlib.suppress(ImportError, OSError):
         from rich.console import Console
 

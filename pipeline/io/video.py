@@ -1,4 +1,4 @@
-"""Videos: metadata and frames through PyAV, writing H.264."""
+"""Videos through PyAV: metadata, decoded frames, H.264 output."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.io.errors import InputError
 from pipeline.io.files import atomic_path
 
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video says and what decoding it to the end showed; `timestamps` in seconds, one per frame."""
+    """Properties of a fully decoded video. fps: from the header. timestamps: [frames] seconds."""
 
     width: int
     height: int
@@ -25,35 +30,36 @@ class VideoInfo:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Decode a video to its end and report what is in it.
+    """Decode a video to its end.
 
     Raises:
-        InputError: the file is missing, is no video, breaks off, or announces more frames than it holds.
+        InputError: the file is missing, not a video, truncated, or has fewer frames than its header states.
     """
     import av
 
     try:
         with av.open(str(path)) as container:
             stream = _video_stream(container, path)
-            announced, fps = stream.frames, float(stream.average_rate or 0)
+            header_frames = stream.frames
+            fps = float(stream.average_rate or 0)
             stream.thread_type = "AUTO"
             times = [float(frame.time or 0) for frame in container.decode(stream)]
             width, height = stream.width, stream.height
     except (av.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from None
-    if not times or announced > len(times):
+    if not times or header_frames > len(times):
         raise InputError(
-            "the video breaks off",
+            "the video is truncated",
             file=path,
             found=f"{len(times)} frames decoded",
-            expected=f"{announced or 'some'} frames",
+            expected=f"{header_frames or 'some'} frames, as its header states",
             remedy="copy or download the file again",
         )
     return VideoInfo(width, height, len(times), fps, tuple(times))
 
 
-def picture_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) from the header alone. Raises InputError where the file is missing or no video."""
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) from the header, without decoding. Raises InputError if the file is missing or not a video."""
     import av
 
     try:
@@ -65,21 +71,21 @@ def picture_size(path: str | Path) -> tuple[int, int]:
 
 
 def decode(path: str | Path, indices: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (frame index, RGB uint8 [H, W, 3]) in order, all frames or only those in `indices`.
+    """Yield (frame index, RGB uint8 [H, W, 3]) in ascending order: all frames, or only those in `indices`.
 
     Raises:
-        InputError: the video cannot be read or ends before the last wanted frame.
+        InputError: the video cannot be read or ends before the last requested frame.
     """
     import av
 
-    wanted = None if indices is None else set(indices)
-    remaining = None if wanted is None else len(wanted)
+    requested = None if indices is None else set(indices)
+    remaining = None if requested is None else len(requested)
     try:
         with av.open(str(path)) as container:
             stream = _video_stream(container, path)
             stream.thread_type = "AUTO"
             for index, frame in enumerate(container.decode(stream)):
-                if wanted is None or index in wanted:
+                if requested is None or index in requested:
                     yield index, frame.to_ndarray(format="rgb24")
                     if remaining is not None:
                         remaining -= 1
@@ -88,11 +94,16 @@ def decode(path: str | Path, indices: Iterable[int] | None = None) -> Iterator[t
     except (av.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from None
     if remaining:
-        raise InputError(f"the video ends {remaining} wanted frames too early", file=path, remedy="copy or download the file again")
+        raise InputError(
+            f"the video ends {remaining} frames too early",
+            file=path,
+            expected=f"frames up to number {max(requested or ())}",
+            remedy="copy or download the file again",
+        )
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, crf: int = 14) -> None:
-    """Write RGB uint8 frames [H, W, 3] as H.264 (yuv420p; odd sizes lose their last row or column), atomically."""
+    """Write RGB uint8 frames [H, W, 3] as H.264 in mp4, atomically. yuv420p drops an odd last row or column."""
     import av
 
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
@@ -102,7 +113,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, c
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                 stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
-                # the same bytes whatever the number of cores, and in every run: x264's fast paths read memory that nobody wrote (seen: nine kinds of bytes in 60 runs)
+                # Deterministic bytes: one thread, and no CPU-specific code (x264's fast paths read uninitialised
+                # memory: 60 runs gave nine different files).
                 stream.options = {"crf": str(crf), "preset": "veryfast", "x264-params": "cpu-independent=1"}
                 stream.codec_context.thread_count = 1
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
@@ -111,11 +123,17 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, c
         container.mux(stream.encode())
 
 
-def _video_stream(container, path):  # noqa: ANN001, ANN202  (PyAV has no stable names for these types)
+def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     if not container.streams.video:
-        raise InputError("holds no video stream", file=path, expected="a video")
+        raise InputError("contains no video stream", file=path, expected="a video")
     return container.streams.video[0]
 
 
 def _unreadable(path: str | Path, error: Exception) -> InputError:
-    return InputError("cannot be decoded", file=path, found=error, expected="a video that ffmpeg reads to its end", remedy="copy or download the file again")
+    return InputError(
+        "cannot be decoded",
+        file=path,
+        found=error,
+        expected="a video that ffmpeg decodes to its end",
+        remedy="copy or download the file again",
+    )

@@ -1,1 +1,1 @@
-"""Processes and cards: leases, locks, time limits, SLURM, doctor. No science."""
+"""Processes and GPUs: leases, GPU locks, time limits, SLURM, doctor."""

@@ -1,4 +1,4 @@
-"""Which device training runs on."""
+"""The torch device that training and rendering run on."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import torch
 from pipeline.io.errors import InputError
 
 
-def choose_device(wanted: str) -> torch.device:
-    """The device called `wanted`; "auto" is the first GPU that the Triton kernels can use, else the CPU. Raises InputError for a device this machine does not have."""
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() and importlib.util.find_spec("triton") else "cpu"
+def choose_device(name: str) -> torch.device:
+    """The device with this name. "auto": a GPU if torch and Triton can use one, else the CPU.
+
+    Raises:
+        InputError: this machine does not have the device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() and importlib.util.find_spec("triton") else "cpu"
     try:
-        device = torch.empty(0, device=wanted).device
+        device = torch.empty(0, device=name).device
         if device.type == "cuda":
-            torch.cuda.set_device(device)  # Triton launches on the current one
+            torch.cuda.set_device(device)  # Triton launches on the current device
         return device
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+    except (RuntimeError, AssertionError) as error:  # a torch build without CUDA raises AssertionError
         raise InputError(
-            "this device cannot be used",
-            found=f"train.device: {wanted}",
-            expected="auto, cpu or a GPU that is there, such as cuda",
+            "the device is not available",
+            found=f"train.device: {name}",
+            expected="auto, cpu or a GPU of this machine, such as cuda",
             remedy="set train.device: auto in config.yaml",
         ) from error

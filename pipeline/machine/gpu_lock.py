@@ -1,6 +1,8 @@
-"""Which card a stage works on: as many stages at once as there are cards, each on its own.
+"""GPU locks: each stage gets a GPU (card) of its own; as many stages run at once as there are cards.
 
-A lock per card in a folder of the machine, which the system frees when the process ends. Where SLURM chose the cards its choice stands.
+One lock file per card in a folder of the machine; the operating system frees the lock when the process ends. Under
+SLURM no lock is
+taken: SLURM assigns the cards.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ WAIT_SECONDS = 1.0
 
 
 def cards(environment: Mapping[str, str] | None = None) -> list[str]:
-    """The cards this process may use, as CUDA_VISIBLE_DEVICES names them: those of the variable where it is set, else all of the machine. Loads no torch."""
+    """Names of the usable cards: those in CUDA_VISIBLE_DEVICES, else all of the machine. Does not import torch."""
     visible = (os.environ if environment is None else environment).get(VISIBLE)
     if visible is not None:
         names = [name.strip() for name in visible.split(",")]
         return [name for name in names if name not in ("", "-1", "NoDevFiles")]
-    return [str(index) for index in range(_count())]
+    return [str(index) for index in range(_card_count())]
 
 
 def has_gpu() -> bool:
@@ -39,43 +41,47 @@ def has_gpu() -> bool:
 
 @contextlib.contextmanager
 def claim_card(folder: Path | None = None) -> Iterator[str | None]:
-    """Hold one card and make it the only one that CUDA sees; None, and nothing held, where there is none or SLURM chose.
+    """Lock one card and make it the only one that CUDA sees. Yields its name; None without cards or under SLURM.
 
-    Must come before torch asks for a card. Waits while every card is held.
+    Call this before torch initialises CUDA. Waits while all cards are locked.
     """
-    mine = cards()
-    if not mine or "SLURM_JOB_ID" in os.environ:
+    names = cards()
+    if not names or "SLURM_JOB_ID" in os.environ:
         yield None
         return
     folder = folder or Path(tempfile.gettempdir()) / "capture2avatar-cards"
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):
-        folder.chmod(0o1777)  # every user of the machine locks here
+        folder.chmod(0o1777)  # shared by all users of the machine
     before = os.environ.get(VISIBLE)
-    with _first_free(mine, folder) as card:
+    with _lock_first_free(names, folder) as card:
         os.environ[VISIBLE] = card
         try:
             yield card
         finally:
-            os.environ.pop(VISIBLE, None) if before is None else os.environ.update({VISIBLE: before})
+            if before is None:
+                os.environ.pop(VISIBLE, None)
+            else:
+                os.environ[VISIBLE] = before
 
 
 @contextlib.contextmanager
-def _first_free(names: list[str], folder: Path) -> Iterator[str]:
+def _lock_first_free(names: list[str], folder: Path) -> Iterator[str]:
     waiting = False
-    while (found := _lock_one(names, folder)) is None:
+    while (lock := _try_lock(names, folder)) is None:
         if not waiting:
             waiting = True
-            log(f"all of the cards {', '.join(names)} are in use: this stage waits for one")
+            log(f"all GPUs ({', '.join(names)}) are in use; waiting for one")
         time.sleep(WAIT_SECONDS)
-    name, descriptor = found
+    name, descriptor = lock
     try:
         yield name
     finally:
         os.close(descriptor)
 
 
-def _lock_one(names: list[str], folder: Path) -> tuple[str, int] | None:
+def _try_lock(names: list[str], folder: Path) -> tuple[str, int] | None:
+    """Lock the first free card: (name, file descriptor of the lock), or None if all are locked."""
     for name in names:
         descriptor = os.open(folder / f"{name.replace('/', '_')}.lock", os.O_RDONLY | os.O_CREAT, 0o644)
         try:
@@ -86,13 +92,14 @@ def _lock_one(names: list[str], folder: Path) -> tuple[str, int] | None:
     return None
 
 
-def _count() -> int:
-    """NVIDIA cards of this machine, from the driver's own list; a container may show it and hold back the devices, so these count too."""
+def _card_count() -> int:
+    """Number of NVIDIA cards: the smaller of the driver's list and the device nodes, since a container may hide
+    devices."""
     listed = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     nodes = len(list(Path("/dev").glob("nvidia[0-9]*")))
     if listed or nodes:
         return min(listed, nodes) if listed and nodes else nodes
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=True).stdout
-        return sum(line.startswith("GPU ") for line in found.splitlines())
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=True).stdout
+        return sum(line.startswith("GPU ") for line in listing.splitlines())
     return 0

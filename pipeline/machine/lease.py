@@ -1,7 +1,9 @@
-"""Leases: one process at a time at a piece of work, also where several hosts share the disk, and everybody can read who it is.
+"""Leases: at most one process works on a task at a time, on all hosts that share a disk; its lease file names it.
 
-A holder keeps a small JSON file (host, process, job, since) whose time it renews every few seconds. On the holder's own machine the system knows whether it
-lives, so that a killed one is followed at once. From another machine the time of the file tells: fresh means refused, stale means taken over.
+A holder keeps a small JSON file (host, process, job, start time) and renews its modification time, the heartbeat, every
+few seconds. On the holder's own machine the operating system knows whether the process is alive, so a killed holder's
+lease is free at once. From another machine only the age of the heartbeat counts: a recent one means refused, a stale
+one means taken over.
 """
 
 from __future__ import annotations
@@ -18,24 +20,32 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.io.errors import InputError
 from pipeline.io.files import TEMPORARY
 from pipeline.io.progress import log
 
-BEAT_SECONDS = 5.0
-STALE_SECONDS = 60.0  # a holder on another machine that was silent for so long counts as dead
-SETTLE_SECONDS = 1.0  # two machines may find the same lease stale: the one whose name stands after this time has it
+HEARTBEAT_SECONDS = 5.0  # interval between heartbeats
+STALE_SECONDS = 60.0  # a holder on another machine without a heartbeat for this long counts as dead
+SETTLE_SECONDS = 1.0  # two machines may both see a stale lease: the one named in the file after this time holds it
 RUN = "C2A_RUN"  # environment variable: the token of the `run` whose job this process is
-LOST = 75  # exit code (EX_TEMPFAIL) of a process that finds its lease taken over: it was asleep, and must not write any more
+LOST = 75  # exit code (EX_TEMPFAIL) of a process whose lease was taken over while it was suspended: it must not write
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who is at work.
+    """The process that holds a lease.
 
-    machine: this boot of this computer (and this container of it); started: the process's start, in the system's ticks; run: the token of the `run` that
-    started it, empty where a person did.
+    Attributes:
+        host: name of the host or SLURM node.
+        machine: this boot of the machine and the PID namespace of its container.
+        pid: process id.
+        started: start time of the process, in clock ticks since boot.
+        job: SLURM job id, or empty.
+        run: token of the `run` that started the process; empty if a user started it.
+        since: start of the lease, UTC.
+        token: unique id of the lease.
     """
 
     host: str
@@ -48,21 +58,21 @@ class Holder:
     token: str
 
     def describe(self) -> str:
-        """In words, for an error or a table."""
+        """One line for errors and tables."""
         return (f"SLURM job {self.job} " if self.job else "") + f"process {self.pid} on {self.host}, since {self.since}"
 
     def how_to_end(self) -> str:
-        """What to type."""
+        """The command that ends this process."""
         return f"scancel {self.job}" if self.job else f"kill {self.pid} (on {self.host})"
 
 
 def myself() -> Holder:
-    """This process, with a token of its own."""
+    """This process as a holder, with a new token."""
     return Holder(
         host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         machine=_machine(),
         pid=os.getpid(),
-        started=_started(os.getpid()) or 0,
+        started=_start_ticks(os.getpid()) or 0,
         job=os.environ.get("SLURM_JOB_ID", ""),
         run=os.environ.get(RUN, ""),
         since=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -71,142 +81,150 @@ def myself() -> Holder:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Who wrote the lease, alive or not; None where there is none."""
+    """The process named in a lease file, dead or alive; None if there is no readable file."""
     try:
         return Holder(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def is_alive(path: Path, holder: Holder, stale_seconds: float = STALE_SECONDS) -> bool:
-    """Whether the holder is still at work: exactly on its own machine, by the age of its last sign of life on any other."""
+def is_alive(path: Path, holder: Holder) -> bool:
+    """Whether the holder still runs: exact on its own machine, by the age of its heartbeat on any other."""
     if holder.machine == _machine():
-        return _started(holder.pid) == holder.started
-    return _age(path) < stale_seconds
+        return _start_ticks(holder.pid) == holder.started
+    return _heartbeat_age(path) < STALE_SECONDS
 
 
 @contextlib.contextmanager
-def lease(path: Path, book: Path, what: str, stale_seconds: float = STALE_SECONDS) -> Iterator[Lease]:
-    """Hold `path`, or refuse.
+def lease(path: Path, log_path: Path, task: str) -> Iterator[Lease]:
+    """Hold the lease `path` inside the `with` block.
 
     Args:
-        path: the lease's file. book: an append-only table of who took and released what. what: the work in words, for the book and for errors.
+        path: the lease file.
+        log_path: the lease log, an append-only table of all leases taken and released.
+        task: name of the task, for the lease log and for errors.
 
     Raises:
-        InputError: another process is at work; it says who, and what to type.
+        InputError: another process holds the lease. The message names it and the command that ends it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name(f".{path.stem}.lock"), "a") as lock:
         locked = _flock(lock)
         if locked is False:
-            raise _refusal(path, what)
-        held = _take(path, book, what, stale_seconds, bool(locked))
-        _KEEPER.add(held)
+            raise _refusal(path, task)
+        own = _take(path, log_path, task, bool(locked))
+        _HEARTBEAT.add(own)
         try:
-            yield held
+            yield own
         finally:
-            _KEEPER.remove(held)
-            held.release()
+            _HEARTBEAT.remove(own)
+            own.release()
 
 
 class Lease:
     """A lease that this process holds."""
 
-    def __init__(self, path: Path, book: Path, what: str, holder: Holder):
-        self._path, self._book, self._what, self.holder = path, book, what, holder
+    def __init__(self, path: Path, log_path: Path, task: str, holder: Holder):
+        self.holder = holder
+        self._path = path
+        self._log_path = log_path
+        self._task = task
 
     @property
     def token(self) -> str:
         return self.holder.token
 
     def is_mine(self) -> bool:
-        """Whether nobody has taken it over meanwhile; worth asking before something is written that others read."""
-        found = read_holder(self._path)
-        return found is not None and found.token == self.token
+        """Whether no other process has taken the lease over. Check this before writing files that others read."""
+        current = read_holder(self._path)
+        return current is not None and current.token == self.token
 
     def renew(self) -> None:
-        """A sign of life; a process that was asleep for too long and lost its lease ends here, before it writes again."""
+        """Write a heartbeat. A process that was suspended and has lost its lease exits here, before it writes again."""
         if not self.is_mine():
-            self.note("lost")
-            log(f"{self._what}: another process has taken over while this one was asleep; this one ends")
+            self.record("lost")
+            log(f"{self._task}: this process was suspended and another one has taken the task over; exiting")
             os._exit(LOST)
         with contextlib.suppress(OSError):
             os.utime(self._path)
 
     def release(self) -> None:
+        """Remove the lease file, unless another process has taken it over."""
         if self.is_mine():
-            self.note("released")
+            self.record("released")
             self._path.unlink(missing_ok=True)
 
-    def note(self, action: str) -> None:
-        """One line in the book."""
+    def record(self, action: str) -> None:
+        """Append one line to the lease log."""
         mine = self.holder
-        line = f"{time.time():.3f}\t{self._what}\t{action}\t{mine.host}\t{mine.pid}\t{mine.job or '-'}\t{mine.token}\n"
-        with contextlib.suppress(OSError):  # a full disk costs the book a line, and the work nothing
-            self._book.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._book, "a") as book:
-                book.write(line)
+        line = f"{time.time():.3f}\t{self._task}\t{action}\t{mine.host}\t{mine.pid}\t{mine.job or '-'}\t{mine.token}\n"
+        with contextlib.suppress(OSError):  # on a full disk the line is missing; the task is not affected
+            self._log_path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self._log_path, "a") as file:
+                file.write(line)
 
 
-class _Keeper:
-    """Renews all leases of this process, from one thread: the driver of a cohort holds a thousand."""
+class _Heartbeat:
+    """One thread that renews all leases of this process (a cohort's driver holds one per capture)."""
 
     def __init__(self) -> None:
-        self._held: list[Lease] = []
-        self._guard = threading.Lock()
+        self._leases: list[Lease] = []
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, held: Lease) -> None:
-        with self._guard:
-            self._held.append(held)
+    def add(self, item: Lease) -> None:
+        with self._lock:
+            self._leases.append(item)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._keep, daemon=True)
+                self._thread = threading.Thread(target=self._renew_all, daemon=True)
                 self._thread.start()
 
-    def remove(self, held: Lease) -> None:
-        with self._guard:
-            self._held.remove(held)
+    def remove(self, item: Lease) -> None:
+        with self._lock:
+            self._leases.remove(item)
 
-    def _keep(self) -> None:
+    def _renew_all(self) -> None:
         while True:
-            time.sleep(BEAT_SECONDS)
-            for held in list(self._held):
-                with self._guard:
-                    if held in self._held:
-                        held.renew()
+            time.sleep(HEARTBEAT_SECONDS)
+            for item in list(self._leases):
+                with self._lock:
+                    if item in self._leases:
+                        item.renew()
 
 
-_KEEPER = _Keeper()
+_HEARTBEAT = _Heartbeat()
 
 
-def _take(path: Path, book: Path, what: str, stale_seconds: float, locked: bool) -> Lease:
-    held = Lease(path, book, what, myself())
+def _take(path: Path, log_path: Path, task: str, locked: bool) -> Lease:
+    """Write this process into the lease file. locked: whether the file lock is held, so that no process of this machine
+    competes."""
+    own = Lease(path, log_path, task, myself())
     before = read_holder(path)
-    if before and is_alive(path, before, stale_seconds):
-        raise _refusal(path, what)
-    if before is None and path.exists() and _age(path) > stale_seconds:
-        path.unlink(missing_ok=True)  # cut short by a full disk or a power failure
-    ours = path.with_name(f"{TEMPORARY}{held.token}-{path.name}")
-    ours.write_text(json.dumps(asdict(held.holder)))
+    if before and is_alive(path, before):
+        raise _refusal(path, task)
+    if before is None and path.exists() and _heartbeat_age(path) > STALE_SECONDS:
+        path.unlink(missing_ok=True)  # truncated by a full disk or a power failure
+    temporary = path.with_name(f"{TEMPORARY}{own.token}-{path.name}")
+    temporary.write_text(json.dumps(asdict(own.holder)))
     try:
         if before and read_holder(path) == before:
-            os.replace(ours, path)
-            if not (locked and before.machine == held.holder.machine):
+            os.replace(temporary, path)
+            if not (locked and before.machine == own.holder.machine):
                 time.sleep(SETTLE_SECONDS)
         else:
-            os.link(ours, path)  # fails where another was faster, on every file system
+            os.link(temporary, path)  # fails if another process was faster, on every file system
     except FileExistsError:
-        raise _refusal(path, what) from None
+        raise _refusal(path, task) from None
     finally:
-        ours.unlink(missing_ok=True)
-    if not held.is_mine():
-        raise _refusal(path, what)
-    held.note(f"taken over from {before.describe()}" if before else "taken")
-    return held
+        temporary.unlink(missing_ok=True)
+    if not own.is_mine():
+        raise _refusal(path, task)
+    own.record(f"taken over from {before.describe()}" if before else "taken")
+    return own
 
 
-def _flock(lock) -> bool | None:  # noqa: ANN001
-    """Whether the lock is ours; None where this disk has no locks, and the lease's file decides alone."""
+def _flock(lock: TextIO) -> bool | None:
+    """Whether this process got the file lock; None if the disk has no locks and the lease file alone decides."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -214,17 +232,20 @@ def _flock(lock) -> bool | None:  # noqa: ANN001
     return True
 
 
-def _refusal(path: Path, what: str) -> InputError:
+def _refusal(path: Path, task: str) -> InputError:
     holder = read_holder(path)
-    found = f"{holder.describe()}, last sign of life {max(0, _age(path)):.0f} s ago" if holder else "another process that has just begun"
-    remedy = "wait for it to end" + (f", or end it: {holder.how_to_end()}" if holder else "") + "; then run again"
-    return InputError(f"{what} is already at work", file=path, found=found, remedy=remedy)
+    if holder is None:
+        found, end = "a process that has just started", ""
+    else:
+        found = f"{holder.describe()}, last heartbeat {max(0, _heartbeat_age(path)):.0f} s ago"
+        end = f", or end it: {holder.how_to_end()}"
+    return InputError(f"{task} is already running", file=path, found=found, remedy=f"wait for it to end{end}; then run again")
 
 
-def _age(path: Path) -> float:
-    """Seconds since the last sign of life, by the clock of the disk, which all hosts share."""
+def _heartbeat_age(path: Path) -> float:
+    """Seconds since the last heartbeat, by the clock of the disk, which all hosts share."""
     try:
-        with open(path) as file:  # opening asks a network file system for the present state
+        with open(path) as file:  # opening makes a network file system return current attributes
             then = os.fstat(file.fileno()).st_mtime
     except OSError:
         return float("inf")
@@ -233,7 +254,7 @@ def _age(path: Path) -> float:
         probe.touch()
         return probe.stat().st_mtime - then
     except OSError:
-        return time.time() - then  # a reader who may not write here
+        return time.time() - then  # the folder is not writable for this user
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()
@@ -245,8 +266,8 @@ def _machine() -> str:
     return socket.gethostname()
 
 
-def _started(pid: int) -> int | None:
-    """When a process of this machine started, in ticks; None where it is not there, or is a corpse that nobody has buried yet."""
+def _start_ticks(pid: int) -> int | None:
+    """Start time of a process of this machine in clock ticks; None if it does not exist or is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -1,0 +1,1 @@
+"""Triangle meshes: normals and adjacency, z-buffer rasteriser."""

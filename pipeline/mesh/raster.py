@@ -1,4 +1,4 @@
-"""Z-buffer rasterisation of triangle meshes on the CPU (numba): which triangle every pixel sees, where on it, how far away."""
+"""Z-buffer rasterisation of triangle meshes on the CPU (numba): face, barycentrics and depth of every pixel."""
 
 from __future__ import annotations
 
@@ -8,26 +8,37 @@ import numba
 import numpy as np
 
 BAND_ROWS = 8
-"""Rows per parallel work item: small enough that two cores share a head in the middle of the picture evenly."""
+"""Rows per parallel work item: small enough to balance a head in the middle of the image over two cores."""
 
 
 class MeshBuffers(NamedTuple):
-    """What each pixel centre sees. `face_id` [H,W] int32, -1 where no triangle; `barycentric` [H,W,3] float32, perspective correct, 0 where no
-    triangle; `depth` [H,W] float32 in the unit of the input, inf where no triangle."""
+    """The visible triangle at each pixel centre.
+
+    Attributes:
+        face_id: [H, W] int32, -1 on the background.
+        barycentric: [H, W, 3] float32, perspective correct, 0 on the background.
+        depth: [H, W] float32 in the unit of the input, inf on the background.
+    """
 
     face_id: np.ndarray
     barycentric: np.ndarray
     depth: np.ndarray
 
     def interpolate(self, values: np.ndarray, faces: np.ndarray) -> np.ndarray:
-        """Per-vertex `values` [V,C] (or per-corner values [U,C] with their own index triples as `faces` [F,3]) at each pixel: [H,W,C], 0 on background."""
+        """Interpolate `values` [V, C] at each pixel: [H, W, C], 0 on the background.
+
+        faces: [F, 3] indices into `values`; the mesh's own faces for per-vertex values, others for per-corner values.
+        """
         corners = values[faces[np.maximum(self.face_id, 0)]]
         return (corners * self.barycentric[..., None]).sum(axis=2)
 
 
 @numba.njit(cache=True)
 def _row_spans(points, depth, faces, height, spans):
-    """First and last+1 row each triangle may touch (0, 0 = dropped: a vertex behind the camera, not finite, no area or outside the picture)."""
+    """Write the first and last + 1 row of each triangle into spans [F, 2].
+
+    (0, 0): dropped, because a vertex is behind the camera or not finite, or the triangle has no area or is outside.
+    """
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         spans[f, 0] = spans[f, 1] = 0
@@ -47,7 +58,7 @@ def _row_spans(points, depth, faces, height, spans):
 
 @numba.njit(cache=True)
 def _bands(spans, bands):
-    """Triangles of each band of rows in face order, as one list `members` with the starts of the bands."""
+    """Triangles of each band of rows in face order: (starts [bands + 1], members), a CSR index."""
     starts = np.zeros(bands + 1, np.int64)
     for f in range(spans.shape[0]):
         if spans[f, 1] > spans[f, 0]:
@@ -67,10 +78,12 @@ def _bands(spans, bands):
 
 @numba.njit(cache=True)
 def _draw(points, depth, faces, f, row_first, row_end, face_id, barycentric, buffer):
-    """Draw triangle f into rows row_first..row_end-1. Edges count as inside, so that no gap opens between neighbours."""
+    """Draw triangle f into rows row_first to row_end - 1. Edges count as inside, so that neighbours leave no gap."""
     width = face_id.shape[1]
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-    ax, ay, bx, by, cx, cy = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
+    ax, ay = points[a, 0], points[a, 1]
+    bx, by = points[b, 0], points[b, 1]
+    cx, cy = points[c, 0], points[c, 1]
     column_first = int(max(np.ceil(min(ax, bx, cx) - 0.5), 0.0))
     column_end = int(min(np.floor(max(ax, bx, cx) - 0.5), width - 1.0)) + 1
     inverse_area = 1.0 / ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
@@ -83,7 +96,7 @@ def _draw(points, depth, faces, f, row_first, row_end, face_id, barycentric, buf
             weight_c = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * inverse_area
             if weight_a < 0 or weight_b < 0 or weight_c < 0:
                 continue
-            # Barycentrics divided by depth are linear in the picture: interpolate 1/z there, then divide.
+            # Barycentrics divided by depth are linear in the image: interpolate 1/z there, then divide.
             weight_a /= depth[a]
             weight_b /= depth[b]
             weight_c /= depth[c]
@@ -109,9 +122,14 @@ def _draw_bands(points, depth, faces, spans, starts, members, face_id, barycentr
 def zbuffer(points_px: np.ndarray, depth: np.ndarray, faces: np.ndarray, width: int, height: int) -> MeshBuffers:
     """The nearest triangle at every pixel centre (column + 0.5, row + 0.5).
 
-    points_px [V,2] projected vertices in pixels (may lie outside the picture), depth [V] their z in the camera (positive in front), faces [F,3].
-    Triangles with a vertex behind the camera (depth <= 0, or not finite) are dropped, not clipped. Both sides of a triangle are drawn.
-    Perspective-correct interpolation: Heckbert & Moreton, "Interpolation for polygon texture mapping and shading", 1991.
+    Triangles with a vertex behind the camera (depth <= 0 or not finite) are dropped, not clipped. Both sides of a
+    triangle are drawn. Perspective-correct interpolation: Heckbert and Moreton, "Interpolation for polygon texture
+    mapping and shading", 1991.
+
+    Args:
+        points_px: [V, 2] projected vertices in pixels; they may lie outside the image.
+        depth: [V] z in camera coordinates, positive in front.
+        faces: [F, 3] vertex indices.
     """
     points = np.ascontiguousarray(points_px, np.float64)
     depth = np.ascontiguousarray(depth, np.float64)

@@ -13,8 +13,8 @@ import numpy as np
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages
-from pipeline.io.words import counted
 from pipeline.report import page, records
+from pipeline.report.records import counted
 
 SPLITS = ("val", "test", "novel")
 COLUMNS = (

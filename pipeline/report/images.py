@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-ERROR_FULL = 0.25  # mean absolute difference (colours 0 to 1) that is shown brightest
 _SQUARE = 8  # pixels, of the board behind transparent pictures
 
 
@@ -16,12 +15,6 @@ def over_board(rgba: np.ndarray) -> np.ndarray:
     board = np.where((x + y) % 2, 205, 235)[..., None]
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.rint(rgba[..., :3] * alpha + board * (1 - alpha)).astype(np.uint8)
-
-
-def error_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Absolute difference of two float pictures [H, W, 3] in 0..1, mean over channels: black is equal, bright is ERROR_FULL or more."""
-    error = np.clip(np.abs(a - b).mean(-1) / ERROR_FULL, 0, 1)
-    return cv2.cvtColor(cv2.applyColorMap(np.rint(error * 255).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
 def with_points(image: np.ndarray, points: np.ndarray, color: tuple[int, int, int], radius: float) -> np.ndarray:

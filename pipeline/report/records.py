@@ -41,6 +41,11 @@ def failure_text(record: dict[str, Any]) -> str:
     return "\n".join([str(record.get("message", "it said nothing")), *([where] if where else []), *tail])
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 capture, 2 captures."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def failure_place(record: dict[str, Any]) -> str:
     """Which attempt it was, of which SLURM job, on which host; empty where nothing is known."""
     parts = [f"attempt {record['attempt']}"] if record.get("attempt") else []

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.evaluation.evaluate import fitted, rendered_over_white
 from pipeline.evaluation.truth import CameraTargets, NovelTargets, novel_cameras
+from pipeline.io.color_map import FULL_ERROR, error_map
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages
 from pipeline.io.video import decode
@@ -64,7 +65,7 @@ def train(context: Context) -> str:
 
 def renders(context: Context) -> str:
     """Truth, render and error of the best, median and worst picture of every split; the videos."""
-    parts = [page.paragraph(f"Each group: truth, render, and their difference (black: equal; brightest: {pictures.ERROR_FULL:g} of full scale or more).")]
+    parts = [page.paragraph(f"Each group: truth, render, and their difference (black: equal; brightest: {FULL_ERROR:g} of full scale or more).")]
     for split, rows in _by_split(context.metrics["images"]).items():
         ordered = sorted(rows, key=_rank)
         chosen = {"best": ordered[-1], "median": ordered[len(ordered) // 2], "worst": ordered[0]} if len(ordered) > 2 else dict(enumerate(ordered))
@@ -113,7 +114,7 @@ def _compared(context: Context, name: str, row: dict[str, Any]) -> str:
     truth, alpha = (fitted(picture, image.shape) for picture in (target.image, target.alpha))
     window = pictures.around(alpha)
     truth, image = truth[window], image[window]
-    shown = [pictures.to_bytes(truth), pictures.to_bytes(image), pictures.error_map(image, truth)]
+    shown = [pictures.to_bytes(truth), pictures.to_bytes(image), error_map(image, truth)]
     box = "" if row["psnr_box"] is None else f", {row['psnr_box']:.2f} dB on the box"
     width = min(image.shape[1], context.settings.picture_width)
     return page.group([_photo(context, picture, "") for picture in shown], f"{name}: {camera}, {frame}{box}", len(shown) * width + GROUP_EDGE)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from pipeline.avatars.registry import method_of
 from pipeline.avatars.render import render_views
-from pipeline.avatars.rigged.avatar import LOCAL, RiggedAvatar
-from pipeline.avatars.rigged.posed_body import Rig
 from pipeline.capture.camera import Camera
 from pipeline.contract.layout import Layout
-from pipeline.io.arrays import load_npz
 
 
-def render_untrained(layout: Layout, cameras: Sequence[Camera], frame: str) -> list[np.ndarray]:
-    """The splats of init.npz at a frame, over white, uint8 [H, W, 3] per camera. Raises InputError where init.npz or fit.npz is missing or is something else."""
-    splats = load_npz(layout.init, dict.fromkeys(("binding", *LOCAL)))
-    avatar = RiggedAvatar(Rig.from_fit(layout.fit))
-    avatar.initialise(splats)
-    return [image[..., :3] for image in render_views(avatar, avatar.frames.index(frame), list(cameras))]
+def render_untrained(layout: Layout, cameras: Sequence[Camera], frame: str, subject: int = 0) -> list[np.ndarray]:
+    """The avatar of init.npz at a frame of a subject, over white, uint8 [H, W, 3] per camera. Raises InputError where a file is missing or is something else."""
+    method = method_of(layout.method)
+    avatar = method.function("build")(method.settings["train"](), layout.subjects, layout.init, torch.device("cpu"))
+    avatar.eval()
+    frames = list(avatar.subjects.values())[subject]
+    return [image[..., :3] for image in render_views(avatar, frames.index(frame), list(cameras), subject=subject)]

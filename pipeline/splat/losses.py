@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pipeline.machine.backend import backend_of
 from pipeline.splat.cpu import ssim as cpu_ssim
 from pipeline.splat.cpu.jit import use_threads
 
@@ -38,16 +39,17 @@ def ssim(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def l1_dssim(image: torch.Tensor, target: torch.Tensor, weight: float = 0.2) -> torch.Tensor:
     """(1 - weight) L1 + weight (1 - SSIM), Kerbl et al. 2023 eq. 7; no gradient reaches the target.
 
-    float32 on the CPU and on a CUDA device takes the fused kernels, everything else the torch functions above.
+    float32 on the CPU and on a CUDA device takes the fused kernels, everything else the torch functions above (see `backend_of`).
     """
     if image.shape != target.shape:
         raise ValueError(f"image {tuple(image.shape)} and target {tuple(target.shape)} differ in shape")
-    if image.device.type == "cpu" and image.dtype == torch.float32:
-        return _L1DSSIM.apply(image, target, weight)
-    if image.device.type == "cuda" and image.dtype == torch.float32:
-        from pipeline.splat.gpu.ssim import L1DSSIM  # Triton is there where CUDA is
+    match backend_of(image, "image_loss"):
+        case "cpu":
+            return _L1DSSIM.apply(image, target, weight)
+        case "gpu":
+            from pipeline.splat.gpu.ssim import L1DSSIM
 
-        return L1DSSIM.apply(image, target, weight)
+            return L1DSSIM.apply(image, target, weight)
     target = target.detach()
     return (1 - weight) * l1(image, target) + weight * (1 - ssim(image, target))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.machine.backend import backend_of
 from pipeline.splat import reference
 from pipeline.splat.cpu import rasterise as cpu
 from pipeline.splat.harmonics import degree_of
@@ -30,7 +31,7 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
         sh_degree: use SH only up to this degree; None = all coefficients given.
         screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control. Of zeros [B, N, 4] the last
             two columns receive the sum over the pixels of its absolute values (Ye et al. 2024, AbsGS, arXiv 2404.10484): pulls in opposite directions then add up.
-        backend: "gpu" (Triton, float32), "cpu" (numba, float32) or "reference" (torch, anything); None = by device, "reference" for other types.
+        backend: "gpu" (Triton, float32), "cpu" (numba, float32) or "reference" (torch, anything); None = as `backend_of` says.
         near: metres, splats nearer than this are left out.
         antialias: keep splats smaller than a pixel as faint as they are (Mip-Splatting's opacity compensation).
         workspace: "gpu" only, for CUDA graphs; see `gpu_workspace.Workspace`.
@@ -42,11 +43,11 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
         ValueError: batch sizes differ, an unknown backend, or an SH degree that the splats do not have.
     """
     _check(splats, views, sh_degree, screen)
-    backend = backend or _default_backend(splats.means)
+    backend = backend or backend_of(splats.means, "rasterise")
     if backend not in BACKENDS:
         raise ValueError(f"rasteriser backend {backend!r}; expected one of {sorted(BACKENDS)}")
     if backend == "gpu":
-        from pipeline.splat.gpu import rasterise as gpu  # needs triton, which comes with torch's CUDA builds alone
+        from pipeline.splat.gpu import rasterise as gpu
 
         return gpu.rasterise_views(splats, views, background, sh_degree=sh_degree, near=near, screen=screen, antialias=antialias, workspace=workspace)
     drawn = [
@@ -72,7 +73,3 @@ def _check(splats: Splats, views: Views, sh_degree: int | None, screen: torch.Te
             raise ValueError(f"sh_degree {sh_degree}; these splats have degree 0 to {stored}")
     if screen is not None and tuple(screen.shape) not in [(len(views), len(splats), columns) for columns in (2, 4)]:
         raise ValueError(f"screen has shape {tuple(screen.shape)}; expected {(len(views), len(splats), 2)} or 4 columns")
-
-
-def _default_backend(means: torch.Tensor) -> str:
-    return {"cpu": "cpu", "cuda": "gpu"}.get(means.device.type, "reference") if means.dtype == torch.float32 else "reference"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from pipeline.geometry.rotations import quat_to_matrix
 from pipeline.splat.harmonics import view_sh
 from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MAX_ALPHA, MIN_ALPHA, MIN_COMPENSATION, MIN_SOLID, MIN_TRANSMITTANCE
 from pipeline.splat.splats import Splats
@@ -22,17 +23,6 @@ class Projected(NamedTuple):
     opacity: torch.Tensor
     radius: torch.Tensor
     screen: torch.Tensor
-
-
-def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
-    """[..., 3, 3] of quaternions wxyz [..., 4] of any length but zero."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 
 def frustum_limits(K: torch.Tensor, width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +51,7 @@ def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, w
         mean = mean + (screen if screen.shape[1] == 2 else screen[:, :2].detach())
     low, high = frustum_limits(K, width, height)
     derivative = torch.cat([torch.diag_embed(focal / z[:, None]), (-focal * slope.clamp(low, high) / z[:, None])[..., None]], dim=-1)
-    half = derivative @ R @ (rotation_matrices(splats.quats) * splats.log_scales.exp()[:, None, :])
+    half = derivative @ R @ (quat_to_matrix(splats.quats) * splats.log_scales.exp()[:, None, :])
     p, q = half[:, 0], half[:, 1]
     xx, xy, yy = (p * p).sum(-1), (p * q).sum(-1), (q * q).sum(-1)
     # Lagrange's identity in place of xx yy - xy^2, which cancels for thin splats
@@ -121,7 +111,7 @@ def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Te
     visible = projected.radius.nonzero()[:, 0]
     order = visible[projected.depth.detach()[visible].argsort(stable=True)]
     ordered, colours = Projected(*(x[order] for x in projected)), colours[order]
-    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    ys, xs = torch.meshgrid(torch.arange(height, device=K.device), torch.arange(width, device=K.device), indexing="ij")
     pixels = (torch.stack([xs, ys], dim=-1).reshape(-1, 2).to(K) + 0.5).split(max(1, PAIRS_AT_ONCE // max(1, len(order))))
     parts = [composite(ordered, colours, part) for part in pixels]
     sums = torch.cat([part[0] for part in parts]).reshape(height, width, -1)

@@ -20,7 +20,7 @@ def run(job: Job) -> dict:
     from pipeline.io.arrays import save_npz
     from pipeline.io.errors import InputError
     from pipeline.io.files import digest
-    from pipeline.vision.keypoints import find_keypoints, look
+    from pipeline.vision.keypoints.multi_camera import combine_cameras, detect_cameras
 
     inputs, settings, model = job.inputs, job.settings, job.cells.model
     images, mattes = read_image_set(inputs.frames_json, inputs.frames), read_image_set(inputs.alpha_json, inputs.alpha)
@@ -29,10 +29,10 @@ def run(job: Job) -> dict:
     frames = [frame.id for frame in mattes.frames]
     stride = settings.pose_stride if model == "head" else 1
     waiting = job.scratch / digest([job.stage.version, settings.minimum_score, stride, images.archives, mattes.archives, frames])
-    looked = look(images, mattes, settings.minimum_score, stride, waiting, job.threads, job.part)
+    files = detect_cameras(images, mattes, settings.minimum_score, stride, waiting, job.threads, job.part)
     if job.part:
         return {}
-    found = find_keypoints(images, mattes, settings, looked, job.threads)
+    found = combine_cameras(images, mattes, settings, files, job.threads)
     cameras = [camera.name for camera in images.cameras]
     rates = {what: np.isfinite(points[..., 0]).any(-1).mean(0) for what, points in (("face", found.face), ("pose", found.pose))}
     needed, name = ("face", "face") if model == "head" else ("pose", "person")
@@ -43,10 +43,10 @@ def run(job: Job) -> dict:
         )  # fmt: skip
     arrays = {"cameras": np.array(cameras), "frames": np.array(frames), "face": found.face, "pose": found.pose}
     if settings.backend == "face_alignment":
-        from pipeline.vision.face_alignment import find_face68
+        from pipeline.vision.keypoints.face_alignment import find_face68
 
         arrays["face68"] = find_face68(images, frames, found.face, settings.weights)
     save_npz(job.outputs.keypoints, arrays)
     shutil.rmtree(job.scratch, ignore_errors=True)
-    per_camera = zip(cameras, rates["face"], rates["pose"], found.guided, found.dropped)
+    per_camera = zip(cameras, rates["face"], rates["pose"], found.redetected, found.dropped)
     return {"cameras": {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}}

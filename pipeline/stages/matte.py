@@ -19,7 +19,7 @@ def run(job: Job) -> dict:
     from pipeline.io.errors import InputError
     from pipeline.io.files import digest, publish_folder
     from pipeline.io.parallel import map_processes
-    from pipeline.vision.matting import matte_camera
+    from pipeline.vision.matting.matte_camera import matte_camera
 
     inputs, outputs, settings = job.inputs, job.outputs, job.settings
     images, sample = read_image_set(inputs.frames_json, inputs.frames), read_sample(inputs.sample)

@@ -19,7 +19,8 @@ def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequen
     """
     import torch
 
-    from pipeline.avatars.render import load_avatar, render_views
+    from pipeline.avatars.registry import method_of
+    from pipeline.avatars.render import render_views
     from pipeline.capture.calibration import read_calibration
     from pipeline.io.errors import InputError
     from pipeline.io.files import write_bytes
@@ -33,20 +34,22 @@ def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequen
     distorted = [camera.name for camera in cameras if any(camera.dist)]
     if distorted:
         log(f"rendered as pinholes, their distortion ignored: {', '.join(distorted)}")
-    avatar = load_avatar(layout.avatar, device, remedy=f"./c2a run {layout.results.name} --from train")
-    wanted = list(avatar.frames if frames is None else frames)
-    unknown = [frame for frame in wanted if frame not in avatar.frames]
+    remedy = f"./c2a run {layout.results.name} --from train"
+    avatar = method_of(layout.method).function("open_avatar")(layout.avatar, device, remedy=remedy)
+    tracked = next(iter(avatar.subjects.values()))
+    ids = list(tracked if frames is None else frames)
+    unknown = [frame for frame in ids if frame not in tracked]
     if unknown:
         raise InputError(
             f"no such frame: {', '.join(unknown)}",
             file=layout.avatar,
-            expected=f"one of {avatar.frames[0]} ... {avatar.frames[-1]}, or all",
+            expected=f"one of {tracked[0]} ... {tracked[-1]}, or all",
             remedy="correct --frames",
         )
-    for frame in progress(wanted, "render"):
-        pictures = render_views(avatar, avatar.frames.index(frame), [camera.without_distortion() for camera in cameras], device)
-        for camera, picture in zip(cameras, pictures):
-            write_bytes(out / camera.name / f"{frame}.png", encode_png(picture[..., :3]))
+    for frame in progress(ids, "render"):
+        images = render_views(avatar, tracked.index(frame), [camera.without_distortion() for camera in cameras], device)
+        for camera, image in zip(cameras, images):
+            write_bytes(out / camera.name / f"{frame}.png", encode_png(image[..., :3]))
             if alpha:
-                write_bytes(out / camera.name / f"{frame}_alpha.png", encode_png(picture[..., 3]))
-    return len(wanted) * len(cameras)
+                write_bytes(out / camera.name / f"{frame}_alpha.png", encode_png(image[..., 3]))
+    return len(ids) * len(cameras)

@@ -11,7 +11,7 @@ from pipeline.stages.job import Job
 def run(job: Job) -> dict[str, Any]:
     """Write `raw` (NeRSemble v1 layout) and `truth` into the capture's folder, complete or not at all, and truth.json. Returns facts for the manifest."""
     from pipeline.io.files import write_json
-    from pipeline.synthetic.capture import synthesise
+    from pipeline.synthetic.write_capture import synthesise
 
     folder = job.cells.path
     facts = synthesise(replace(job.settings, subject=job.cells.model), folder, job.cells.id, job.threads)

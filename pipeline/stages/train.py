@@ -1,41 +1,69 @@
-"""Stage `train`: the avatar learns from the training pictures."""
+"""Stage `train`: the avatar learns from the training images of its subjects."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.stages.job import AvatarJob
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.contract.layout import Layout, Subject
+    from pipeline.stages.job import AvatarJob
+    from pipeline.training.images import Source
 
 
 def run(job: AvatarJob) -> dict[str, Any]:
-    """Write avatar.npz, avatar.ply (posed at the first frame) and train.csv; an interrupted training goes on. Returns facts for the manifest.
+    """Write avatar.npz, train.csv, validation images and the method's own files; an interrupted training resumes. Returns facts for the manifest.
 
     Raises InputError where an input cannot be read, Interrupted (after a checkpoint) on SIGTERM and SIGINT.
     """
     import torch
 
-    from pipeline.avatars.rigged.avatar import RiggedAvatar
-    from pipeline.avatars.rigged.posed_body import Rig
+    from pipeline.machine.backend import use_backend
+    from pipeline.machine.device import choose_device
+    from pipeline.training import results
+    from pipeline.training.images import TrainingImages
+    from pipeline.training.loop import Places, train
+    from pipeline.training.trainer import Trainer
+    from pipeline.training.validation import Validation
+
+    settings, layout, method = job.settings, job.layout, job.method
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(settings.seed)
+    torch.backends.cudnn.deterministic = True  # a resumed training equals one that never stopped
+    device = choose_device(settings.device)
+    with use_backend(settings.backend):
+        avatar = method.function("build")(settings, job.subjects, job.inputs.init, device)
+        sources, held_out = _sources(job.subjects, avatar.subjects)
+        memory = settings.memory_mb if device.type == "cpu" else max(settings.memory_mb, torch.cuda.mem_get_info(device)[0] // 2**21)
+        images = TrainingImages(sources, frames=settings.frames_per_step, views=settings.views_per_frame, memory_mb=memory, device=device)
+        trainer = Trainer(avatar, images, settings)
+        places = Places(job.scratch, layout.boards, layout.trained)
+        keys = results.training_keys(settings, _inputs(layout), job.stage.version)
+        facts = train(trainer, Validation(sources, held_out, device), places, keys)
+        results.save_avatar(trainer, method.name, job.outputs.avatar)
+        avatar.eval().export_files({name: getattr(job.outputs, name) for name in method.outputs})
+        results.save_curve(places, job.outputs.train_log, job.outputs.validation)
+    return facts | {"device": str(device)} | results.facts(trainer)
+
+
+def _sources(subjects: Sequence[Subject], frames: Any) -> tuple[list[Source], list[tuple[str, ...]]]:
+    """The training images of each subject, and the cameras that are held out. frames: the avatar's frame ids by subject."""
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.sample import read_sample
-    from pipeline.io.arrays import load_npz
-    from pipeline.machine.device import choose_device
-    from pipeline.training.camera_color import CameraColor
-    from pipeline.training.device_images import open_pictures
-    from pipeline.training.loop import Training, train
-    from pipeline.training.results import save_avatar, training_keys
+    from pipeline.training.images import Source
 
-    settings, layout = job.settings, job.layout
-    torch.set_num_threads(job.threads)
-    device = choose_device(settings.device)
-    sample, images = read_sample(layout.sample), read_image_set(layout.alpha_json, layout.alpha)
-    remedy = f"./c2a run {layout.results.name} --from init"
-    avatar = RiggedAvatar(Rig.from_fit(layout.fit, sample.frames, remedy=f"./c2a run {layout.results.name} --from fit")).to(device)
-    avatar.initialise(load_npz(layout.init, {"binding": (None,), "means": (None, 3)}, remedy=remedy), settings.sh_degree)
-    if not settings.trains_rig():
-        avatar.rig.freeze()
-    pictures = open_pictures(images, sample.train_cameras, sample.train, avatar.frames, settings, device)
-    training = Training(avatar, CameraColor(len(sample.train_cameras)).to(device), pictures, settings)
-    folder = layout.scratch("train")
-    facts = train(training, folder, layout.boards, training_keys(settings, layout, job.stage.version), layout.trained)
-    return facts | {"device": str(device)} | save_avatar(training, sample.train_cameras, folder, layout)
+    sources, held_out = [], []
+    for subject in subjects:
+        layout = subject.layout
+        sample, processed = read_sample(layout.sample), read_image_set(layout.frames_json, layout.frames)
+        images = read_image_set(layout.alpha_json, layout.alpha)
+        sources.append(Source(images, sample.train_cameras, sample.train, frames[subject.name], processed))
+        held_out.append(sample.val_cameras)
+    return sources, held_out
+
+
+def _inputs(layout: Layout) -> list[Path]:
+    """Files whose bytes decide what a training results in."""
+    return [layout.init, *(path for m in layout.members for path in (m.fit, m.sample, m.alpha_json, m.frames_json))]

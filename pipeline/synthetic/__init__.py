@@ -1,0 +1,1 @@
+"""Synthetic captures with ground truth, in the layout of NeRSemble v1."""

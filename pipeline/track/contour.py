@@ -1,4 +1,4 @@
-"""Outlines: where the matte crosses one half, where the model's own picture ends, and which belongs to which."""
+"""Silhouettes of mattes, occluding contours of the mesh, and their correspondences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pipeline.capture.camera import Camera
-from pipeline.mesh.raster import zbuffer
+from pipeline.capture.mesh_view import view_mesh
 
 NORMAL_BLUR_PX = 1.5
 STAIRCASE_BLUR_PX = 1.0
@@ -18,26 +18,33 @@ BORDER_PX = 2
 
 @dataclass(frozen=True)
 class Contour:
-    """Points [N, 2] of an outline in pixels, normals [N, 2] pointing out of the person, and the last pixel (row, column) [N, 2] inside."""
+    """Points of a contour in one image.
+
+    Attributes:
+        points: [N, 2] pixels. normals: [N, 2], pointing out of the subject.
+        inside: [N, 2] row and column of the last pixel inside.
+    """
 
     points: np.ndarray
     normals: np.ndarray
     inside: np.ndarray
 
-    def __getitem__(self, pick: np.ndarray) -> Contour:
-        return Contour(self.points[pick], self.normals[pick], self.inside[pick])
+    def __getitem__(self, index: np.ndarray) -> Contour:
+        return Contour(self.points[index], self.normals[index], self.inside[index])
 
     def __len__(self) -> int:
         return len(self.points)
 
 
 @dataclass(frozen=True)
-class Rims:
-    """Outline points of one frame, all cameras: what the skin point in `face_ids` [N] at `barycentric` [N, 3] should project to.
+class ContourMatches:
+    """Silhouette points of one frame in all cameras, and the skin points that should project onto them.
 
     Attributes:
-        camera [N] index, target [N, 2] pixels, normal [N, 2]; the residual counts along the normal, `rim` [N] pixels are already between the skin point (a
-        pixel centre) and the model's outline.
+        camera: [N] index.
+        face_ids: [N], barycentric: [N, 3] of the skin point.
+        target: [N, 2], normal: [N, 2] of the silhouette, pixels; the residual counts along the normal.
+        contour_distance: [N] pixels along the normal from the skin point (a pixel centre) to the occluding contour.
     """
 
     camera: np.ndarray
@@ -45,95 +52,120 @@ class Rims:
     barycentric: np.ndarray
     target: np.ndarray
     normal: np.ndarray
-    rim: np.ndarray
+    contour_distance: np.ndarray
 
 
-def trace(alpha: np.ndarray, valid: np.ndarray | None = None) -> Contour:
-    """Sub-pixel crossings of a matte [H, W] (0 to 1) with one half, in scan order, away from the border of the picture.
+def trace_contour(alpha: np.ndarray, valid: np.ndarray | None = None) -> Contour:
+    """Sub-pixel crossings of a matte [H, W] (0 to 1) with 0.5, in scan order, except at the image border.
 
-    Each outline point is taken along the axis its normal is closer to, so that there is one per row or per column.
-    `valid` [H, W] is False where there is no picture (padding): nothing is traced beside it.
+    Each point lies on the pixel axis that is closer to its normal, so there is one per row or per column.
+
+    Args:
+        valid: [H, W] bool, False in padding; crossings next to padding are left out.
     """
     alpha = np.asarray(alpha, np.float32)
     smooth = cv2.GaussianBlur(alpha, (0, 0), NORMAL_BLUR_PX)
-    out = -np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)], -1)
+    outward = -np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)], -1)
     allowed = np.zeros(alpha.shape, np.uint8)
     allowed[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = 1
     if valid is not None:
         allowed &= cv2.erode(valid.astype(np.uint8), np.ones((2 * BORDER_PX + 1,) * 2, np.uint8))
-    full = alpha >= 0.5
-    found = []
+    foreground = alpha >= 0.5
+    parts = []
     for axis in (1, 0):
         first, second = (alpha[:, :-1], alpha[:, 1:]) if axis else (alpha[:-1], alpha[1:])
         rows, columns = np.nonzero((first >= 0.5) != (second >= 0.5))
         a, b = first[rows, columns], second[rows, columns]
         step = np.array([1 - axis, axis])
-        inside = np.stack([rows, columns], 1) + np.where(full[rows, columns], 0, 1)[:, None] * step
-        normal = out[inside[:, 0], inside[:, 1]]
+        inside = np.stack([rows, columns], 1) + np.where(foreground[rows, columns], 0, 1)[:, None] * step
+        normal = outward[inside[:, 0], inside[:, 1]]
         point = np.stack([columns + 0.5, rows + 0.5], 1) + ((0.5 - a) / (b - a))[:, None] * step[::-1]
-        keep = (np.abs(normal[:, 1 - axis]) >= np.abs(normal[:, axis])) & (allowed[inside[:, 0], inside[:, 1]] > 0)
-        found.append((point[keep], normal[keep], inside[keep]))
-    points, normals, inside = (np.concatenate(parts) for parts in zip(*found))
+        along_axis = np.abs(normal[:, 1 - axis]) >= np.abs(normal[:, axis])
+        keep = along_axis & (allowed[inside[:, 0], inside[:, 1]] > 0)
+        parts.append((point[keep], normal[keep], inside[keep]))
+    points, normals, inside = (np.concatenate(arrays) for arrays in zip(*parts))
     return Contour(points, normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9), inside)
 
 
-def outline(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> tuple[Contour, np.ndarray, np.ndarray]:
-    """The outline of a mesh as the camera sees it.
+def occluding_contour(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    camera: Camera,
+) -> tuple[Contour, np.ndarray, np.ndarray]:
+    """The occluding contour of a mesh in one camera.
 
     Args:
         vertices: [V, 3] world. faces: [F, 3].
 
     Returns:
-        contour (half-way between the last pixel centres inside and the first outside, smoothed), face_ids [N] and barycentric [N, 3] of its inside pixels.
+        contour (half-way between the last pixel centre inside and the first outside, smoothed), face_ids [N] and
+        barycentric [N, 3] of its inside pixels.
     """
-    local = camera.to_camera(vertices)
-    pixels = local[:, :2] / local[:, 2:] @ camera.K[:2, :2].T + camera.K[:2, 2]
-    buffers = zbuffer(pixels, local[:, 2], faces, camera.width, camera.height)
-    # the staircase of a hard mask would bias a search for the nearest point towards its outer corners
-    contour = trace(cv2.GaussianBlur((buffers.face_id >= 0).astype(np.float32), (0, 0), STAIRCASE_BLUR_PX))
+    buffers = view_mesh(camera, vertices, faces).buffers
+    # nearest neighbours would be biased towards the outer corners of a hard mask's staircase
+    mask = cv2.GaussianBlur((buffers.face_id >= 0).astype(np.float32), (0, 0), STAIRCASE_BLUR_PX)
+    contour = trace_contour(mask)
     contour = contour[buffers.face_id[tuple(contour.inside.T)] >= 0]
     at = tuple(contour.inside.T)
     return contour, buffers.face_id[at], buffers.barycentric[at]
 
 
-def match(image: Contour, model: Contour, gate_px: float, *, neighbours: int = 6, agreement: float = 0.6) -> np.ndarray:
-    """For every image outline point the nearest model outline point that faces the same way: indices [N], -1 where none lies within the gate."""
-    result = np.full(len(image), -1)
-    if not len(image) or len(model) < neighbours:
+def match_contours(
+    silhouette: Contour,
+    model: Contour,
+    gate_px: float,
+    *,
+    neighbours: int = 6,
+    min_cosine: float = 0.6,
+) -> np.ndarray:
+    """For every silhouette point the nearest model point with a similar normal: indices [N], -1 without any in the gate."""
+    result = np.full(len(silhouette), -1)
+    if not len(silhouette) or len(model) < neighbours:
         return result
-    distance, index = cKDTree(model.points).query(image.points, neighbours, distance_upper_bound=gate_px)
+    distance, index = cKDTree(model.points).query(silhouette.points, neighbours, distance_upper_bound=gate_px)
     normals = np.concatenate([model.normals, np.zeros((1, 2), model.normals.dtype)])[index]
-    good = np.isfinite(distance) & (np.einsum("nkx,nx->nk", normals, image.normals) > agreement)
+    good = np.isfinite(distance) & (np.einsum("nkx,nx->nk", normals, silhouette.normals) > min_cosine)
     any_good = good.any(1)
     result[any_good] = index[any_good, good[any_good].argmax(1)]
     return result
 
 
-def frame_rims(vertices: np.ndarray, faces: np.ndarray, cut: np.ndarray, cameras: list[Camera], contours: list[Contour], gates_px: np.ndarray) -> Rims:
-    """Match the outlines of one frame in all cameras.
+def match_frame(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    ignored: np.ndarray,
+    cameras: list[Camera],
+    silhouettes: list[Contour],
+    gates_px: np.ndarray,
+) -> ContourMatches:
+    """Match silhouettes and occluding contours of one frame in all cameras.
 
     Args:
-        vertices: [V, 3] world. cut: [F] bool, faces at the model's open edge: where the model ends the person goes on, so what matches there is left out.
-        contours: one per camera (may be empty). gates_px: [C] how far apart two outline points may be to belong together.
+        vertices: [V, 3] world. faces: [F, 3].
+        ignored: [F] bool, faces whose matches are left out: near the model's open boundary the subject continues.
+        silhouettes: one per camera (may be empty).
+        gates_px: [C] largest distance of a match.
     """
     parts = []
-    for number, (camera, contour) in enumerate(zip(cameras, contours)):
-        if not len(contour):
+    for number, (camera, silhouette) in enumerate(zip(cameras, silhouettes)):
+        if not len(silhouette):
             continue
-        own, face_ids, barycentric = outline(vertices, faces, camera)
-        partner = match(contour, own, gates_px[number])
-        keep = (partner >= 0) & ~cut[face_ids[partner]] if len(own) else np.zeros(len(contour), bool)
-        partner, seen = partner[keep], contour[keep]
-        rim = ((own.points[partner] - (own.inside[partner][:, ::-1] + 0.5)) * seen.normals).sum(1)
-        parts.append((np.full(len(seen), number), face_ids[partner], barycentric[partner], seen.points, seen.normals, rim))
+        model, face_ids, barycentric = occluding_contour(vertices, faces, camera)
+        partner = match_contours(silhouette, model, gates_px[number])
+        keep = (partner >= 0) & ~ignored[face_ids[partner]] if len(model) else np.zeros(len(silhouette), bool)
+        partner, matched = partner[keep], silhouette[keep]
+        skin_pixel = model.inside[partner][:, ::-1] + 0.5
+        distance = ((model.points[partner] - skin_pixel) * matched.normals).sum(1)
+        camera_index = np.full(len(matched), number)
+        parts.append((camera_index, face_ids[partner], barycentric[partner], matched.points, matched.normals, distance))
     if not parts:
-        empty = np.zeros(0)
-        return Rims(empty.astype(int), empty.astype(int), np.zeros((0, 3)), np.zeros((0, 2)), np.zeros((0, 2)), empty)
-    return Rims(*(np.concatenate(column) for column in zip(*parts)))
+        indices, pairs = np.zeros(0, int), np.zeros((0, 2))
+        return ContourMatches(indices, indices, np.zeros((0, 3)), pairs, pairs, np.zeros(0))
+    return ContourMatches(*(np.concatenate(arrays) for arrays in zip(*parts)))
 
 
-def cut_faces(faces: np.ndarray, vertex_count: int, rings: int = 2) -> np.ndarray:
-    """[F] bool: faces within `rings` steps of an open edge of the mesh."""
+def boundary_faces(faces: np.ndarray, vertex_count: int, rings: int = 2) -> np.ndarray:
+    """[F] bool: faces within `rings` rings of an open boundary of the mesh."""
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     unique, counts = np.unique(edges, axis=0, return_counts=True)
     near = np.zeros(vertex_count, bool)

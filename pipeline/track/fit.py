@@ -1,177 +1,226 @@
-"""The fit: place, shape, motion, free displacements. One state goes through, each phase says what it reached."""
+"""The fit: initial pose, identity, motion, vertex offsets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from pipeline.body.model import ParametricModel
 from pipeline.io.progress import log
-from pipeline.track.contour import Contour, cut_faces, frame_rims
-from pipeline.track.gauss_newton_body import Rig, State
-from pipeline.track.initial_pose import follow, start
-from pipeline.track.joints import above_shoulders, free_joints, precisions, resting
-from pipeline.track.landmarks import Landmarks, landmarks_of, shift_precision
-from pipeline.track.levenberg_marquardt import optimise
-from pipeline.track.observe import Observations
-from pipeline.track.offsets import fit_offsets
-from pipeline.track.residuals import ContourTerm, LandmarkTerm, Priors, SurfaceTerm
+from pipeline.track.contour import Contour, boundary_faces, match_frame
+from pipeline.track.gauss_newton_body import GaussNewtonBody
+from pipeline.track.initial_pose import initial_state, transfer_head_pose
+from pipeline.track.joints import above_shoulders, expected_rotations, free_joints, joint_precisions
+from pipeline.track.landmarks import Landmarks, landmark_offset_precision, model_landmarks
+from pipeline.track.levenberg_marquardt import Term, optimise
+from pipeline.track.observations import Observations
+from pipeline.track.priors import Priors
+from pipeline.track.residuals import ContourTerm, LandmarkTerm, StereoTerm
 from pipeline.track.settings import FitSettings
-from pipeline.track.stereo import NOTHING, Surface, find_surface, still_skin
-from pipeline.track.visibility import facing, residuals
+from pipeline.track.state import State
+from pipeline.track.stereo import NO_POINTS, StereoPoints, match_stereo, static_vertices
+from pipeline.track.vertex_offsets import fit_vertex_offsets
+from pipeline.track.visibility import facing, reprojection_error
 
+# Factors on the landmarks' variances: errors of neighbouring landmarks are correlated, the more the denser they are.
 FACE_CORRELATION, BODY_CORRELATION = 100.0, 2.0
-"""Neighbouring landmarks err together, the more the denser they are: variances are taken this much larger than what triangulation shows."""
-ALIKE = 5.0
-"""Frames repeat each other's errors (a detector is off in the same way in all of them), so that together they say about the shape what one would: the
-prior of the shape counts once per frame, times this. Found on synthetic heads: much less, and the unseen back and chest pay for errors on the face."""
-FIRST_WIDTH, WIDTH = 30.0, 5.0
-"""Standard deviations at which a landmark loses half its pull: before the pose is known, and after."""
-GATES_MM = (24.0, 14.0, 9.0, 7.0)
-"""How far an outline may be from the model's, round by round."""
-BODY_FACTOR = 2.5
-"""Clothes, and a pose that fits less well, make outlines of bodies this much looser."""
-EXPRESSION_SPREAD, EXPRESSION_CHANGE, EXPRESSION_PRICE, SLIDE_M = 0.4, 0.15, 1.0, 0.01
-OUTLINE_STEPS = 8
+# A detector makes the same errors in all frames, so together they constrain the identity like one frame: the identity
+# prior counts once per frame, times this. Tuned on synthetic heads: with much less, errors on the face distort the back
+# and chest, which nothing observes.
+FRAME_CORRELATION = 5.0
+# Geman-McClure widths of landmarks, in standard deviations: before the pose is known, and after.
+INITIAL_WIDTH, WIDTH = 30.0, 5.0
+# Largest distance between silhouette and occluding contour, per round.
+CONTOUR_GATES_MM = (24.0, 14.0, 9.0, 7.0)
+# Factor on gates and standard deviations of contours in body captures: clothes, and a less exact pose.
+BODY_CONTOUR_FACTOR = 2.5
+# Contours are matched again in the next round, so a round with contours takes at most so many steps.
+CONTOUR_ITERATIONS = 8
+# Priors, set by hand; changes are per 1/30 s.
+EXPRESSION_SIGMA = 0.4  # standard deviation of an expression weight
+EXPRESSION_CHANGE_SIGMA = 0.15  # standard deviation of its change
+EXPRESSION_SPARSITY = 1.0  # L1 weight of expressions
+TRANSLATION_CHANGE_SIGMA_M = 0.01  # standard deviation of the translation's change
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """The result: `state` of all frames on `rig`, residual_px [C] median over visible stable landmarks (and of all cameras), reached: what each phase did."""
+class FitResult:
+    """Result of a fit.
 
-    rig: Rig
+    Attributes:
+        body, state, landmarks: the reduced model, its parameters in all frames, its landmarks with vertex offsets.
+        residual_px: [C] median reprojection error of visible stable landmarks. residual_px_all: over all cameras.
+        facts: "interpolated" frames and "phases" of the optimisation, for the manifest.
+    """
+
+    body: GaussNewtonBody
     state: State
     landmarks: Landmarks
     residual_px: np.ndarray
     residual_px_all: float
-    reached: dict
+    facts: dict[str, Any]
 
 
 class Fitter:
-    """Holds what all phases need; `run` is the recipe.
+    """Holds the data that all phases need; `run` is the sequence of phases.
 
     Args:
-        kind: "head" or "body". contours, pictures: number of a frame -> one outline, or one grey picture, per camera of `seen`.
+        kind: "head" or "body".
+        silhouettes, images: frame index -> one silhouette, or one grey image, per camera of `observations`.
     """
 
     def __init__(
-        self, model, kind: str, seen: Observations, contours: Callable[[int], list[Contour]], pictures: Callable[[int], list[np.ndarray]], settings: FitSettings
+        self,
+        model: ParametricModel,
+        kind: str,
+        observations: Observations,
+        silhouettes: Callable[[int], list[Contour]],
+        images: Callable[[int], list[np.ndarray]],
+        settings: FitSettings,
     ):
-        self.kind, self.seen, self.settings = kind, seen, settings
-        self.contours, self.pictures = contours, pictures
-        self.rig = Rig.of(model, free_joints(model, kind))
-        self.landmarks = landmarks_of(model, self.rig, kind)
-        self.rest = resting(self.rig, kind)
-        self.shift_precision = shift_precision(self.landmarks, settings.landmark_shift_mm / 1000)
-        self.ignored = cut_faces(self.rig.faces, len(self.rig.template))
+        self.kind, self.observations, self.settings = kind, observations, settings
+        self.silhouettes, self.images = silhouettes, images
+        self.body = GaussNewtonBody.of(model, free_joints(model, kind))
+        self.landmarks = model_landmarks(model, self.body, kind)
+        self.expected_rotations = expected_rotations(self.body, kind)
+        self.landmark_precision = landmark_offset_precision(self.landmarks, settings.landmark_shift_mm / 1000)
+        self.ignored_faces = boundary_faces(self.body.faces, len(self.body.template))
         if settings.mask_below_neck and kind == "head":
-            self.ignored |= ~above_shoulders(self.rig)[self.rig.faces].all(1)
-        self.still = still_skin(model, self.ignored, self.rig.faces) if kind == "head" and settings.stereo_sigma_mm else np.zeros(0, int)
-        self.gates = np.array(GATES_MM) * (BODY_FACTOR if kind == "body" else 1.0)
-        self.reached: dict = {"phases": []}
+            self.ignored_faces |= ~above_shoulders(self.body)[self.body.faces].all(1)
+        self.stereo_vertices = np.zeros(0, int)
+        if kind == "head" and settings.stereo_sigma_mm:
+            self.stereo_vertices = static_vertices(model, self.ignored_faces, self.body.faces)
+        self.contour_factor = BODY_CONTOUR_FACTOR if kind == "body" else 1.0
+        self.gates_mm = np.array(CONTOUR_GATES_MM) * self.contour_factor
+        self.facts: dict[str, Any] = {"phases": []}
 
-    def run(self, remedy: str) -> Fitted:
-        """Place every frame, find the person's shape on some frames, the motion on all, then displacements and the motion once more."""
-        state, missing = start(self.rig, self.landmarks, self.seen, self.kind, remedy)
-        state.rotations[:, 1:] = self.rest[1:]
-        self._note(missing)
-        self.pixels_per_mm = self.seen.pixels_per_unit * state.scale / 1000
-        everything, chosen = np.arange(state.frames), self._choose(missing)
-        some = self._phase("shape from landmarks", state.select(chosen), chosen, None, shared=True)
-        for gate in self.gates if self.settings.contour_points else ():
-            some = self._phase(f"shape from outlines within {gate:.0f} mm", some, chosen, gate, shared=True)
-        state = self._spread(state, some, chosen)
-        state = self._phase("motion from landmarks", state, everything, None, shared=False)
+    def run(self, remedy: str) -> FitResult:
+        """Initial pose, identity on some frames, motion on all, then vertex offsets and the motion once more."""
+        state, missing = initial_state(self.body, self.landmarks, self.observations, self.kind, remedy)
+        state.rotations[:, 1:] = self.expected_rotations[1:]
+        self._report_interpolated(missing)
+        self.pixels_per_mm = self.observations.pixels_per_unit * state.scale / 1000
+        all_frames, some_frames = np.arange(state.frames), self._identity_frames(missing)
+        some = self._phase("identity from landmarks", state.select(some_frames), some_frames, None, shared=True)
+        for gate in self.gates_mm if self.settings.contour_points else ():
+            some = self._phase(f"identity from silhouettes within {gate:.0f} mm", some, some_frames, gate, shared=True)
+        state = self._propagate(state, some, some_frames)
+        state = self._phase("motion from landmarks", state, all_frames, None, shared=False)
         if self.settings.contour_points:
-            state = self._phase("motion", state, everything, self.gates[1], shared=False)
-            state = self._displace(state, chosen)
-            state = self._phase("motion after displacements", state, everything, self.gates[-1], shared=False)
-        per_camera, of_all = residuals(self.rig, self.landmarks, self.seen, state)
-        return Fitted(self.rig, state, self.landmarks, per_camera, of_all, self.reached)
+            state = self._phase("motion", state, all_frames, self.gates_mm[1], shared=False)
+            state = self._fit_vertex_offsets(state, some_frames)
+            state = self._phase("motion after vertex offsets", state, all_frames, self.gates_mm[-1], shared=False)
+        per_camera, over_all = reprojection_error(self.body, self.landmarks, self.observations, state)
+        return FitResult(self.body, state, self.landmarks, per_camera, over_all, self.facts)
 
-    def _note(self, missing: list[int]) -> None:
-        names = [self.seen.frames[f].id for f in missing]
-        self.reached["interpolated"] = names
+    def _report_interpolated(self, missing: list[int]) -> None:
+        names = [self.observations.frames[f].id for f in missing]
+        self.facts["interpolated"] = names
         if names:
-            log(
-                f"fit: {len(names)} frames show too few points; their place comes from their neighbours: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
-            )
+            listed = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+            log(f"fit: {len(names)} frames have too few points; their initial pose is interpolated: {listed}")
 
-    def _choose(self, missing: list[int]) -> np.ndarray:
-        good = np.setdiff1d(np.arange(len(self.seen.frames)), missing)
-        return good[np.unique(np.linspace(0, len(good) - 1, min(self.settings.identity_frames, len(good))).round().astype(int))]
+    def _identity_frames(self, missing: list[int]) -> np.ndarray:
+        """Evenly spread indices of frames with an initial pose of their own."""
+        good = np.setdiff1d(np.arange(len(self.observations.frames)), missing)
+        count = min(self.settings.identity_frames, len(good))
+        return good[np.unique(np.linspace(0, len(good) - 1, count).round().astype(int))]
 
-    def _spread(self, state: State, some: State, chosen: np.ndarray) -> State:
-        """The shape found on some frames, in all of them: expression and pose of the nearest one, a head moved to each frame's own place."""
-        nearest = np.abs(chosen[None] - np.arange(state.frames)[:, None]).argmin(1)
-        own = state.rotations[:, 0].copy(), state.translation
-        state = replace(some, expression=some.expression[nearest], rotations=some.rotations[nearest], translation=some.translation[nearest])
+    def _propagate(self, state: State, some: State, some_frames: np.ndarray) -> State:
+        """All frames with the identity of `some`, and with expression and pose of the nearest of its frames.
+
+        Heads are moved rigidly to each frame's landmarks; bodies keep each frame's initial root pose.
+        """
+        nearest = np.abs(some_frames[None] - np.arange(state.frames)[:, None]).argmin(1)
+        initial_rotation, initial_translation = state.rotations[:, 0].copy(), state.translation
+        state = replace(
+            some,
+            expression=some.expression[nearest],
+            rotations=some.rotations[nearest],
+            translation=some.translation[nearest],
+        )
         for frame, source in enumerate(nearest):
             if self.kind == "head":
-                follow(self.rig, self.landmarks, self.seen.points3d[frame], some, source, state, frame)
-            elif chosen[source] != frame:
-                state.rotations[frame, 0], state.translation[frame] = own[0][frame], own[1][frame]
+                points3d = self.observations.points3d[frame]
+                transfer_head_pose(self.body, self.landmarks, points3d, some, source, state, frame)
+            elif some_frames[source] != frame:
+                state.rotations[frame, 0] = initial_rotation[frame]
+                state.translation[frame] = initial_translation[frame]
         return state
 
-    def _displace(self, state: State, chosen: np.ndarray) -> State:
+    def _fit_vertex_offsets(self, state: State, some_frames: np.ndarray) -> State:
+        # a body detector's joints are not on the skin
+        sigma = self.settings.landmark_trust_mm / 1000 if self.kind == "head" else np.inf
+        stiffness = self.settings.offset_stiffness
         for _ in range(self.settings.offset_rounds):
-            some = state.select(chosen)
-            outlines, term = self._outlines(some, chosen, self.gates[-1]), self._landmark_term(some, chosen, WIDTH)
-            spread = self.settings.landmark_trust_mm / 1000 if self.kind == "head" else np.inf  # a body detector's joints are no places on the skin
-            offsets = fit_offsets(self.rig, some, outlines, term, self.landmarks, spread, self.settings.offset_stiffness)
-            # what the skin now does, the shifts need not
-            state = replace(state, offsets=offsets, shift=state.shift - self.landmarks.mean(offsets - state.offsets))
-            self.landmarks = self.landmarks.displaced(self.rig, offsets)
+            some = state.select(some_frames)
+            contours = self._contour_term(some, some_frames, self.gates_mm[-1])
+            landmark_term = self._landmark_term(some, some_frames, WIDTH)
+            offsets = fit_vertex_offsets(self.body, some, contours, landmark_term, self.landmarks, sigma, stiffness)
+            # landmark offsets give up what vertex offsets now explain
+            moved = self.landmarks.mean(offsets - state.vertex_offsets)
+            state = replace(state, vertex_offsets=offsets, landmark_offsets=state.landmark_offsets - moved)
+            self.landmarks = self.landmarks.with_vertex_offsets(self.body, offsets)
         return state
 
-    def _phase(self, name: str, state: State, frames: np.ndarray, gate: float | None, shared: bool) -> State:
-        terms: list = [self._landmark_term(state, frames, FIRST_WIDTH if gate is None else WIDTH)]
-        steps = self.settings.iterations
-        if gate is not None:
-            terms.append(self._outlines(state, frames, gate))
-            if shared and gate < self.gates[0]:  # the first round brings the skin within reach of stereo
-                terms.append(self._surfaces(state, frames))
-            steps = min(steps, OUTLINE_STEPS)  # outlines are matched anew in the next round
-        state, costs = optimise(self.rig, state, terms, self._priors(shared, state), steps, shared=shared)
-        self.reached["phases"].append({"name": name, "frames": len(frames), "steps": len(costs) - 1, "cost": [round(costs[0], 1), round(costs[-1], 1)]})
-        log(f"fit: {name}: {len(frames)} frames, {len(costs) - 1} steps, cost {costs[0]:.0f} -> {costs[-1]:.0f}")
+    def _phase(self, name: str, state: State, frames: np.ndarray, gate_mm: float | None, shared: bool) -> State:
+        """Optimise `state`, which holds the frames of these indices. gate_mm: of the contours; None: no contours."""
+        terms: list[Term] = [self._landmark_term(state, frames, INITIAL_WIDTH if gate_mm is None else WIDTH)]
+        iterations = self.settings.iterations
+        if gate_mm is not None:
+            terms.append(self._contour_term(state, frames, gate_mm))
+            if shared and gate_mm < self.gates_mm[0]:  # the first round brings the skin within reach of stereo
+                terms.append(self._stereo_term(state, frames))
+            iterations = min(iterations, CONTOUR_ITERATIONS)
+        state, costs = optimise(self.body, state, terms, self._priors(shared, state), iterations, shared=shared)
+        steps, cost = len(costs) - 1, [round(costs[0], 1), round(costs[-1], 1)]
+        self.facts["phases"].append({"name": name, "frames": len(frames), "steps": steps, "cost": cost})
+        log(f"fit: {name}: {len(frames)} frames, {steps} steps, cost {costs[0]:.0f} -> {costs[-1]:.0f}")
         return state
 
     def _landmark_term(self, state: State, frames: np.ndarray, width: float) -> LandmarkTerm:
-        seen, rows = self.seen.at(frames), self.landmarks.rows
-        trust = facing(self.rig, self.landmarks, seen, state)[1]
-        weight = seen.weight[:, :, rows] * trust / np.where(self.landmarks.on_face, FACE_CORRELATION, BODY_CORRELATION)
-        return LandmarkTerm(self.landmarks.points, seen.pixels[:, :, rows], weight, self.seen.projections, width)
+        observations, rows = self.observations.at(frames), self.landmarks.rows
+        _, facing_weight = facing(self.body, self.landmarks, observations, state)
+        correlation = np.where(self.landmarks.on_face, FACE_CORRELATION, BODY_CORRELATION)
+        weight = observations.weight[:, :, rows] * facing_weight / correlation
+        pixels = observations.pixels[:, :, rows]
+        return LandmarkTerm(self.landmarks.points, pixels, weight, observations.projections, width)
 
-    def _outlines(self, state: State, frames: np.ndarray, gate: float) -> ContourTerm:
-        rig, cameras, rims = self.rig, list(self.seen.cameras), []
+    def _contour_term(self, state: State, frames: np.ndarray, gate_mm: float) -> ContourTerm:
+        cameras, gates_px = list(self.observations.cameras), gate_mm * self.pixels_per_mm
+        matches = []
         for number, frame in enumerate(frames):
-            vertices = rig.vertices(state, number)
-            rims.append(frame_rims(vertices, rig.faces, self.ignored, cameras, self.contours(frame), gate * self.pixels_per_mm))
-        looseness = BODY_FACTOR if self.kind == "body" else 1.0
-        return ContourTerm(rims, self.seen.projections, self.settings.contour_sigma_mm * looseness * self.pixels_per_mm)
+            vertices, silhouettes = self.body.vertices(state, number), self.silhouettes(frame)
+            matches.append(match_frame(vertices, self.body.faces, self.ignored_faces, cameras, silhouettes, gates_px))
+        sigma = self.settings.contour_sigma_mm * self.contour_factor * self.pixels_per_mm
+        return ContourTerm(matches, self.observations.projections, sigma)
 
-    def _surfaces(self, state: State, frames: np.ndarray) -> SurfaceTerm:
-        def one(number: int) -> Surface:
-            vertices = self.rig.vertices(state, number)
-            return find_surface(vertices, self.rig.faces, self.still, list(self.seen.cameras), self.pictures(frames[number]), state.scale)
+    def _stereo_term(self, state: State, frames: np.ndarray) -> StereoTerm:
+        stereo = [self._match_stereo(state, number, frame) for number, frame in enumerate(frames)]
+        return StereoTerm(stereo, self.settings.stereo_sigma_mm / 1000 * state.scale)
 
-        found = [one(k) if len(self.still) else NOTHING for k in range(len(frames))]
-        return SurfaceTerm(found, self.settings.stereo_sigma_mm / 1000 * state.scale)
+    def _match_stereo(self, state: State, number: int, frame: int) -> StereoPoints:
+        if not len(self.stereo_vertices):
+            return NO_POINTS
+        vertices, cameras = self.body.vertices(state, number), list(self.observations.cameras)
+        return match_stereo(vertices, self.body.faces, self.stereo_vertices, cameras, self.images(frame), state.scale)
 
     def _priors(self, shared: bool, state: State) -> Priors:
-        spread, change = precisions(self.rig.names, self.kind)
-        smooth, count = self.settings.smoothness, state.expression.shape[1]
+        pose, pose_change = joint_precisions(self.body.names, self.kind)
+        smoothness = self.settings.smoothness
         return Priors(
-            identity=np.full(len(state.identity), ALIKE * state.frames),
-            shift=state.frames * self.shift_precision,
-            rest=self.rest,
-            pose=spread,
-            expression=np.full(count, EXPRESSION_SPREAD**-2.0),
-            sparsity=EXPRESSION_PRICE,
-            turn=smooth * change,
-            slide=smooth * (SLIDE_M * state.scale) ** -2.0,
-            face=smooth * EXPRESSION_CHANGE**-2.0,
-            gap=np.zeros(max(state.frames - 1, 0)) if shared else self.seen.gap,  # the shape is found on scattered frames
+            identity=np.full(len(state.identity), FRAME_CORRELATION * state.frames),
+            landmark_offsets=state.frames * self.landmark_precision,
+            rest=self.expected_rotations,
+            pose=pose,
+            expression=np.full(state.expression.shape[1], EXPRESSION_SIGMA**-2.0),
+            sparsity=EXPRESSION_SPARSITY,
+            pose_change=smoothness * pose_change,
+            translation_change=smoothness * (TRANSLATION_CHANGE_SIGMA_M * state.scale) ** -2.0,
+            expression_change=smoothness * EXPRESSION_CHANGE_SIGMA**-2.0,
+            # frames that determine the identity are far apart in time
+            temporal_weight=np.zeros(max(state.frames - 1, 0)) if shared else self.observations.temporal_weight,
         )

@@ -1,89 +1,133 @@
-"""Where the person is in every frame, before anything is fitted: a similarity transform per frame, from any orientation of the rig."""
+"""Position and orientation of the subject in every frame before the fit: a similarity transform per frame."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from pipeline.geometry.similarity import ransac_similarity, umeyama
 from pipeline.io.errors import InputError
-from pipeline.track.gauss_newton_body import Rig, State
+from pipeline.track.gauss_newton_body import GaussNewtonBody
 from pipeline.track.landmarks import Landmarks
-from pipeline.track.observe import FACE, FACE_POINTS, Observations
+from pipeline.track.observations import FACE, POSE, Observations
+from pipeline.track.state import State
+from pipeline.vision.mediapipe_indices import EARS, HIPS, NOSE, SHOULDERS
 
-TORSO = tuple(FACE_POINTS + k for k in (11, 12, 23, 24))
-HEAD_OF_BODY = tuple(FACE_POINTS + k for k in (0, 7, 8))
-AGREEMENT = 0.2
-SCALE_SLACK = 0.25
+TORSO = np.r_[SHOULDERS, HIPS] + POSE.start
+TORSO_AND_HEAD = np.r_[SHOULDERS, HIPS, NOSE, EARS] + POSE.start
+INLIER_DISTANCE = 0.2  # of the similarity, as a fraction of the points' spread (see `ransac_similarity`)
+METRIC_SCALE_TOLERANCE = 0.25  # a scale this close to 1 is taken as 1: metres, and a larger or smaller subject
 
 
-def start(rig: Rig, landmarks: Landmarks, seen: Observations, kind: str, remedy: str) -> tuple[State, list[int]]:
-    """A state with only the root moved, and the frames [list of indices] whose place had to be taken from their neighbours.
+class Similarity(NamedTuple):
+    """x -> scale * R @ x + t."""
+
+    scale: float
+    R: np.ndarray
+    t: np.ndarray
+
+
+def initial_state(
+    body: GaussNewtonBody,
+    landmarks: Landmarks,
+    observations: Observations,
+    kind: str,
+    remedy: str,
+) -> tuple[State, list[int]]:
+    """A state with only root rotation, translation and scale set.
+
+    Returns:
+        the state, and the indices of frames interpolated from their neighbours.
 
     Raises:
         InputError: no frame has enough triangulated points.
     """
-    mean = np.zeros((seen.points3d.shape[1], 3))
-    mean[landmarks.rows] = landmarks.points.template
-    usable = np.zeros(len(mean), bool)
-    usable[landmarks.rows] = True
-    found = [_place(mean, points, usable, kind, None) for points in seen.points3d]
-    scales = [place[0] for place in found if place]
+    points3d = observations.points3d
+    mean_shape = np.zeros((points3d.shape[1], 3))
+    mean_shape[landmarks.rows] = landmarks.points.template
+    on_model = np.zeros(len(mean_shape), bool)
+    on_model[landmarks.rows] = True
+    scales = [place.scale for points in points3d if (place := _align(mean_shape, points, on_model, kind, None))]
     if not scales:
-        views = (seen.weight > 0).any(2).sum(1)
+        views = (observations.weight > 0).any(2).sum(1)
         raise InputError(
-            "no frame shows the person in two cameras that agree", found=f"at most {views.max(initial=0)} cameras agree on a point in any frame",
-            expected="at least 2 cameras that see the same face or body, and a calibration that fits them", remedy=remedy,
-        )  # fmt: skip
+            "no frame shows the subject in two cameras that agree",
+            found=f"at most {views.max(initial=0)} cameras agree on a point in any frame",
+            expected="at least 2 cameras that see the same face or body, and a calibration that fits them",
+            remedy=remedy,
+        )
     scale = float(np.median(scales))
-    scale = 1.0 if abs(scale - 1) <= SCALE_SLACK else scale
-    found = [_place(mean, points, usable, kind, scale) for points in seen.points3d]
-    state = rig.start(seen.points3d.shape[0], landmarks.count)
-    missing = [f for f, place in enumerate(found) if place is None]
-    R, t = _fill([None if p is None else p[1:3] for p in found], seen)
+    scale = 1.0 if abs(scale - 1) <= METRIC_SCALE_TOLERANCE else scale
+    places = [_align(mean_shape, points, on_model, kind, scale) for points in points3d]
+    missing = [f for f, place in enumerate(places) if place is None]
+    R, t = _interpolate(places, observations)
+    state = body.initial_state(len(points3d), landmarks.count)
     state.rotations[:, 0] = R
     # the root turns about its rest joint j, a similarity about the origin: s (j + R (x - j)) + t' = s R x + t
-    translation = t - scale * (rig.joints[0] - R @ rig.joints[0])
+    translation = t - scale * (body.joints[0] - R @ body.joints[0])
     return replace(state, translation=translation, scale=scale), missing
 
 
-def _place(mean: np.ndarray, points: np.ndarray, usable: np.ndarray, kind: str, scale: float | None):  # noqa: ANN202
-    """(s, R, t, ...) of one frame or None."""
-    known = usable & np.isfinite(points).all(1)
+def _align(
+    mean_shape: np.ndarray,
+    points: np.ndarray,
+    on_model: np.ndarray,
+    kind: str,
+    scale: float | None,
+) -> Similarity | None:
+    """The similarity from the mean shape to the triangulated points [P, 3] of one frame; None with too few points."""
+    known = on_model & np.isfinite(points).all(1)
     if kind == "head":
         rows = np.flatnonzero(known[FACE])
-        return ransac_similarity(mean[rows], points[rows], AGREEMENT, scale=scale)
-    rows = np.array([r for r in TORSO if known[r]], int)
+        result = ransac_similarity(mean_shape[rows], points[rows], INLIER_DISTANCE, scale=scale)
+        return Similarity(*result[:3]) if result else None
+    rows = TORSO[known[TORSO]]
     if len(rows) < 4:
-        rows = np.array([r for r in TORSO + HEAD_OF_BODY if known[r]], int)
-    return umeyama(mean[rows], points[rows], scale=scale) if len(rows) >= 3 else None
+        rows = TORSO_AND_HEAD[known[TORSO_AND_HEAD]]
+    return Similarity(*umeyama(mean_shape[rows], points[rows], scale=scale)) if len(rows) >= 3 else None
 
 
-def _fill(places: list, seen: Observations) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations [F, 3, 3] and translations [F, 3], interpolated where unknown: within a sequence if it has a known frame, else from the nearest."""
-    known = [f for f, place in enumerate(places) if place is not None]
+def _interpolate(places: Sequence[Similarity | None], observations: Observations) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations [F, 3, 3] and translations [F, 3]; unknown ones from known frames of the sequence, else of all sequences."""
+    known = {f: place for f, place in enumerate(places) if place is not None}
     R, t = np.empty((len(places), 3, 3)), np.empty((len(places), 3))
-    for f, frame in enumerate(seen.frames):
-        near = [k for k in known if seen.frames[k].sequence == frame.sequence] or known
-        before, after = max((k for k in near if k <= f), default=near[0]), min((k for k in near if k >= f), default=near[-1])
+    for f, frame in enumerate(observations.frames):
+        candidates = [k for k in known if observations.frames[k].sequence == frame.sequence] or list(known)
+        before = max((k for k in candidates if k <= f), default=candidates[0])
+        after = min((k for k in candidates if k >= f), default=candidates[-1])
         share = 0.0 if after == before else (f - before) / (after - before)
-        pair = Rotation.from_matrix(np.stack([places[before][0], places[after][0]]))
-        R[f] = Slerp([0, 1], pair)(share).as_matrix()
-        t[f] = (1 - share) * places[before][1] + share * places[after][1]
+        first, second = known[before], known[after]
+        R[f] = Slerp([0, 1], Rotation.from_matrix(np.stack([first.R, second.R])))(share).as_matrix()
+        t[f] = (1 - share) * first.t + share * second.t
     return R, t
 
 
-def follow(rig: Rig, landmarks: Landmarks, points3d: np.ndarray, known: State, source: int, state: State, frame: int) -> None:
-    """Give `frame` of `state`, in place, the pose of frame `source` of `known`, moved rigidly to where the triangulated points [511, 3] of `frame` are."""
-    state.rotations[frame], state.translation[frame] = known.rotations[source], known.translation[source]
+def transfer_head_pose(
+    body: GaussNewtonBody,
+    landmarks: Landmarks,
+    points3d: np.ndarray,
+    source_state: State,
+    source: int,
+    state: State,
+    frame: int,
+) -> None:
+    """Set the pose of `frame` in `state`, in place, to that of frame `source` in `source_state`, moved rigidly.
+
+    The rigid motion aligns the face landmarks with the triangulated points [511, 3] of `frame`; without an alignment the
+    pose is copied.
+    """
+    state.rotations[frame], state.translation[frame] = source_state.rotations[source], source_state.translation[source]
     rows = np.flatnonzero(np.isfinite(points3d[landmarks.rows]).all(1) & landmarks.on_face)
-    points = rig.place(rig.posed(known, source), known, source, landmarks.points)
-    found = ransac_similarity(points[rows], points3d[landmarks.rows[rows]], AGREEMENT, scale=1.0)
-    if found is None:
+    joints = body.pose_joints(source_state, source)
+    points = body.pose_points(joints, source_state, source, landmarks.points)
+    result = ransac_similarity(points[rows], points3d[landmarks.rows[rows]], INLIER_DISTANCE, scale=1.0)
+    if result is None:
         return
-    _, R, t, _ = found
-    pivot = state.scale * rig.posed(known, source).rest[0]
-    state.rotations[frame, 0] = R @ known.rotations[source, 0]
-    state.translation[frame] = R @ (known.translation[source] + pivot) + t - pivot
+    _, R, t, _ = result
+    pivot = state.scale * joints.rest[0]
+    state.rotations[frame, 0] = R @ source_state.rotations[source, 0]
+    state.translation[frame] = R @ (source_state.translation[source] + pivot) + t - pivot

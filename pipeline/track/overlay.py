@@ -1,4 +1,4 @@
-"""The fit, seen: the mesh half-transparent over the frames, its landmarks and where the detector put them."""
+"""Videos of the fit: the mesh half-transparent over the frames, and lines from its landmarks to their detections."""
 
 from __future__ import annotations
 
@@ -9,85 +9,112 @@ import cv2
 import numpy as np
 
 from pipeline.capture.camera import Camera
+from pipeline.capture.mesh_view import view_mesh
 from pipeline.capture.processed import ImageSet
 from pipeline.io.files import publish_folder
 from pipeline.io.packed import PackedImages
 from pipeline.io.parallel import map_processes
 from pipeline.io.video import write_video
-from pipeline.mesh.raster import zbuffer
-from pipeline.track.fit import Fitted
-from pipeline.track.observe import Observations
+from pipeline.track.fit import FitResult
+from pipeline.track.observations import Observations
 from pipeline.track.visibility import visible
 
 OPACITY = 0.45
-MESH, SHORT, LONG = np.array([150.0, 190.0, 255.0]), (90, 255, 90), (255, 60, 60)
-LONG_PX = 4.0
+MESH_COLOUR = np.array([150.0, 190.0, 255.0])
+GREEN, RED = (90, 255, 90), (255, 60, 60)
+LONG_PX = 4.0  # residuals longer than this are red
+SUBPIXEL_BITS = 3  # fractional bits of the coordinates of cv2.line
 
 
-def write_overlay(
-    path: Path, archive: Path, names: list[str], camera: Camera, vertices: np.ndarray, faces: np.ndarray, landmarks: np.ndarray, seen: np.ndarray, fps: float
-) -> str:
-    """Write one camera's video; returns the camera's name.
-
-    Args:
-        archive: packed frames. names: F frame ids. vertices: [F, V, 3] world. landmarks: [F, L, 3] world. seen: [F, L, 2] detections, nan where none counts.
-    """
-
-    def pictures() -> Iterator[np.ndarray]:
-        images = PackedImages(archive)
-        for number, name in enumerate(names):
-            picture = shade(images.read(name)[..., :3], camera, vertices[number].astype(np.float64), faces)
-            yield draw_residuals(picture, camera.project(landmarks[number]), seen[number])
-
-    write_video(path, pictures(), fps, crf=20)
-    return camera.name
-
-
-def shade(image: np.ndarray, camera: Camera, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The mesh, lit from the camera, over an RGB uint8 image [H, W, 3]."""
-    local = camera.to_camera(vertices)
-    pixels = local[:, :2] / local[:, 2:] @ camera.K[:2, :2].T + camera.K[:2, 2]
-    face_id = zbuffer(pixels, local[:, 2], faces, camera.width, camera.height).face_id
-    corners = local[faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    light = np.abs(normal[:, 2]) / np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
-    mesh = (0.25 + 0.75 * light)[face_id][..., None] * MESH
-    mixed = image * (1 - OPACITY) + mesh * OPACITY
-    return np.where((face_id >= 0)[..., None], mixed, image).astype(np.uint8)
-
-
-def draw_residuals(image: np.ndarray, points: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Lines from the model's landmarks [L, 2] to the detections [L, 2]: green, red where longer than 4 px."""
-    image = np.ascontiguousarray(image)
-    for start, end in zip(points, seen):
-        if np.isfinite(end).all() and np.isfinite(start).all():
-            color = SHORT if np.linalg.norm(end - start) <= LONG_PX else LONG
-            ends = [tuple(int(round(float(v) * 8 - 4)) for v in point) for point in (start, end)]
-            cv2.line(image, *ends, color, 1, cv2.LINE_AA, 3)
-    return image
-
-
-def write_overlays(folder: Path, waiting: Path, images: ImageSet, seen: Observations, fitted: Fitted, threads: int) -> None:
-    """A video per camera of the capture, those held out of the fit included (without detections), in `folder`; built in `waiting`."""
-    rig, state, landmarks = fitted.rig, fitted.state, fitted.landmarks
-    counted = visible(rig, landmarks, seen, state)
-    vertices = np.stack([rig.vertices(state, f) for f in range(state.frames)]).astype(np.float32)
-    points = np.stack([rig.place(rig.posed(state, f), state, f, landmarks.points) for f in range(state.frames)])
-    names = [frame.id for frame in seen.frames]
-    fps = _rate(seen)
-    used = {camera.name: number for number, camera in enumerate(seen.cameras)}
+def write_overlays(
+    folder: Path,
+    scratch: Path,
+    images: ImageSet,
+    observations: Observations,
+    fit: FitResult,
+    threads: int,
+) -> None:
+    """Write a video per camera of the capture into `folder`, via `scratch`. Held-out cameras have no detections."""
+    body, state, landmarks = fit.body, fit.state, fit.landmarks
+    counted = visible(body, landmarks, observations, state)
+    vertices = np.stack([body.vertices(state, f) for f in range(state.frames)]).astype(np.float32)
+    points = np.stack([body.pose_points(body.pose_joints(state, f), state, f, landmarks.points) for f in range(state.frames)])
+    names = [frame.id for frame in observations.frames]
+    fps = _frame_rate(observations)
+    observed = {camera.name: number for number, camera in enumerate(observations.cameras)}
     jobs = []
     for camera in images.cameras:
         detected = np.full((*points.shape[:2], 2), np.nan)
-        if camera.name in used:
-            number = used[camera.name]
-            detected = np.where(counted[:, number, :, None], seen.pixels[:, number, landmarks.rows], np.nan)
-        jobs.append((waiting / f"{camera.name}.mp4", images.path(camera.name), names, camera, vertices, rig.faces, points, detected, fps))
+        if camera.name in observed:
+            number = observed[camera.name]
+            detected = np.where(counted[:, number, :, None], observations.pixels[:, number, landmarks.rows], np.nan)
+        file, archive = scratch / f"{camera.name}.mp4", images.path(camera.name)
+        jobs.append((file, archive, names, camera, vertices, body.faces, points, detected, fps))
     map_processes(write_overlay, jobs, threads, "overlays")
     publish_folder([job[0] for job in jobs], folder)
 
 
-def _rate(seen: Observations) -> float:
-    """Frames a second of the overlay: that of the sampled frames, between 5 and 60."""
-    steps = [b.time - a.time for a, b in zip(seen.frames, seen.frames[1:]) if a.sequence == b.sequence and b.time > a.time]
+def write_overlay(
+    path: Path,
+    archive: Path,
+    names: list[str],
+    camera: Camera,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    landmarks: np.ndarray,
+    detected: np.ndarray,
+    fps: float,
+) -> str:
+    """Write one camera's video; returns the camera's name.
+
+    Args:
+        archive: packed frames.
+        names: F frame ids.
+        vertices: [F, V, 3] world. faces: [T, 3].
+        landmarks: [F, L, 3] world.
+        detected: [F, L, 2] pixels; nan where not counted.
+    """
+
+    def overlays() -> Iterator[np.ndarray]:
+        images = PackedImages(archive)
+        for number, name in enumerate(names):
+            image = draw_mesh(images.read(name)[..., :3], camera, vertices[number].astype(np.float64), faces)
+            yield draw_residuals(image, camera.project(landmarks[number]), detected[number])
+
+    write_video(path, overlays(), fps, crf=20)
+    return camera.name
+
+
+def draw_mesh(image: np.ndarray, camera: Camera, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Blend the mesh, lit from the camera, over an RGB uint8 image [H, W, 3]."""
+    face_id = view_mesh(camera, vertices, faces).buffers.face_id
+    corners = camera.to_camera(vertices)[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    light = np.abs(normal[:, 2]) / np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
+    mesh = (0.25 + 0.75 * light)[face_id][..., None] * MESH_COLOUR
+    blended = image * (1 - OPACITY) + mesh * OPACITY
+    return np.where((face_id >= 0)[..., None], blended, image).astype(np.uint8)
+
+
+def draw_residuals(image: np.ndarray, points: np.ndarray, detected: np.ndarray) -> np.ndarray:
+    """Lines from the model's landmarks [L, 2] to the detections [L, 2]: green, red where longer than LONG_PX."""
+    image = np.ascontiguousarray(image)
+    for start, end in zip(points, detected):
+        if np.isfinite(end).all() and np.isfinite(start).all():
+            colour = GREEN if np.linalg.norm(end - start) <= LONG_PX else RED
+            cv2.line(image, _fixed_point(start), _fixed_point(end), colour, 1, cv2.LINE_AA, SUBPIXEL_BITS)
+    return image
+
+
+def _fixed_point(pixel: np.ndarray) -> tuple[int, int]:
+    """A pixel [2] in the units of cv2.line, which places pixel centres at integers."""
+    unit = 2**SUBPIXEL_BITS
+    x, y = (int(round(float(value) * unit - unit / 2)) for value in pixel)
+    return x, y
+
+
+def _frame_rate(observations: Observations) -> float:
+    """Frames per second of the overlay: that of the sampled frames, between 5 and 60."""
+    frames = observations.frames
+    steps = [b.time - a.time for a, b in zip(frames, frames[1:]) if a.sequence == b.sequence and b.time > a.time]
     return float(np.clip(np.round(1 / np.median(steps)), 5, 60)) if steps else 10.0

@@ -1,4 +1,4 @@
-"""What pulls at the model: landmarks in all views, outlines, priors, and time. Each term adds to the normal equations."""
+"""Residual terms of the fit: landmarks and silhouettes in all cameras, stereo points."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.geometry.rotations import log_so3
-from pipeline.track.contour import Rims
-from pipeline.track.gauss_newton_body import Points, Rig, State
-from pipeline.track.solver import Normal
-from pipeline.track.stereo import Surface
+from pipeline.track.contour import ContourMatches
+from pipeline.track.gauss_newton_body import GaussNewtonBody, SurfacePoints
+from pipeline.track.normal_equations import NormalEquations
+from pipeline.track.state import State
+from pipeline.track.stereo import StereoPoints
 
 
 def geman_mcclure(squared: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """IRLS weights and costs of the Geman-McClure function rho(e) = w^2 e^2 / (w^2 + e^2) of squared residuals (Black and Rangarajan, IJCV 1996)."""
-    share = width**2 / (width**2 + squared)
-    return share**2, 0.5 * share * squared
+    """Geman-McClure function rho(e) = 1/2 w^2 e^2 / (w^2 + e^2) of squared residuals e^2 (Black and Rangarajan, IJCV 1996).
+
+    Returns:
+        weights of iteratively reweighted least squares, and costs rho.
+    """
+    ratio = width**2 / (width**2 + squared)
+    return ratio**2, 0.5 * ratio * squared
 
 
 def project_with_jacobian(P: np.ndarray, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels [..., 2] and their derivatives [..., 2, 3] of world points [..., 3] under P [..., 3, 4]; points behind the camera get derivative 0."""
+    """Projection of world points [..., 3] under P [..., 3, 4].
+
+    Returns:
+        pixels [..., 2] and their derivatives [..., 2, 3], which are 0 behind the camera.
+    """
     h = (P[..., :3] @ world[..., None])[..., 0] + P[..., 3]
     depth = np.where(h[..., 2] > 1e-6, h[..., 2], np.inf)
     pixel = h[..., :2] / np.where(np.isfinite(depth), depth, 1.0)[..., None]
@@ -29,156 +37,140 @@ def project_with_jacobian(P: np.ndarray, world: np.ndarray) -> tuple[np.ndarray,
 
 @dataclass(frozen=True)
 class LandmarkTerm:
-    """Landmarks on the skin against their detections.
+    """Reprojection error of landmarks.
 
     Attributes:
-        points: L skin points. observed: [F, C, L, 2] pixels (any finite number where weight is 0). weight: [F, C, L], 1 / px^2.
-        projections: [C, 3, 4]. width: residual, in standard deviations, at which a detection loses half its pull.
+        points: L landmarks on the skin.
+        observed: [F, C, L, 2] pixels (any finite number where weight is 0).
+        weight: [F, C, L], 1 / px^2.
+        projections: [C, 3, 4].
+        width: of the Geman-McClure function, in standard deviations.
     """
 
-    points: Points
+    points: SurfacePoints
     observed: np.ndarray
     weight: np.ndarray
     projections: np.ndarray
     width: float
 
-    def add(self, normal: Normal, rig: Rig, state: State, frame: int, shared: bool) -> None:
-        """Add frame `frame`. All views of a landmark act on one 3D point: their sum is a 3x3 weight, so the cost does not grow with the cameras."""
+    def add(self, normal: NormalEquations, body: GaussNewtonBody, state: State, frame: int, shared: bool) -> None:
+        """Add one frame.
+
+        All views of a landmark act on one 3D point and sum to a 3x3 weight: the number of rows does not depend on the
+        number of cameras.
+        """
         if not self.weight[frame].any():
             return
-        posed = rig.posed(state, frame)
-        world, J, J_identity, blend = rig.place_with_jacobian(posed, state, frame, self.points, state.shift, shared)
-        pixel, d_pixel = project_with_jacobian(self.projections[:, None], world[None])
+        joints = body.pose_joints(state, frame)
+        posed = body.pose_points_with_derivatives(joints, state, frame, self.points, state.landmark_offsets, shared)
+        pixel, d_pixel = project_with_jacobian(self.projections[:, None], posed.world[None])
         error, weight = self.observed[frame] - pixel, self.weight[frame]
         robust, cost = geman_mcclure(weight * (error**2).sum(-1), self.width)
         normal.cost += float(cost.sum())
         weighted = (weight * robust)[..., None, None] * d_pixel
         M = (weighted.swapaxes(-1, -2) @ d_pixel).sum(0)
-        pull = (weighted.swapaxes(-1, -2) @ error[..., None]).sum(0)
+        gradient = (weighted.swapaxes(-1, -2) @ error[..., None]).sum(0)
         M[:, range(3), range(3)] += 1e-6 * np.trace(M, axis1=1, axis2=2)[:, None] + 1e-9
         L = np.linalg.cholesky(M)
-        U, white = L.swapaxes(1, 2).astype(np.float32), np.linalg.solve(L, pull).astype(np.float32)
-        rows, identity_rows = U @ J, U @ J_identity if shared else None
-        count = 3 * len(rows)
-        _add_rows(normal, frame, rows.reshape(count, -1), white.ravel(), identity_rows.reshape(count, -1) if shared else None)
+        U, whitened = L.swapaxes(1, 2).astype(np.float32), np.linalg.solve(L, gradient).astype(np.float32)
+        rows, identity_rows = U @ posed.d_frame, U @ posed.d_identity
+        flat_rows, flat_identity_rows = (array.reshape(3 * len(array), array.shape[2]) for array in (rows, identity_rows))
+        normal.add_rows(frame, flat_rows, whitened.ravel(), flat_identity_rows)
         if shared:
-            _add_shift(normal, frame, U @ blend, white, rows, identity_rows)
+            _add_landmark_offsets(normal, frame, U @ posed.d_rest, whitened, rows, identity_rows)
 
 
-def _add_shift(normal: Normal, frame: int, block: np.ndarray, white: np.ndarray, rows: np.ndarray, identity_rows: np.ndarray) -> None:
-    """Landmark shifts: each moves only its own three rows (block [L, 3, 3]), so only the blocks that are not zero are formed."""
+def _add_landmark_offsets(
+    normal: NormalEquations,
+    frame: int,
+    block: np.ndarray,
+    error: np.ndarray,
+    rows: np.ndarray,
+    identity_rows: np.ndarray,
+) -> None:
+    """Add the columns of the landmark offsets, which follow identity in the shared unknowns.
+
+    Each offset moves only its own three rows (block [L, 3, 3]); only the blocks that are not zero are computed.
+
+    Args:
+        error: [L, 3, 1]. rows: [L, 3, P]. identity_rows: [L, 3, I].
+    """
     start, size = identity_rows.shape[2], rows.shape[2]
-    both = np.concatenate([rows, identity_rows], 2).swapaxes(1, 2) @ block  # [L, P + I, 3]
-    both = both.swapaxes(0, 1).reshape(both.shape[1], -1)
-    normal.mixed[frame][:, start:] += both[:size]
-    normal.shared[:start, start:] += both[size:]
-    normal.shared[start:, :start] += both[size:].T
-    spread = start + np.arange(3 * len(block)).reshape(-1, 3)
-    normal.shared[spread[:, :, None], spread[:, None, :]] += block.swapaxes(1, 2) @ block
-    normal.g_shared[start:] += (block.swapaxes(1, 2) @ white).ravel()
-
-
-def _add_rows(normal: Normal, frame: int, rows: np.ndarray, error: np.ndarray, identity_rows: np.ndarray | None) -> None:
-    normal.H[frame] += rows.T @ rows
-    normal.g[frame] += rows.T @ error
-    if identity_rows is not None:
-        size = identity_rows.shape[1]
-        normal.mixed[frame][:, :size] += rows.T @ identity_rows
-        normal.shared[:size, :size] += identity_rows.T @ identity_rows
-        normal.g_shared[:size] += identity_rows.T @ error
+    products = np.concatenate([rows, identity_rows], 2).swapaxes(1, 2) @ block  # [L, P + I, 3]
+    products = products.swapaxes(0, 1).reshape(products.shape[1], -1)
+    normal.cross[frame][:, start:] += products[:size]
+    normal.shared[:start, start:] += products[size:]
+    normal.shared[start:, :start] += products[size:].T
+    index = start + np.arange(3 * len(block)).reshape(-1, 3)
+    normal.shared[index[:, :, None], index[:, None, :]] += block.swapaxes(1, 2) @ block
+    normal.g_shared[start:] += (block.swapaxes(1, 2) @ error).ravel()
 
 
 @dataclass(frozen=True)
 class ContourTerm:
-    """Outlines: one residual per matched point, along the image normal. `rims` one per frame; sigma [C] in pixels."""
+    """Distance of silhouette and occluding contour: one residual per match, along the image normal.
 
-    rims: list[Rims]
+    Attributes:
+        matches: one per frame. projections: [C, 3, 4]. sigma: [C] pixels. width: of the Geman-McClure function.
+    """
+
+    matches: list[ContourMatches]
     projections: np.ndarray
     sigma: np.ndarray
     width: float = 3.0
 
-    def add(self, normal: Normal, rig: Rig, state: State, frame: int, shared: bool) -> None:
-        """Add frame `frame`."""
-        rim = self.rims[frame]
-        if not len(rim.camera):
+    def add(self, normal: NormalEquations, body: GaussNewtonBody, state: State, frame: int, shared: bool) -> None:
+        """Add one frame."""
+        matches = self.matches[frame]
+        if not len(matches.camera):
             return
-        points = rig.points(rig.faces[rim.face_ids], rim.barycentric, state.offsets)
-        world, J, J_identity, _ = rig.place_with_jacobian(rig.posed(state, frame), state, frame, points, 0.0, shared)
-        along, error = contour_residual(rim, self.projections, world)
-        sigma = self.sigma[rim.camera]
+        points = body.surface_points(body.faces[matches.face_ids], matches.barycentric, state.vertex_offsets)
+        posed = body.pose_points_with_derivatives(body.pose_joints(state, frame), state, frame, points, 0.0, shared)
+        d_error, error = contour_residual(matches, self.projections, posed.world)
+        sigma = self.sigma[matches.camera]
         robust, cost = geman_mcclure((error / sigma) ** 2, self.width)
         normal.cost += float(cost.sum())
         root = np.sqrt(robust) / sigma
-        row = (root[:, None] * along).astype(np.float32)
-        rows = np.matmul(row[:, None], J)[:, 0]
-        _add_rows(normal, frame, rows, (root * error).astype(np.float32), np.matmul(row[:, None], J_identity)[:, 0] if shared else None)
+        row = (root[:, None] * d_error).astype(np.float32)
+        rows = np.matmul(row[:, None], posed.d_frame)[:, 0]
+        identity_rows = np.matmul(row[:, None], posed.d_identity)[:, 0]
+        normal.add_rows(frame, rows, (root * error).astype(np.float32), identity_rows)
 
 
-def contour_residual(rim: Rims, projections: np.ndarray, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Derivative [N, 3] of the outline position along the normal with respect to the skin point, and residual [N] in pixels."""
-    pixel, d_pixel = project_with_jacobian(projections[rim.camera], world)
-    error = ((rim.target - pixel) * rim.normal).sum(1) - rim.rim
-    return (rim.normal[:, None] @ d_pixel)[:, 0], error
+def contour_residual(
+    matches: ContourMatches,
+    projections: np.ndarray,
+    world: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Derivative [N, 3] of the position along the normal with respect to the skin point, and residual [N] in pixels."""
+    pixel, d_pixel = project_with_jacobian(projections[matches.camera], world)
+    error = ((matches.target - pixel) * matches.normal).sum(1) - matches.contour_distance
+    return (matches.normal[:, None] @ d_pixel)[:, 0], error
 
 
 @dataclass(frozen=True)
-class SurfaceTerm:
-    """Skin found by stereo: one residual per vertex, along its normal. `surfaces` one per frame; sigma in metres."""
+class StereoTerm:
+    """Distance of vertices from stereo points: one residual per vertex, along its normal.
 
-    surfaces: list[Surface]
+    Attributes:
+        stereo: one per frame. sigma: world units. width: of the Geman-McClure function.
+    """
+
+    stereo: list[StereoPoints]
     sigma: float
     width: float = 3.0
 
-    def add(self, normal: Normal, rig: Rig, state: State, frame: int, shared: bool) -> None:
-        """Add frame `frame`."""
-        surface = self.surfaces[frame]
-        if not len(surface.vertices):
+    def add(self, normal: NormalEquations, body: GaussNewtonBody, state: State, frame: int, shared: bool) -> None:
+        """Add one frame."""
+        stereo = self.stereo[frame]
+        if not len(stereo.vertices):
             return
-        points = rig.points(surface.vertices[:, None], np.ones((len(surface.vertices), 1)), state.offsets)
-        world, J, J_identity, _ = rig.place_with_jacobian(rig.posed(state, frame), state, frame, points, 0.0, shared)
-        error = ((surface.target - world) * surface.normal).sum(1)
+        points = body.surface_points(stereo.vertices[:, None], np.ones((len(stereo.vertices), 1)), state.vertex_offsets)
+        posed = body.pose_points_with_derivatives(body.pose_joints(state, frame), state, frame, points, 0.0, shared)
+        error = ((stereo.target - posed.world) * stereo.normal).sum(1)
         robust, cost = geman_mcclure((error / self.sigma) ** 2, self.width)
         normal.cost += float(cost.sum())
         root = np.sqrt(robust) / self.sigma
-        row = (root[:, None] * surface.normal).astype(np.float32)[:, None]
-        _add_rows(normal, frame, (row @ J)[:, 0], (root * error).astype(np.float32), (row @ J_identity)[:, 0] if shared else None)
-
-
-@dataclass(frozen=True)
-class Priors:
-    """Quadratic pulls towards the mean person at rest and towards the neighbouring frame.
-
-    Attributes:
-        identity: [I] precision. shift: [L, L] precision matrix of each axis, 1/m^2. rest: [A, 3, 3] expected rotations; pose: [A] precision of joint angles, 1/rad^2 (0 for the root). expression: [E] precision.
-        sparsity: linear price of an expression (it is never negative), which keeps what is not needed at zero.
-        turn, slide, face: precisions of the change from frame to frame: [A] 1/rad^2, 1/m^2, 1. gap: [F-1] 1 where neighbours follow each other, less after a
-        jump, 0 between sequences.
-    """
-
-    identity: np.ndarray
-    shift: np.ndarray
-    rest: np.ndarray
-    pose: np.ndarray
-    expression: np.ndarray
-    sparsity: float
-    turn: np.ndarray
-    slide: float
-    face: float
-    gap: np.ndarray
-
-    def add(self, normal: Normal, state: State, shared: bool) -> None:
-        """Add the pulls; the logarithm's derivative is taken as the identity, exact at rest and good to second order near it."""
-        frames, count = state.rotations.shape[:2]
-        angles = log_so3(state.rotations @ self.rest.swapaxes(1, 2)).reshape(frames, -1)
-        weight = np.concatenate([np.repeat(self.pose, 3), np.zeros(3), self.expression])
-        normal.pull(weight, np.concatenate([angles, np.zeros((frames, 3)), state.expression], 1))
-        normal.g[:, 3 * count + 3 :] -= self.sparsity
-        normal.cost += self.sparsity * float(state.expression.sum())
-        if frames > 1:
-            turn = log_so3(state.rotations[1:] @ state.rotations[:-1].swapaxes(-1, -2)).reshape(frames - 1, -1)
-            change = np.concatenate([turn, np.diff(state.translation, axis=0), np.diff(state.expression, axis=0)], 1)
-            tie = np.concatenate([np.repeat(self.turn, 3), np.full(3, self.slide), np.full(state.expression.shape[1], self.face)])
-            normal.tie(self.gap[:, None] * tie, change)
-        if shared:
-            normal.pull_shared(np.diag(self.identity), state.identity, 0)
-            normal.pull_shared(np.kron(self.shift, np.eye(3)), state.shift.ravel(), len(state.identity))
+        row = (root[:, None] * stereo.normal).astype(np.float32)[:, None]
+        rows, identity_rows = (row @ posed.d_frame)[:, 0], (row @ posed.d_identity)[:, 0]
+        normal.add_rows(frame, rows, (root * error).astype(np.float32), identity_rows)

@@ -1,4 +1,4 @@
-"""Options of the stage `fit`."""
+"""Settings of the stage `fit`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pipeline.io.validation import above, at_least, between
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Options of `fit`: detections, mattes and cameras -> one moving parametric person."""
+    """Settings of `fit`: keypoints, mattes and cameras -> parameters of a parametric model per frame."""
 
     __pydantic_config__ = {"extra": "forbid"}
-    model: str = "auto"  # parametric person: auto = anny_head or anny_body, as the capture is; or the path of another baked model
-    gate: float = 0.08  # a detection that lies further than this fraction of the face (or person) from where the other cameras put it is left out; 0.01 to 0.5
-    iterations: int = 60  # most Gauss-Newton steps per phase (identity, motion); a phase ends sooner when it stops improving; 1 to 1000
-    identity_frames: int = 10  # frames, evenly spread, that decide on the person's shape; 1 to 200
-    contour_points: int = 120  # outline points of the matte used per picture; 0 turns outlines off
-    contour_sigma_mm: float = 2.3  # standard deviation of one outline point on the person, mm (bodies: 2.5 times that); smaller trusts the matte more; above 0
-    stereo_sigma_mm: float = 2.0  # head captures: standard deviation of a point of neck, trunk or hair on which the pictures agree, mm; 0 turns stereo off
-    landmark_shift_mm: float = 2.0  # how far a detector's point may lie from its place on the model, constantly over time; above 0
+    model: str = "auto"  # parametric model: auto = anny_head or anny_body, as the capture is; or the path of another baked model
+    gate: float = 0.08  # largest reprojection error of a detection, as a fraction of the size of the face (or body); 0.01 to 0.5
+    iterations: int = 60  # most Gauss-Newton steps per phase (identity, motion); a phase ends sooner when it converges; 1 to 1000
+    identity_frames: int = 10  # frames, evenly spread, that determine the identity; 1 to 200
+    contour_points: int = 120  # silhouette points used per image; 0 turns silhouettes off
+    contour_sigma_mm: float = 2.3  # standard deviation of a silhouette point, mm on the subject (bodies: 2.5 times that); above 0
+    stereo_sigma_mm: float = 2.0  # head captures: standard deviation of a stereo point on neck, trunk or hair, mm; 0 turns stereo off
+    landmark_shift_mm: float = 2.0  # standard deviation of a landmark offset: a detector's point from its place on the model, constant over time; above 0
     smoothness: float = 1.0  # weight of the change from frame to frame; 0 or more
-    offset_rounds: int = 2  # rounds of free vertex displacements against the outlines; 0 turns them off
-    landmark_trust_mm: float = 1.8  # standard deviation with which these displacements follow the detector's points; larger follows them less; above 0
-    offset_stiffness: float = 1.0  # weight of the smoothness of these displacements; above 0
-    mask_below_neck: bool = False  # head captures: leave out outlines below the neck
+    offset_rounds: int = 2  # rounds of vertex offsets from silhouettes and landmarks; 0 turns them off
+    landmark_trust_mm: float = 1.8  # standard deviation of a landmark for the vertex offsets; larger follows landmarks less; above 0
+    offset_stiffness: float = 1.0  # weight of the smoothness of the vertex offsets; above 0
+    mask_below_neck: bool = False  # head captures: ignore silhouettes below the neck
 
     def __post_init__(self) -> None:
         between(self, 0.01, 0.5, "gate")

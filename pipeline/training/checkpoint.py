@@ -1,4 +1,4 @@
-"""Checkpoints: all a training needs to go on as if it had never stopped."""
+"""Checkpoints: all a training needs to resume as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
 def load_checkpoint(folder: Path, key: str, device: torch.device | str = "cpu") -> dict[str, Any] | None:
     """The newest readable checkpoint in `folder` whose `state["key"]` is `key`, or None.
 
-    The key is the digest of settings and inputs: a checkpoint of another training is never gone on with.
+    The key is the digest of settings and inputs: a checkpoint of another training is never resumed from.
     """
     states = (_read(path, device) for path in reversed(_checkpoints(folder)))
     return next((state for state in states if state.get("key") == key), None)
@@ -67,7 +67,7 @@ def _read(path: Path, device: torch.device | str) -> dict[str, Any]:
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        log(f"{path.name} cannot be read ({type(error).__name__}): passed over")
+        log(f"{path.name} cannot be read ({type(error).__name__}): skipped")
         return {}
 
 

@@ -1,47 +1,112 @@
-"""What every avatar method offers to the training loop, the renderer and the export."""
+"""What training, rendering and export ask of an avatar. Methods in `avatars/<method>/` fulfil it; nothing here knows them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.splat.splats import Splats
+from pipeline.body.body_pose import BodyPose
+from pipeline.splat.gpu.workspace import Workspace
+from pipeline.splat.splats import Views
+from pipeline.training.parameters import ParameterGroup
+from pipeline.training.rows import Rows
+
+if TYPE_CHECKING:
+    from pipeline.training.images import Batch
+    from pipeline.training.optimiser import Optimiser
+
+Terms = Mapping[str | tuple[str, ...], Tensor]
+"""Weighted loss terms by name; a tuple of names stands for a vector [K] of terms that one kernel computed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """V views of an avatar.
+
+    Attributes:
+        image: [V, H, W, 3] over black, so colours are multiplied with alpha. alpha: [V, H, W]. depth: [V, H, W] metres, 0 where nothing was hit.
+        radii: [V, N] pixels, 0 for splats outside the view. screen: the leaf whose gradient is that of the splats' places on the screen, where the
+            avatar asked for it. aux: whatever else the avatar's own losses need.
+    """
+
+    image: Tensor
+    alpha: Tensor
+    depth: Tensor | None = None
+    radii: Tensor | None = None
+    screen: Tensor | None = None
+    aux: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Posed(Protocol):
+    """An avatar at an instant. rows: the per-frame parameters it was made of, none where it was posed by value."""
+
+    @property
+    def rows(self) -> Sequence[Rows]: ...
 
 
 class Avatar(Protocol):
-    """Something that moves splats.
+    """Something that can be posed and drawn.
 
     Attributes:
-        frames: ids of the frames it can show, in time order. splat_count: how many splats there are now.
+        subjects: the ids of the tracked frames of each subject, in time order; a single capture is its only subject.
     """
 
-    frames: tuple[str, ...]
-    splat_count: int
+    @property
+    def subjects(self) -> Mapping[str, tuple[str, ...]]: ...
 
-    def initialise(self, arrays: Mapping[str, np.ndarray], sh_degree: int | None = None) -> None:
-        """Take over what the `init` stage prepared (init.npz), with room for colours of this degree (None: as prepared)."""
+    def pose(self, frame: int | Tensor | BodyPose, subject: int | Tensor = 0) -> Any:
+        """The state (`Posed`) at a tracked frame (its index within the subject, or int64 [] on the device) or in any pose."""
 
-    def splats(self, frame: int | Tensor) -> Splats:
-        """World-space splats at an instant (index into `frames`, or int64 [] on the avatar's device); differentiable in all parameters and in the rows of that frame."""
-
-    def parameters_by_name(self) -> dict[str, nn.Parameter]:
-        """What every training step may move."""
-
-    def tables_by_name(self) -> dict[str, Tensor]:
-        """Per-frame values [F, ...], of which a step moves the row of its own frame."""
-
-    def row_gradients(self) -> dict[str, Tensor]:
-        """Gradients of the table rows that the frame posed last was made of, by table, after a backward pass; empty where nothing reached them."""
-
-    def regularise(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
-        """Weighted extra loss terms of the splats last posed, by name; terms of weight 0 are left out.
+    def draw(self, state: Any, views: Views, workspace: Workspace | None = None) -> Rendering:
+        """The one image formation: training, rendering, evaluation, viewers and exports all call it.
 
         Args:
-            visible: bool [N] splats that the drawn view sees.
+            workspace: room for drawing on a GPU, whose owner checks that it sufficed; None = drawing checks by itself.
         """
+
+    def centre(self, state: Any) -> np.ndarray:
+        """Middle of what is drawn, [3] metres: what an orbiting camera looks at."""
+
+    def train(self, mode: bool = True) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+
+class TrainableAvatar(Avatar, Protocol):
+    """An avatar that the training loop can train. The order of calls in a step is that of the methods below."""
+
+    @property
+    def splat_count(self) -> int: ...
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Everything that training may change, with rates and schedules."""
+
+    def begin_step(self, step: int) -> Hashable:
+        """Host decisions of a step (0-based); must depend on `step` and on `state` alone.
+
+        Returns a key of whatever changes which operations the step launches: phase, SH degree, number of splats, frozen parts. A CUDA graph is
+        captured once per key.
+        """
+
+    def losses(self, state: Any, rendering: Rendering, batch: Batch) -> Terms:
+        """The avatar's own weighted terms, beside those of the images (`objective.ImageObjective`)."""
+
+    def after_backward(self, rendering: Rendering, batch: Batch, skip: Tensor) -> None:
+        """Collect statistics of gradients inside the step. skip: float32 [], not 0 where the step must change nothing."""
+
+    def restructures_after(self, step: int) -> bool:
+        """Whether `after_step(step)` will change tensors: the loop first makes sure that all steps so far are valid."""
+
+    def after_step(self, step: int, optimiser: Optimiser) -> None:
+        """Whatever happens between steps (densification); `step` steps are done."""
+
+    def buffers_to_restore(self) -> Sequence[Tensor]:
+        """Tensors that drawing itself changes (running means of normalisation layers): restored where a step turns out invalid."""
 
     def state(self) -> dict[str, Any]:
         """All that training changes, as tensors and plain values."""
@@ -49,8 +114,11 @@ class Avatar(Protocol):
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of `state`, also where the number of splats differs."""
 
-    def changes(self) -> dict[str, Any]:
-        """Facts for the manifest on what training changed besides the splats (JSON)."""
+    def facts(self) -> dict[str, Any]:
+        """What training changed besides the splats, for the manifest (JSON)."""
 
     def export(self) -> dict[str, np.ndarray]:
-        """Arrays of avatar.npz, from which `pipeline.avatars.render` makes the avatar again."""
+        """Arrays of avatar.npz, from which the method's `open_avatar` makes the avatar again."""
+
+    def export_files(self, outputs: Mapping[str, Path]) -> None:
+        """Write the method's further outputs (`Method.outputs`) by artefact name."""

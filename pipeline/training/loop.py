@@ -1,4 +1,4 @@
-"""The one training loop. What is trained is an `Avatar`; what it is compared with are `TrainingPictures`."""
+"""The one training loop: steps, curve, validation, checkpoints, and what to do when it is told to stop."""
 
 from __future__ import annotations
 
@@ -6,219 +6,142 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from pipeline.avatars.rigged.density import DensityControl
 from pipeline.io.files import write_text
 from pipeline.io.progress import log
 from pipeline.machine.time_limit import OUT_OF_TIME, TimeBudget
-from pipeline.training import schedules
-from pipeline.training.camera_color import CameraColor
 from pipeline.training.checkpoint import Keys, keep_last, load_checkpoint, load_shorter, save_checkpoint
-from pipeline.training.contract import Avatar
-from pipeline.training.cuda_graph import Replay, Room
-from pipeline.training.device_images import StackedPictures
-from pipeline.training.host_images import Sampler, TrainingPictures
-from pipeline.training.monitor import CURVE, Monitor
-from pipeline.training.objective import Objective
-from pipeline.training.optimiser import Optimiser
-from pipeline.training.settings import TrainSettings
-
-_COUNTS = ("step", "seconds", "sums", "logged", "lengthened_at")
+from pipeline.training.curve import CURVE
+from pipeline.training.monitor import Monitor
+from pipeline.training.trainer import Trainer
+from pipeline.training.validation import Validation, save_image
 
 
 class Interrupted(SystemExit):
     """Training stopped after it wrote a checkpoint; the code says on which signal, as shells do, or that its time was up."""
 
 
-@dataclass
-class Training:
-    """All that changes from step to step, in one place: what a checkpoint holds.
+@dataclass(frozen=True)
+class Places:
+    """Where a training keeps its files.
 
-    logged: the step of the last row of the curve. lengthened_at: steps at which shorter trainings were gone on from.
+    Attributes:
+        folder: checkpoints, train.csv and validation images. boards: TensorBoard's folder.
+        finished: the last state of a finished training; nothing but a longer one that may resume from it reads it.
     """
 
-    avatar: Avatar
-    color: CameraColor
-    pictures: TrainingPictures | StackedPictures
-    settings: TrainSettings
-    step: int = 0
-    seconds: float = 0.0
-    logged: int = 0
-    lengthened_at: list[int] = field(default_factory=list)
-    parts: dict[str, Any] = field(init=False)
+    folder: Path
+    boards: Path
+    finished: Path
 
-    def __post_init__(self) -> None:
-        settings = self.settings
-        parameters = {**self.avatar.parameters_by_name(), "camera_color": self.color.change}
-        self.optimiser = Optimiser(parameters, self.avatar.tables_by_name(), settings.learning_rates(), settings.views)
-        self.sampler = Sampler(len(self.pictures), settings.seed)
-        self.density = DensityControl(self.avatar, settings)
-        self.room = Room(self.pictures.device)
-        self.objective = Objective(settings, self.pictures.device, self.room.workspace)
-        self._replay = Replay(self._work, self.pictures.device, settings.graph and isinstance(self.pictures, StackedPictures))
-        self.optimiser.skip_where(self.room.lacking)
-        self.sums = torch.zeros(2, device=self.pictures.device)
-        self._share = torch.tensor(1 / settings.views, device=self.pictures.device)  # of a view in the gradients of a step
-        self.parts = {"sampler": self.sampler, "density": self.density, "objective": self.objective, "optimiser": self.optimiser}
-        self._checked = self._position()
-
-    def state(self) -> dict[str, Any]:
-        """Everything needed to go on exactly."""
-        own = {"avatar": self.avatar.state(), "color": self.color.state_dict(), **{name: getattr(self, name) for name in _COUNTS}}
-        return own | {name: part.state() for name, part in self.parts.items()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Inverse of `state`."""
-        self.avatar.load(state["avatar"])
-        self.color.load_state_dict(state["color"])
-        for name in _COUNTS:
-            setattr(self, name, state[name])
-        for name, parameter in self.avatar.parameters_by_name().items():
-            self.optimiser.adopt(name, parameter)
-        for name, part in self.parts.items():
-            part.load(state[name])
-        self._checked = self._position()
-
-    def advance(self) -> dict[str, torch.Tensor] | None:
-        """One training step; returns the weighted loss terms. None where steps have to be done again, because a GPU's buffers were too small for them."""
-        self._begin()
-        self._replay((self._degree, self.density.changes, self.room.capacity))
-        self.step += 1
-        settings = self.settings
-        due = self.step % settings.log_every == 0 or self.step == settings.iterations or schedules.is_density_step(self.step, settings)
-        if due and not self.settle():
-            return None
-        self.density.after_step(self.step, self.avatar, self.optimiser)
-        return self._terms
-
-    def settle(self) -> bool:
-        """Whether all steps so far count; where the last ones did not, goes back to before them. Waits for the GPU."""
-        done = self.room.check()
-        if done is not None:
-            self._go_back(done)
-        self._checked = self._position()
-        return done is None
-
-    def _begin(self) -> None:
-        """What the host decides about a step."""
-        settings = self.settings
-        self.optimiser.set_factor(schedules.learning_rate_factor(self.step, settings))
-        self.pictures.show([self.sampler.next() for _ in range(settings.views)])
-        for view in range(settings.views):
-            self.pictures.prefetch(self.sampler.upcoming(max(self.pictures.ahead, settings.views) - view))
-        self.objective.draw_background()
-        self._degree = schedules.sh_degree(self.step, settings)
-
-    def _work(self) -> None:
-        """What a step computes; no decision of the host depends on it."""
-        views = []
-        for cut in self.pictures.cuts():
-            terms, screen, radii = self.objective(self.avatar, self.color, cut, self._degree)
-            loss = torch.stack(list(terms.values())).sum()
-            loss.backward(self._share)
-            views.append((cut, screen.grad.squeeze(0), radii, self.avatar.row_gradients(), torch.stack([loss.detach(), terms["photometric"].detach()])))
-            self._terms = terms
-        self.room.note()
-        for cut, pull, radii, rows, sums in views:
-            self.sums.addcmul_(sums, self.room.counts)
-            self.density.watch(pull, radii, cut.size, self.room.lacking)
-            self.optimiser.step_rows(cut.frame, self.avatar.tables_by_name(), rows)
-        self.optimiser.step()
-
-    def _position(self) -> tuple[int, dict, dict]:
-        return self.step, self.sampler.state(), self.objective.state()
-
-    def _go_back(self, done: int) -> None:
-        """To the end of the last step that counted, `done` steps after the last look."""
-        self.step, sampler, objective = self._checked
-        self.sampler.load(sampler)
-        self.objective.load(objective)
-        for _ in range(done):
-            self._begin()
-            self.step += 1
+    @property
+    def validation(self) -> Path:
+        return self.folder / "validation"
 
 
-def train(training: Training, folder: Path, boards: Path, keys: Keys, finished: Path) -> dict[str, Any]:
-    """Train to the end, or go on from the newest checkpoint of this training in `folder`; where the settings say so, also from that of a shorter one.
-
-    Args:
-        folder: checkpoints and train.csv. boards: TensorBoard's folder.
-        finished: where the last state of a finished training is kept; nothing but a longer one that may go on from it reads it.
+def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys) -> dict[str, Any]:
+    """Train to the end, resuming from the newest checkpoint of this training; where the settings say so, also from that of a shorter one.
 
     Returns:
-        facts: steps, seconds, splats, resumed_at (step or None), and lengthened_at where a shorter training was gone on from.
+        facts: steps, seconds, splats, resumed_at (step or None), and lengthened_at where a shorter training was resumed from.
 
     Raises:
         Interrupted: SIGTERM or SIGINT arrived, or the job's time is nearly up; a checkpoint was written.
+        InputError: the training diverged (see `Trainer.step`).
     """
-    settings = training.settings
-    folder.mkdir(parents=True, exist_ok=True)
-    resumed_at = training.step if _resume(training, folder, keys, finished) else None
-    monitor = Monitor(folder / CURVE, boards, training.step, settings.iterations, training.seconds)
+    places.folder.mkdir(parents=True, exist_ok=True)
+    resumed_at = trainer.done if _resume(trainer, places, keys) else None
+    monitor = Monitor(places.folder, places.boards, trainer.done, trainer.settings.iterations, trainer.seconds)
     with _signals() as received:
         try:
-            _steps(training, monitor, folder, keys, received)
+            _Loop(trainer, validation, places, keys, monitor, received).run()
         finally:
             monitor.close()
-    training.seconds = monitor.seconds
-    keep_last(folder, {**_marked(training, keys), "curve": (folder / CURVE).read_text()}, finished)
-    facts = {"steps": training.step, "seconds": round(training.seconds, 2), "splats": training.avatar.splat_count, "resumed_at": resumed_at}
-    return facts | ({"lengthened_at": training.lengthened_at} if training.lengthened_at else {})
+    trainer.seconds = monitor.seconds
+    keep_last(places.folder, {**_marked(trainer, keys), "curve": (places.folder / CURVE).read_text()}, places.finished)
+    facts = {"steps": trainer.done, "seconds": round(trainer.seconds, 2), "splats": trainer.avatar.splat_count, "resumed_at": resumed_at}
+    return facts | ({"lengthened_at": trainer.lengthened_at} if trainer.lengthened_at else {})
 
 
-def _resume(training: Training, folder: Path, keys: Keys, finished: Path) -> bool:
+@dataclass
+class _Loop:
+    trainer: Trainer
+    validation: Validation
+    places: Places
+    keys: Keys
+    monitor: Monitor
+    received: list[int]
+
+    def run(self) -> None:
+        """Steps to the last one, and what is due between them."""
+        trainer, settings, budget = self.trainer, self.trainer.settings, TimeBudget.of_this_job()
+        self._next_save = time.monotonic() + settings.checkpoint_seconds
+        while trainer.done < settings.iterations:
+            if not trainer.step():
+                continue
+            if budget.is_over() and not self.received:
+                self.received.append(OUT_OF_TIME)
+            last = trainer.done == settings.iterations
+            if trainer.done % settings.log_every == 0 or last:
+                self._report(last)
+            due = settings.checkpoint_every and trainer.done % settings.checkpoint_every == 0
+            if self.received or due or time.monotonic() > self._next_save:
+                self._save()
+            if self.received and not last:
+                log(f"train: interrupted at step {trainer.done}; the same command resumes from there")
+                raise Interrupted(self.received[0])
+
+    def _report(self, last: bool) -> None:
+        trainer, settings = self.trainer, self.trainer.settings
+        values: dict[str, float | int] = {**trainer.take_means(), "psnr": round(trainer.objective.psnr(), 3)}
+        every = settings.val_every or max(settings.iterations // 10, 1)
+        if self.validation and (last or trainer.done % every < settings.log_every):
+            psnr, strip = self.validation.run(trainer.avatar)
+            values["val_psnr"] = round(psnr, 3)
+            save_image(self.places.validation, trainer.done, strip)
+            self.monitor.image(trainer.done, "validation", strip)
+        self.monitor.row(trainer.done, {**values, "splats": trainer.avatar.splat_count})
+
+    def _save(self) -> None:
+        """Write a checkpoint; the next one by the clock waits until this one's cost is a small share of the time."""
+        trainer, settings, start = self.trainer, self.trainer.settings, time.monotonic()
+        trainer.settle()
+        trainer.seconds = self.monitor.seconds
+        save_checkpoint(self.places.folder, trainer.done, _marked(trainer, self.keys))
+        now = time.monotonic()
+        self._next_save = now + max(settings.checkpoint_seconds, (now - start) / settings.checkpoint_share)
+
+
+def _resume(trainer: Trainer, places: Places, keys: Keys) -> bool:
     """Bring the training to where it, or where allowed a shorter one, was left; whether there was such a place."""
-    settings, device = training.settings, training.pictures.device
-    saved = load_checkpoint(folder, keys.exact, device)
+    settings, device = trainer.settings, trainer.images.device
+    saved = load_checkpoint(places.folder, keys.exact, device)
     if saved is None and settings.lengthen:
-        saved = load_shorter(folder, finished, keys.but_length, settings.iterations, device)
+        saved = load_shorter(places.folder, places.finished, keys.but_length, settings.iterations, device)
     if saved is None:
         return False
-    training.load(saved)
+    trainer.load(saved)
     whose = ""
     if saved["iterations"] < settings.iterations:
-        training.lengthened_at.append(training.step)
-        whose = f", where a training of {saved['iterations']} was left"
+        trainer.lengthened_at.append(trainer.done)
+        whose = f", the end of a training of {saved['iterations']}"
     if "curve" in saved:
-        write_text(folder / CURVE, saved["curve"])
-    log(f"train: goes on from step {training.step} of {settings.iterations}{whose}")
+        write_text(places.folder / CURVE, saved["curve"])
+    log(f"train: resumed from step {trainer.done} of {settings.iterations}{whose}")
     return True
 
 
-def _marked(training: Training, keys: Keys) -> dict[str, Any]:
-    return {"key": keys.exact, "but_length": keys.but_length, "iterations": training.settings.iterations, **training.state()}
-
-
-def _steps(training: Training, monitor: Monitor, folder: Path, keys: Keys, received: list[int]) -> None:
-    settings, last_save, budget = training.settings, time.monotonic(), TimeBudget.of_this_job()
-    while training.step < settings.iterations:
-        if training.advance() is None:
-            continue
-        if budget.is_over() and not received:
-            received.append(OUT_OF_TIME)
-        if training.step % settings.log_every == 0 or training.step == settings.iterations:
-            loss, photometric = (training.sums / ((training.step - training.logged) * settings.views)).tolist()
-            training.sums.zero_()
-            training.logged = training.step
-            monitor.row(training.step, loss, photometric, training.objective.psnr(), training.avatar.splat_count)
-        due = settings.checkpoint_every and training.step % settings.checkpoint_every == 0
-        if received or due or time.monotonic() - last_save > settings.checkpoint_seconds:
-            training.settle()
-            training.seconds, last_save = monitor.seconds, time.monotonic()
-            save_checkpoint(folder, training.step, _marked(training, keys))
-        if received and training.step < settings.iterations:
-            log(f"train: interrupted at step {training.step}; the same command goes on from there")
-            raise Interrupted(received[0])
+def _marked(trainer: Trainer, keys: Keys) -> dict[str, Any]:
+    own = {"key": keys.exact, "but_length": keys.but_length, "iterations": trainer.settings.iterations}
+    return {**own, "step": trainer.done, **trainer.state()}
 
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """A list that SIGTERM and SIGINT are noted in as exit codes, so that a step is finished before anything else happens."""
+    """A list that collects SIGTERM and SIGINT as exit codes, so that a step is finished before anything else happens."""
     received: list[int] = []
     before = {number: signal.signal(number, lambda got, _: received.append(128 + got)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

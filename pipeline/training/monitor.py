@@ -1,33 +1,31 @@
-"""What a training says while it runs: a table on disk, TensorBoard where it is installed, and progress with the time left."""
+"""What a training reports while it runs: a table on disk, TensorBoard where it is installed, progress with rate and time left."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.io.files import write_text
-from pipeline.io.progress import LOG_EVERY_SECONDS, log, terminal
+import numpy as np
 
-CURVE = "train.csv"
-COLUMNS = ("step", "seconds", "loss", "photometric", "psnr", "splats", "rate")
+from pipeline.io.progress import LOG_EVERY_SECONDS, log, terminal
+from pipeline.training.curve import CURVE, Curve
 
 
 class Monitor:
-    """Writes one row per call to `table`; rows of steps that a resumed training will do again are removed first.
+    """Writes one row of train.csv per call of `row`.
 
-    Columns: step (done so far), seconds (of training, interruptions not counted), loss (all terms) and photometric term (both means over the steps since the last row),
-    psnr (dB, of this step's view inside its window), splats, rate (steps per second since the start of this process).
+    Columns: step (done so far), seconds (of training, interruptions not counted), loss and every term (means over the steps since the last row), psnr (dB,
+    of the last step's images), val_psnr (dB, of held-out cameras, where they were rendered), splats, rate (steps per second since this process started).
     """
 
-    def __init__(self, table: Path, boards: Path, step: int, total: int, seconds: float):
-        self._table, self._total = table, total
-        self._first, self._before, self._start = step, seconds, time.monotonic()
+    def __init__(self, folder: Path, boards: Path, step: int, total: int, seconds: float):
+        self._total, self._first, self._before, self._start = total, step, seconds, time.monotonic()
         self._logged = self._start
-        _truncate(table, step)
+        self._curve = Curve(folder / CURVE, step)
         self._board = _tensorboard(boards, step)
         self._bar = _bar(step, total)
 
@@ -36,17 +34,22 @@ class Monitor:
         """Seconds of training so far, those before an interruption included."""
         return self._before + time.monotonic() - self._start
 
-    def row(self, step: int, loss: float, photometric: float, psnr: float, splats: int) -> None:
-        """Report on the steps up to `step` (how many are done)."""
+    def row(self, step: int, values: Mapping[str, float | int]) -> None:
+        """Report on the steps up to `step` (how many are done). values: loss, the terms, psnr, splats, ..."""
         rate = (step - self._first) / max(time.monotonic() - self._start, 1e-9)
-        with open(self._table, "a", newline="") as file:
-            csv.writer(file).writerow([step, f"{self.seconds:.2f}", f"{loss:.6f}", f"{photometric:.6f}", f"{psnr:.3f}", splats, f"{rate:.2f}"])
+        self._curve.add({"step": step, "seconds": f"{self.seconds:.2f}", **values, "rate": round(rate, 2)})
         if self._board:
-            for name, value in (("loss", loss), ("photometric", photometric), ("psnr", psnr), ("splats", splats)):
+            for name, value in values.items():
                 self._board.add_scalar(name, value, step)
-        self._show(step, f"loss {loss:.4f}  PSNR {psnr:.1f} dB  {splats} splats", rate)
+        self._show(step, f"loss {values['loss']:.4f}  PSNR {values['psnr']:.1f} dB  {values['splats']} splats", rate)
+
+    def image(self, step: int, name: str, image: np.ndarray) -> None:
+        """Show an image uint8 [H, W, 3] in TensorBoard."""
+        if self._board:
+            self._board.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
+        """End the progress bar and close the files."""
         if self._board:
             self._board.close()
         if self._bar:
@@ -59,13 +62,6 @@ class Monitor:
         if step == self._total or not self._bar and now - self._logged > LOG_EVERY_SECONDS:
             self._logged = now
             log(f"train: {step}/{self._total}  {text}  {rate:.1f} steps/s  {(self._total - step) / max(rate, 1e-9):.0f} s left")
-
-
-def _truncate(table: Path, step: int) -> None:
-    """Keep the rows up to `step`."""
-    lines = table.read_text().splitlines() if table.is_file() and step else []
-    kept = [line for line in lines[1:] if line.split(",")[0].isdigit() and int(line.split(",")[0]) <= step]
-    write_text(table, "\n".join([",".join(COLUMNS), *kept]) + "\n")
 
 
 def _tensorboard(folder: Path, step: int) -> Any:
@@ -84,7 +80,8 @@ def _bar(step: int, total: int) -> Any:
         return None
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    bar = Progress(*columns, console=console, transient=True, refresh_per_second=2)  # drawing it takes time from the training's own thread
     bar.add_task("train", total=total, completed=step)
     bar.start()
     return bar

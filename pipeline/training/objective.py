@@ -1,67 +1,80 @@
-"""How far a rendered view is from its picture."""
+"""What every avatar is trained for: its images look like the training images. The same on every device."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from pipeline.splat.gpu.workspace import Workspace
-from pipeline.splat.losses import l1_dssim
-from pipeline.splat.rasterise import rasterise
 from pipeline.training.camera_color import CameraColor
-from pipeline.training.contract import Avatar
-from pipeline.training.host_images import Cut
+from pipeline.training.contract import Rendering, Terms
+from pipeline.training.image_loss import image_terms
+from pipeline.training.images import Batch
+from pipeline.training.parameters import ParameterGroup, exponential
 from pipeline.training.settings import TrainSettings
 
+IMAGE_TERMS = ("l1", "dssim", "alpha")
 
-class Objective:
-    """(1 - l) L1 + l (1 - SSIM) + alpha term + the avatar's own terms (arXiv 2312.02069, eq. 10, with an alpha term)."""
 
-    def __init__(self, settings: TrainSettings, device: torch.device, workspace: Workspace | None = None):
-        """Args: workspace: room for drawing on a GPU, whose owner sees to it that it suffices."""
-        self._settings, self._workspace = settings, workspace
+class ImageObjective:
+    """(1 - w) L1 + w (1 - SSIM) (Kerbl et al. 2023, eq. 7) + an alpha term, over the valid pixels of whole images.
+
+    Attributes:
+        color: the learned colour correction of each camera. composed, target: the images compared last, [V, H, W, 3].
+    """
+
+    def __init__(self, settings: TrainSettings, cameras: int, device: torch.device):
+        self._settings = settings
+        self.color = CameraColor(cameras).to(device)
         self._generator = torch.Generator().manual_seed(settings.seed)
-        self._background, self._black = torch.ones(3, device=device), torch.zeros(3, device=device)
+        self._background = torch.ones(3, device=device)
+        self._weights = torch.tensor([1.0, 1.0, settings.lambda_alpha], device=device)
 
-    def draw_background(self) -> None:
-        """Choose what stands behind the person in this step."""
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """The colour corrections."""
+        settings = self._settings
+        schedule = exponential(settings.lr_end, settings.iterations)
+        return [ParameterGroup("camera_color", (self.color.change,), settings.lr_camera_color, schedule, "splats", epsilon=1e-15)]
+
+    def begin_step(self) -> None:
+        """Host decisions of a step: the background."""
         if self._settings.background == "random":
             self._background.copy_(torch.rand(3, generator=self._generator))
 
-    def __call__(self, avatar: Avatar, color: CameraColor, cut: Cut, sh_degree: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Weighted terms by name, the zeros [1, N, 2 or 4] that will hold the gradient of the splats' places on the screen, and their radii [N]."""
-        settings, background = self._settings, self._background
-        truth, truth_alpha = cut.over(background)
-        splats = avatar.splats(cut.frame)
-        screen = torch.zeros(1, len(splats.opacities), 4 if settings.densify_absolute else 2, device=truth.device, requires_grad=True)
-        rendered = rasterise(splats, cut.views, self._black, sh_degree=sh_degree, screen=screen, workspace=self._workspace)
-        image, alpha, radii = (x.squeeze(0) for x in (rendered.image, rendered.alpha, rendered.radii))
-        image, difference = compare(image, alpha, truth_alpha, background, color, cut.camera)
-        terms = {"photometric": l1_dssim(image, truth, settings.lambda_dssim)}
-        if settings.lambda_alpha > 0:
-            terms["alpha"] = settings.lambda_alpha * difference
+    def terms(self, rendering: Rendering, batch: Batch) -> dict[str | tuple[str, ...], Tensor]:
+        """Weighted terms of one batch."""
+        settings = self._settings
+        values, self.composed = image_terms(rendering.image, rendering.alpha, batch.target, self._background, self.color.change, settings.lambda_dssim)
+        self._target = batch.target
+        terms: dict[str | tuple[str, ...], Tensor] = {IMAGE_TERMS: values * self._weights}
         if settings.lr_camera_color > 0 and settings.lambda_camera_color > 0:
-            terms["camera_color"] = settings.lambda_camera_color * color.penalty()
-        terms |= avatar.regularise(settings.weights(), settings.thresholds(), radii > 0)
-        self.last = image.detach(), truth
-        return terms, screen, radii
+            terms["camera_color"] = settings.lambda_camera_color * self.color.penalty()
+        return terms
 
     def psnr(self) -> float:
-        """PSNR in dB of the view drawn last, inside its window."""
-        image, truth = self.last
-        return float(-10 * torch.log10((image.clamp(0, 1) - truth).square().mean().clamp_min(1e-10)))
+        """PSNR in dB over the valid pixels of the views compared last."""
+        target, error = self._target, (self.composed - self._target.over(self._background)[0]).square().mean(-1).sum((1, 2))
+        mean = (error * target.weight.index_select(0, target.camera)).mean()
+        return float(-10 * torch.log10(mean.clamp_min(1e-10)))
 
-    def state(self) -> dict[str, Tensor]:
-        return {"generator": self._generator.get_state()}
+    def state(self) -> dict[str, Any]:
+        return {"generator": self.generator_state(), "color": self.color.state_dict()}
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        self._generator.set_state(state["generator"].cpu())
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        self.load_generator(state["generator"])
+        self.color.load_state_dict(state["color"])
+
+    def generator_state(self) -> Tensor:
+        return self._generator.get_state()
+
+    def load_generator(self, state: Tensor) -> None:
+        self._generator.set_state(state.cpu())
 
 
-def compare(image: Tensor, alpha: Tensor, truth_alpha: Tensor, background: Tensor, color: CameraColor, camera: int | Tensor) -> tuple[Tensor, Tensor]:
-    """A rendering [H, W, 3] over black with a camera's colours over the background, and the mean difference of the mattes [H, W]."""
-    if image.is_cuda and isinstance(camera, Tensor):
-        from pipeline.training.image_loss_gpu import as_camera_sees  # Triton is there where CUDA is
-
-        return as_camera_sees(image, alpha, truth_alpha, background, color.change, camera)
-    return color.apply_to(image, alpha, camera) + (1 - alpha)[..., None] * background, (alpha - truth_alpha).abs().mean()
+def flat(terms: Terms) -> tuple[tuple[str, ...], Tensor]:
+    """Names [K] and values [K] of all terms."""
+    names = tuple(name for key in terms for name in ((key,) if isinstance(key, str) else key))
+    return names, torch.cat([value.reshape(-1) for value in terms.values()])

@@ -1,4 +1,4 @@
-"""What a finished training leaves: the avatar in its own and in the standard form, the curve, and facts."""
+"""What a finished training leaves: avatar.npz, the curve, validation images, and facts."""
 
 from __future__ import annotations
 
@@ -9,34 +9,47 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from pipeline.contract.layout import Layout
 from pipeline.io.arrays import save_npz
-from pipeline.io.files import atomic_path, digest, sha256
-from pipeline.splat.formats.ply import write_ply
+from pipeline.io.files import atomic_path, digest, publish_folder, sha256
 from pipeline.training.checkpoint import Keys
-from pipeline.training.loop import Training
-from pipeline.training.monitor import CURVE
+from pipeline.training.curve import CURVE
+from pipeline.training.loop import Places
 from pipeline.training.settings import TrainSettings
+from pipeline.training.trainer import Trainer
 
 
-def training_keys(settings: TrainSettings, layout: Layout, version: int) -> Keys:
+def training_keys(settings: TrainSettings, inputs: Sequence[Path], version: int) -> Keys:
     """Digests of everything the result depends on: the stage's version, its settings and the bytes of all inputs."""
-    inputs = {path.name: sha256(path) for path in (layout.init, layout.fit, layout.sample, layout.alpha_json)}
-    every = asdict(settings)
+    hashes = [sha256(path) for path in inputs]
+    every = {name: value for name, value in asdict(settings).items() if name not in settings.RUN_ONLY}
     others = {name: value for name, value in every.items() if name not in ("iterations", "lengthen")}
-    return Keys(*(digest({"version": version, "settings": chosen, "inputs": inputs}) for chosen in (every, others)))
+    return Keys(*(digest({"version": version, "settings": values, "inputs": hashes}) for values in (every, others)))
 
 
-def save_avatar(training: Training, cameras: Sequence[str], folder: Path, layout: Layout) -> dict[str, Any]:
-    """Write avatar.npz, avatar.ply and train.csv; returns facts on the colours of the cameras and on what training changed in the rig."""
-    avatar, maps = training.avatar, training.color.maps().detach().cpu().numpy()
-    arrays = {"method": np.array(layout.method), **avatar.export(), "cameras": np.array(list(cameras)), "camera_color": maps}
-    save_npz(layout.avatar, arrays, compress=False)
-    with torch.no_grad():
-        write_ply(layout.avatar_ply, avatar.splats(0))
-    with atomic_path(layout.train_log) as temporary:
-        shutil.copyfile(folder / CURVE, temporary)
-    gains = {name: [round(float(x), 4) for x in np.diagonal(m[:, :3])] for name, m in zip(cameras, maps)}
-    return {"camera_gain": gains, **avatar.changes()}
+def save_avatar(trainer: Trainer, method: str, path: Path) -> None:
+    """Write avatar.npz: the avatar's own arrays, and the colour map of every camera with its subject."""
+    names = [(subject, name) for subject, source in enumerate(trainer.images.sources) for name in source.cameras]
+    arrays = {
+        "method": np.array(method),
+        **trainer.avatar.export(),
+        "cameras": np.array([name for _, name in names]),
+        "camera_subject": np.array([subject for subject, _ in names]),
+        "camera_color": trainer.objective.color.maps().detach().cpu().numpy(),
+    }
+    save_npz(path, arrays, compress=False)
+
+
+def save_curve(places: Places, train_log: Path, validation: Path) -> None:
+    """Copy train.csv and the validation images to where they are published."""
+    with atomic_path(train_log) as temporary:
+        shutil.copyfile(places.folder / CURVE, temporary)
+    places.validation.mkdir(exist_ok=True)
+    publish_folder(sorted(places.validation.glob("*.png")), validation)
+
+
+def facts(trainer: Trainer) -> dict[str, Any]:
+    """Facts for the manifest: the gains of the cameras' colours, and what training changed in the avatar."""
+    maps = trainer.objective.color.maps().detach().cpu().numpy()
+    names = [name for source in trainer.images.sources for name in source.cameras]
+    return {"camera_gain": {name: [round(float(x), 4) for x in np.diagonal(m[:, :3])] for name, m in zip(names, maps)}, **trainer.avatar.facts()}

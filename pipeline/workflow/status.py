@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 from pipeline.config import Config
 from pipeline.io.files import check_writable, write_text
-from pipeline.io.words import counted
 from pipeline.machine.lease import is_alive, read_holder
-from pipeline.report.records import failure_place
+from pipeline.report.records import counted, failure_place
 from pipeline.workflow.outcome import failed_stages
 from pipeline.workflow.run_options import RunOptions, resolutions
 from pipeline.workflow.staleness import best_resolution, read_manifest, stale_stages, with_complete_captures

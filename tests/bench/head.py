@@ -16,10 +16,11 @@ from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.packed import packed_writer
 from pipeline.io.parallel import map_processes
-from pipeline.synthetic.camera_rig import make_light, make_rig, random_world
-from pipeline.synthetic.chance import capture_rng
-from pipeline.synthetic.image import render_person, scene_at
-from pipeline.synthetic.noise import lattice
+from pipeline.synthetic.camera_rig import make_rig, random_world
+from pipeline.synthetic.rendering.lighting import make_light
+from pipeline.synthetic.rendering.noise import lattice
+from pipeline.synthetic.rendering.render import render_subject, scene_at
+from pipeline.synthetic.rng import capture_rng
 from pipeline.synthetic.settings import SynthesiseSettings
 
 ID = "bench"
@@ -38,18 +39,19 @@ def make_head(folder: Path, settings: SynthesiseSettings, threads: int) -> tuple
 
 
 def _film(folder: Path, settings: SynthesiseSettings, threads: int) -> None:
-    from pipeline.synthetic.subject import make_subject, make_take, scenes
+    from pipeline.synthetic.sequence import make_sequence, scene_arrays
+    from pipeline.synthetic.subject import make_subject
 
     subject = make_subject(settings, ID)
     rng = capture_rng(settings, ID, "rig")
     to_world = random_world(rng)
     cameras, novel = make_rig(settings, subject.target, to_world, rng)
-    light = make_light(rng, to_world[0], subject.look.skin)
-    take = make_take(subject, settings, ID, 0, to_world)
-    save_npz(folder / "scene.npz", scenes(subject, take), compress=False)
+    light = make_light(rng, to_world[0], subject.appearance.skin)
+    take = make_sequence(subject, settings, ID, 0, to_world)
+    save_npz(folder / "scene.npz", scene_arrays(subject, take), compress=False)
     table = lattice(capture_rng(settings, ID, "paint"))
     cameras = [*cameras, novel]
-    map_processes(_camera, [(folder, camera, light, subject.look, table, settings.supersample) for camera in cameras], threads, "pictures")
+    map_processes(_camera, [(folder, camera, light, subject.appearance, table, settings.supersample) for camera in cameras], threads, "pictures")
     ids = [frame_id("take", i) for i in range(len(take.vertices))]
     frames = tuple(Frame(name, "take", i, i / settings.fps) for i, name in enumerate(ids))
     write_image_set(folder / "alpha.json", folder / "alpha", tuple(cameras), frames, {})
@@ -63,7 +65,7 @@ def _camera(folder: Path, camera: Camera, light, look, table, supersample: int) 
     arrays = load_npz(folder / "scene.npz")
     with packed_writer(folder / "alpha" / f"{camera.name}.zip") as archive:
         for frame in range(len(arrays["vertices"])):
-            colour, alpha = render_person(scene_at(arrays, frame), light, look, table, camera, supersample)
+            colour, alpha = render_subject(scene_at(arrays, frame), light, look, table, camera, supersample)
             archive.add(frame_id("take", frame), np.clip(np.dstack([colour, alpha]) * 255 + 0.5, 0, 255).astype(np.uint8))
 
 

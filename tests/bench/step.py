@@ -15,17 +15,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import torch
+from pipeline.training.device_images import StackedPictures
+from pipeline.training.host_images import TrainingPictures
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
-from pipeline.splat import losses
+from pipeline.machine.backend import KERNELS, use_backend
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Views
 from pipeline.training.camera_color import CameraColor
-from pipeline.training.device_images import StackedPictures
-from pipeline.training.host_images import TrainingPictures
 from pipeline.training.loop import Training
 from pipeline.training.settings import TrainSettings
 from tests.bench import flame_size
@@ -55,42 +54,11 @@ def training(folder: Path, splats: int, width: int, height: int, device: torch.d
     return Training(flame_size.avatar(splats).to(device), CameraColor(len(cameras)).to(device), shown, settings(graph))
 
 
-class TorchAdam(torch.optim.Adam):
-    """Torch's own fused Adam under the interface of `training.adam_gpu.Adam`; it never skips."""
-
-    def __init__(self, groups, betas, epsilon, factor, _):  # noqa: ANN001
-        super().__init__(groups, betas=betas, eps=epsilon, fused=True)
-        self._factor, self._rates = factor, [group["lr"] for group in self.param_groups]
-
-    def step(self) -> None:  # type: ignore[override]
-        for group, rate in zip(self.param_groups, self._rates):
-            group["lr"] = rate * self._factor
-        super().step()
-
-
 @contextlib.contextmanager
 def plain_torch() -> Iterator[None]:
-    """Torch's own operations in place of our kernels around the rasteriser."""
-    from pipeline.avatars.rigged import avatar as rigged
-    from pipeline.avatars.rigged import binding
-    from pipeline.avatars.rigged import posed_body as rig
-    from pipeline.training import objective
-
-    def loss(image: torch.Tensor, target: torch.Tensor, weight: float = 0.2) -> torch.Tensor:
-        return (1 - weight) * losses.l1(image, target) + weight * (1 - losses.ssim(image, target))
-
-    def compare(image, alpha, truth_alpha, background, color, camera):  # noqa: ANN001, ANN202
-        return color.apply_to(image, alpha, camera) + (1 - alpha)[..., None] * background, (alpha - truth_alpha).abs().mean()
-
+    """PyTorch's own operations in place of our kernels around the rasteriser."""
     tf32, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False  # SSIM's variances cancel: TF32 would cost quality
-    with (
-        mock.patch.object(rigged, "bind", binding.bind_reference),
-        mock.patch.object(objective, "l1_dssim", loss),
-        mock.patch.object(objective, "compare", compare),
-        mock.patch.object(rigged.RiggedAvatar, "splat_terms_on_gpu", rigged.RiggedAvatar.splat_terms),
-        mock.patch.object(rig.PosingTables, "of", lambda model: None),
-        mock.patch("pipeline.training.adam_gpu.Adam", TorchAdam),
-    ):
+    with use_backend("reference", set(KERNELS) - {"rasterise"}):
         yield
     torch.backends.cudnn.allow_tf32 = tf32
 

@@ -219,14 +219,14 @@ def rows(model: ParametricModel) -> Piece:
     start = {name: random(9, *shape) for name, shape in shapes.items()}
     gradients = {name: random(*shape, seed=1) for name, shape in shapes.items()}
     rates, frame = {"pose": 0.01, "expression": 0.02, "translation": 0.03}, torch.tensor(4).cuda()
-    one, none, adam = torch.tensor(0.5).cuda(), torch.tensor(0.0).cuda(), RowAdam(start, rates, (0.9, 0.999), 1e-15)
+    none, adam = torch.tensor(0.0).cuda(), RowAdam(start, rates, (0.9, 0.999), 1e-15)
 
     def ours() -> tuple[Tensor, ...]:
         for group in (adam.first, adam.second, adam.steps):
             for value in group.values():
                 value.zero_()
         tables = {name: table.clone() for name, table in start.items()}
-        adam.step(frame, tables, gradients, one, none)
+        adam.step(frame, tables, gradients, none)
         return tuple(tables[name][4] - start[name][4] for name in shapes)
 
     return Piece(f"rows of {model.name} (+ 18 copies)", ours, None, [])

@@ -7,9 +7,9 @@ import torch
 
 from pipeline.avatars.render import render_views
 from pipeline.avatars.rigged.avatar import RiggedAvatar
-from pipeline.avatars.rigged.initialise import first_state
-from pipeline.avatars.rigged.posed_body import Rig
-from pipeline.avatars.rigged.settings import InitSettings
+from pipeline.avatars.rigged.initialise import initial_splats
+from pipeline.avatars.rigged.posed_body import PosedBody
+from pipeline.avatars.rigged.settings import InitSettings, RiggedTrainSettings
 from pipeline.body.model import ParametricModel
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set, write_image_set
@@ -93,17 +93,23 @@ def cameras(count: int = 2) -> tuple[Camera, ...]:
     return tuple(made)
 
 
-def avatar(sh_degree: int = 1) -> RiggedAvatar:
-    """A sphere with one grey splat per triangle or more."""
-    rig = Rig(model(), fit())
-    made = RiggedAvatar(rig)
+def body() -> PosedBody:
+    """The sphere of `model` with the motion of `fit`."""
+    return PosedBody(model(), fit())
+
+
+def avatar(settings: RiggedTrainSettings | None = None, sh_degree: int = 1) -> RiggedAvatar:
+    """A sphere with one grey splat per triangle or more. settings: of a training; None for one that is only drawn."""
+    made = RiggedAvatar(body(), "toy", settings)
     nothing = ImageSet(None, (), (), {}, {})
-    made.initialise(first_state(rig, nothing, (), FRAMES, InitSettings(splats=300)), sh_degree)
+    arrays = initial_splats(made.body, nothing, (), FRAMES, InitSettings(splats=300))
+    rest = np.zeros((len(arrays["binding"]), (sh_degree + 1) ** 2 - 1, 3), np.float32)
+    made.initialise({**arrays, "sh_rest": rest})
     return made
 
 
-def pictures(folder, views: tuple[Camera, ...]) -> ImageSet:  # noqa: ANN001  (a Path)
-    """RGBA pictures of a coloured sphere from each camera at each frame."""
+def images(folder, views: tuple[Camera, ...]) -> ImageSet:  # noqa: ANN001  (a Path)
+    """RGBA images of a coloured sphere from each camera at each frame."""
     painted = avatar()
     generator = torch.Generator().manual_seed(2)
     painted.local["sh_dc"].data.copy_(torch.randn(painted.local["sh_dc"].shape, generator=generator))

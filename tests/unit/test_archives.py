@@ -50,7 +50,7 @@ def test_links_are_refused(tmp_path):
     entry = zipfile.ZipInfo("link")
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16
     archive(tmp_path / "zips" / "a.zip", {entry: b"/etc"})
-    with pytest.raises(InputError, match="refuse"):
+    with pytest.raises(InputError, match="unsafe entry"):
         unzip_folder(tmp_path / "zips", tmp_path / "out", 1)
 
 

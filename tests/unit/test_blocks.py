@@ -9,7 +9,8 @@ from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame
 from pipeline.geometry import blocks
 from pipeline.geometry.blocks import in_blocks
-from pipeline.track.observe import FACE_POINTS, POSE_POINTS, observe
+from pipeline.track.observations import observe
+from pipeline.vision.mediapipe_indices import FACE_POINTS, POSE_POINTS
 
 
 def _moved(frames: np.ndarray, by: float) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +50,7 @@ def test_a_fit_sees_the_same_in_blocks_and_at_once(monkeypatch):
         return observe(tuple(cameras), frames, views[:, :, :FACE_POINTS], views[:, :, FACE_POINTS:], 0.2, threads)
 
     at_once = seen()
-    assert at_once.kept[1] == 7 * POSE_POINTS and at_once.kept[0] < at_once.seen[0] and np.isfinite(at_once.points3d).all()
+    assert at_once.kept[1] == 7 * POSE_POINTS and at_once.kept[0] < at_once.detected[0] and np.isfinite(at_once.points3d).all()
     monkeypatch.setattr(blocks, "BLOCK_WORK", 3 * 4**2)
     in_parts = [seen(threads) for threads in (1, 2)]
     for name in ("points3d", "weight", "pixels", "sigma", "kept", "triangulation_px"):

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pipeline.body.model import DATA, load_model
-from pipeline.body.skinning import axis_angle_to_matrix, posed_joints
+from pipeline.body.skinning import posed_joints
 from pipeline.body.store import pack_lbs, quantise_basis, unpack_lbs
+from pipeline.geometry.rotations import rotvec_to_matrix_torch
 from pipeline.io.errors import InputError
 
 
@@ -42,7 +43,7 @@ def test_root_rotation_is_a_rigid_motion(model):
     turned_pose = torch.zeros(1, len(model.parents), 3)
     turned_pose[0, 0] = torch.tensor([0.4, -1.1, 0.7])
     turned = model.pose_vertices(**parameters | {"pose": turned_pose})
-    rotation = axis_angle_to_matrix(turned_pose[0, 0])
+    rotation = rotvec_to_matrix_torch(turned_pose[0, 0])
     root = still.joints[:, :1]
     torch.testing.assert_close(turned.vertices, (still.vertices - root) @ rotation.T + root, atol=2e-6, rtol=0)
     torch.testing.assert_close(turned.joints, (still.joints - root) @ rotation.T + root, atol=2e-6, rtol=0)

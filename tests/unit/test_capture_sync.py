@@ -33,9 +33,9 @@ def test_rows_are_taken_in_the_order_of_the_index_wherever_it_starts(tmp_path):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("camera,time\na,1\na,2\n", "'b' has another number(?s:.*)0 rows(?s:.*)2 frames"),
-        ("camera,time\na,1\na,2\nb,1\nb,1\n", "'b' do not rise"),
-        ("camera,time\na,1\na,\nb,1\nb,2\n", "'a' do not rise"),
+        ("camera,time\na,1\na,2\n", "'b' has a different number(?s:.*)0 rows(?s:.*)2 frames"),
+        ("camera,time\na,1\na,2\nb,1\nb,1\n", "'b' do not increase"),
+        ("camera,time\na,1\na,\nb,1\nb,2\n", "'a' do not increase"),
         ("camera,seconds\na,1\n", "lacks a column"),
     ],
 )

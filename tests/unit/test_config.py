@@ -110,13 +110,13 @@ def layers(tmp_path, monkeypatch):
 
 def test_class_defaults_preset_config_file_and_set_lie_over_each_other(layers):
     standard = METHOD.preset("standard")["train"]
-    shipped, own = {"preset": "standard", "train": {"sh_degree": 0, "iterations": 11}}, {"train": {"iterations": 12, "views": 3}}
+    shipped, own = {"preset": "standard", "train": {"sh_degree": 0, "iterations": 11}}, {"train": {"iterations": 12, "frames_per_step": 3}}
     train = layers(shipped).stages["train"]
     assert (train.seed, train.max_splats, train.sh_degree, train.iterations) == (0, standard["max_splats"], 0, 11)
     train = layers(shipped, own).stages["train"]
-    assert (train.max_splats, train.sh_degree, train.iterations, train.views) == (standard["max_splats"], 0, 12, 3)
+    assert (train.max_splats, train.sh_degree, train.iterations, train.frames_per_step) == (standard["max_splats"], 0, 12, 3)
     config = layers(shipped, own, sets=("train.iterations=13", "train.lr_means=1e-3", "frames.crop={a: [0, 0, 20, 20]}"))
-    assert (config.stages["train"].iterations, config.stages["train"].views, config.stages["train"].lr_means) == (13, 3, 1e-3)
+    assert (config.stages["train"].iterations, config.stages["train"].frames_per_step, config.stages["train"].lr_means) == (13, 3, 1e-3)
     assert config.stages["frames"].crop == {"a": (0, 0, 20, 20)}
 
 

@@ -1,6 +1,7 @@
 """Each stage on a card of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -9,16 +10,16 @@ import time
 import pytest
 
 from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
-from pipeline.machine import gpu_lock as gpu_choice
+from pipeline.machine import gpu_lock
 from pipeline.machine.gpu_lock import VISIBLE, cards, claim_card
 
 
 @pytest.fixture(autouse=True)
 def two_cards(monkeypatch):
-    monkeypatch.setattr(gpu_choice, "_count", lambda: 2)
+    monkeypatch.setattr(gpu_lock, "_card_count", lambda: 2)
     for name in (VISIBLE, "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(gpu_choice, "WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(gpu_lock, "WAIT_SECONDS", 0.02)
 
 
 def test_two_stages_get_two_cards_and_a_third_waits(tmp_path):
@@ -39,8 +40,15 @@ def test_two_stages_get_two_cards_and_a_third_waits(tmp_path):
 
 
 def test_a_killed_holder_frees_its_card(tmp_path):
-    code = f"import os,signal\nfrom pathlib import Path\nfrom pipeline.training import gpu_choice\ngpu_choice._count = lambda: 1\nwith gpu_choice.claim_card(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
-    subprocess.run([sys.executable, "-c", code], check=False)
+    code = f"""
+import os, signal
+from pathlib import Path
+from pipeline.machine import gpu_lock
+gpu_lock._card_count = lambda: 1
+with gpu_lock.claim_card(Path({str(tmp_path)!r})):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     with claim_card(tmp_path) as card:
         assert card == "0"
 
@@ -61,7 +69,7 @@ def test_only_cards_that_the_user_allows(tmp_path, monkeypatch):
 
 
 def test_without_cards_nothing_is_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu_choice, "_count", lambda: 0)
+    monkeypatch.setattr(gpu_lock, "_card_count", lambda: 0)
     with claim_card(tmp_path) as card:
         assert card is None and VISIBLE not in os.environ
 

@@ -142,16 +142,16 @@ def test_a_calibration_of_another_size_names_both(rig, layout):
     fails_early(rig, layout, r"cam01.mp4: (?s:.*)64x48(?s:.*)66x48 as in .*cameras.json")
     far = [replace(camera, width=64, K=camera.K * [[1, 1, 40], [1, 1, 1], [1, 1, 1]]) for camera in cameras]
     write_calibration(rig.path / "cameras.json", far)
-    fails_early(rig, layout, "K belongs to a picture of another size")
+    fails_early(rig, layout, "K belongs to an image of another size")
 
 
 @pytest.mark.parametrize(
     "spoil, words",
     [
-        (lambda path: cv2.imwrite(str(path), np.zeros((SIZE[1], SIZE[0], 3), np.uint8)), "plate of camera 'cam02' is empty"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((SIZE[1], SIZE[0], 3), np.uint8)), "plate of camera 'cam02' is blank"),
         (lambda path: path.write_bytes(b""), "cam02_plate.png: cannot be decoded"),
         (lambda path: path.unlink(), "camera 'cam02' has no plate"),
-        (lambda path: cv2.imwrite(str(path), np.eye(30, dtype=np.uint8) * 255), "another size than its video(?s:.*)30x30(?s:.*)64x48"),
+        (lambda path: cv2.imwrite(str(path), np.eye(30, dtype=np.uint8) * 255), "a different size than its video(?s:.*)30x30(?s:.*)64x48"),
         (lambda path: shutil.copy(path, path.with_name("cam02-plate2.png")), "more than one plate"),
     ],
 )

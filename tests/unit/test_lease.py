@@ -47,9 +47,9 @@ def test_it_is_written_down_and_gone_afterwards(path, book):
 def test_a_second_process_is_refused_and_told_what_to_type(path, book, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     with lease(path, book, "train of a"):
-        with pytest.raises(InputError, match="train of a is already at work") as error, lease(path, book, "train of a"):
+        with pytest.raises(InputError, match="train of a is already running") as error, lease(path, book, "train of a"):
             pass
-        assert "scancel 12" in str(error.value) and "last sign of life" in str(error.value)
+        assert "scancel 12" in str(error.value) and "last heartbeat" in str(error.value)
     with lease(path, book, "train of a"):
         pass
 

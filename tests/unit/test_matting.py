@@ -1,4 +1,4 @@
-"""Plate matting undoes a composition; what is no subject stays out of the matte."""
+"""Plate matting undoes a composition; only the subject is in the matte."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.vision.background import estimate_gain
-from pipeline.vision.components import fill_holes, subject_only
-from pipeline.vision.guided_filter import guided_filter
-from pipeline.vision.plate_matting import matte_with_plate
+from pipeline.vision.matting.components import fill_holes, keep_subject
+from pipeline.vision.matting.guided_filter import guided_filter
+from pipeline.vision.matting.plate import matte_with_plate
+from pipeline.vision.matting.plate_difference import estimate_gain
 
 HEIGHT, WIDTH = 220, 160
 
@@ -33,12 +33,12 @@ def _scene(*, gain: tuple[float, float, float] = (1, 1, 1), shadow: float = 0.0,
     light = np.zeros((HEIGHT, WIDTH), np.float32)
     cv2.ellipse(light, (135, 110), (40, 30), 0, 0, 360, 1, -1)
     light = 1 - shadow * cv2.GaussianBlur(light, (0, 0), 6)
-    picture = alpha[..., None] * colour + (1 - alpha[..., None]) * plate * light[..., None]
+    image = alpha[..., None] * colour + (1 - alpha[..., None]) * plate * light[..., None]
     if bystander:
-        cv2.rectangle(picture, (3, 10), (12, 60), (30, 30, 200), -1)
-    picture = picture * np.float32(gain) + generator.normal(0, 2, picture.shape)
+        cv2.rectangle(image, (3, 10), (12, 60), (30, 30, 200), -1)
+    image = image * np.float32(gain) + generator.normal(0, 2, image.shape)
     plate = plate + generator.normal(0, 1, plate.shape)
-    as_bytes = {name: np.clip(image, 0, 255).round().astype(np.uint8) for name, image in (("image", picture), ("plate", plate))}
+    as_bytes = {name: np.clip(image, 0, 255).round().astype(np.uint8) for name, image in (("image", image), ("plate", plate))}
     return as_bytes | {"alpha": alpha, "colour": colour * np.float32(gain)}
 
 
@@ -60,7 +60,7 @@ def test_plate_matting_finds_alpha_under_gain_shadow_and_noise(gain, shadow):
 def test_gain_and_noise_are_reported():
     matte = matte_with_plate(*(_scene(gain=(0.9, 0.95, 1.05))[name] for name in ("image", "plate")))
     np.testing.assert_allclose(matte.gain, (0.9, 0.95, 1.05), atol=0.01)
-    assert 1.8 < matte.sigma < 2.9  # picture and plate together: root of 2^2 + 1^2
+    assert 1.8 < matte.sigma < 2.9  # image and plate together: root of 2^2 + 1^2
 
 
 def test_foreground_colour_carries_no_background():
@@ -77,7 +77,7 @@ def test_bystanders_go_only_if_asked():
     scene = _scene(bystander=True)
     region = np.s_[15:55, 5:10]
     assert _alpha(matte_with_plate(scene["image"], scene["plate"]).rgba)[region].max() == 0
-    assert _alpha(matte_with_plate(scene["image"], scene["plate"], subject=False).rgba)[region].min() > 0.9
+    assert _alpha(matte_with_plate(scene["image"], scene["plate"], subject_only=False).rgba)[region].min() > 0.9
 
 
 def test_an_empty_scene_has_an_empty_matte():
@@ -99,11 +99,11 @@ def test_padding_is_background():
 def test_gain_is_the_backgrounds_though_the_subject_is_larger():
     generator = np.random.default_rng(0)
     plate = generator.uniform(40, 200, (5000, 3)).astype(np.float32)
-    picture = plate * np.float32([1.1, 0.9, 1.0]) + generator.normal(0, 1, plate.shape).astype(np.float32)
-    picture[:3000] = generator.uniform(20, 230, (3000, 3))
-    gain, bare = estimate_gain(picture, plate)
+    image = plate * np.float32([1.1, 0.9, 1.0]) + generator.normal(0, 1, plate.shape).astype(np.float32)
+    image[:3000] = generator.uniform(20, 230, (3000, 3))
+    gain, on_background = estimate_gain(image, plate)
     np.testing.assert_allclose(gain, [1.1, 0.9, 1.0], rtol=0.01)
-    assert bare[3000:].mean() > 0.9 and bare[:3000].mean() < 0.1
+    assert on_background[3000:].mean() > 0.9 and on_background[:3000].mean() < 0.1
 
 
 def test_guided_filter_keeps_affine_functions_of_the_guide():
@@ -127,7 +127,7 @@ def test_subject_keeps_its_parts_and_loses_strangers():
     mask[30:90, 30:70] = True
     mask[24:28, 40:46] = True  # a hand beside the head
     mask[5:20, 2:9] = True  # somebody far away
-    kept = subject_only(mask)
+    kept = keep_subject(mask)
     assert kept[25, 42] and kept[50, 50] and not kept[10, 5]
 
 
@@ -139,9 +139,9 @@ def test_holes_that_show_the_plate_stay_open_and_lookalikes_are_filled():
     gap, lookalike = np.s_[20:30, 20:30], np.s_[50:60, 50:60]
     notch = np.s_[5:20, 60:63]  # open to the outside
     mask[gap] = mask[lookalike] = mask[notch] = False
-    picture = plate.copy()
-    picture[mask] = 30
+    image = plate.copy()
+    image[mask] = 30
     for region in (lookalike, notch):
-        picture[region] = plate[region].mean((0, 1))
-    filled = fill_holes(mask, picture, plate, 2.0)
+        image[region] = plate[region].mean((0, 1))
+    filled = fill_holes(mask, image, plate, 2.0)
     assert not filled[gap].any() and filled[lookalike].all() and filled[8:20, 60:63].all()

@@ -1,4 +1,4 @@
-"""The mattings behind one interface, and the stage that runs them."""
+"""The matting backends behind one interface, and the stage that runs them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, packed_writer, read_image
-from pipeline.vision.matting import PlateMatting, choose_matting, matte_camera
+from pipeline.vision.matting.backends import choose_matting
+from pipeline.vision.matting.matte_camera import matte_camera
+from pipeline.vision.matting.plate import PlateMatting
 from pipeline.vision.settings import MatteSettings
 from tests.unit.stage_jobs import run_stage
 
@@ -29,7 +31,7 @@ HEAD = CaptureRow("box", "rig", Path("raw"))
 FRAMES = tuple(Frame(frame_id("take", i), "take", i, i / 10) for i in range(3))
 
 
-def _picture(index: int) -> tuple[np.ndarray, np.ndarray]:
+def _image(index: int) -> tuple[np.ndarray, np.ndarray]:
     """A red box that moves before a noisy grey wall, and the wall."""
     generator = np.random.default_rng(index)
     wall = np.random.default_rng(99).uniform(90, 150, (HEIGHT, WIDTH, 3))
@@ -46,8 +48,8 @@ def layout(tmp_path) -> Layout:
     for camera in cameras:
         with packed_writer(layout.frames / f"{camera.name}.zip") as writer:
             for frame in FRAMES:
-                writer.add(frame.id, _picture(frame.frame)[0])
-            writer.add("plate", _picture(0)[1])
+                writer.add(frame.id, _image(frame.frame)[0])
+            writer.add("plate", _image(0)[1])
             writer.add("visible", np.full((HEIGHT, WIDTH), 255, np.uint8))
     write_image_set(layout.frames_json, layout.frames, cameras, FRAMES, {})
     sample = {"seed": 0, "frames": [{"id": FRAMES[0].id, "split": "train"}, {"id": FRAMES[2].id, "split": "test"}], "cameras": {"a": "train", "b": "val"}}
@@ -117,8 +119,8 @@ def test_nothing_but_background_is_an_error(layout):
     for name in ("a", "b"):
         with packed_writer(layout.frames / f"{name}.zip") as writer:
             for frame in FRAMES:
-                writer.add(frame.id, _picture(0)[1])
-            writer.add("plate", _picture(0)[1])
+                writer.add(frame.id, _image(0)[1])
+            writer.add("plate", _image(0)[1])
     images = read_image_set(layout.frames_json, layout.frames)
     write_image_set(layout.frames_json, layout.frames, images.cameras, images.frames, {})
     with pytest.raises(InputError, match="found no subject"):
@@ -140,7 +142,7 @@ def test_backends_that_need_a_plate_say_so():
 
 
 class _ScriptedMatting(torch.nn.Module):
-    """Stands for the real network: alpha where the picture differs from the plate."""
+    """Stub network: alpha where the image differs from the plate."""
 
     def __init__(self):
         super().__init__()
@@ -157,7 +159,7 @@ class _ScriptedMatting(torch.nn.Module):
 def test_bgm2_runs_a_users_torchscript_file(tmp_path):
     checkpoint = tmp_path / "model.pth"
     torch.jit.script(_ScriptedMatting()).save(str(checkpoint))
-    image, plate = (x[:57, :49] for x in _picture(1))  # sizes that 4 does not divide
+    image, plate = (x[:57, :49] for x in _image(1))  # sizes that 4 does not divide
     matting = choose_matting(MatteSettings(backend="bgm2", checkpoint=str(checkpoint), backbone_scale=0.125, refine_pixels=77), plate, "a")
     rgba = matting.matte(image, plate).rgba
     assert rgba.shape == (57, 49, 4) and rgba[30, 20, 3] == 255 and rgba[5, 5, 3] == 0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from torch.testing import assert_close
 
 from pipeline.avatars.rigged.binding import bind, bind_reference
-from pipeline.geometry.triangle_frames import multiply, quaternion_of_matrix, rotate, triangle_frames
+from pipeline.geometry.rotations import matrix_to_quat, quat_multiply, quat_rotate
+from pipeline.geometry.triangle_frames import triangle_frames
 
 
 def random_mesh(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,19 +54,6 @@ def test_a_collapsed_triangle_stays_finite():
     assert torch.isfinite(vertices.grad).all() and all(torch.isfinite(part).all() for part in parts)
 
 
-def test_quaternions_agree_with_scipy_for_turns_about_every_axis():
-    angles = np.concatenate([Rotation.random(50, random_state=1).as_matrix(), Rotation.from_rotvec(np.pi * np.eye(3)).as_matrix(), np.eye(3)[None]])
-    quats = quaternion_of_matrix(torch.from_numpy(angles))
-    back = Rotation.from_quat(quats.numpy(), scalar_first=True).as_matrix()
-    np.testing.assert_allclose(back, angles, atol=1e-12)
-
-
-def test_product_of_quaternions_turns_one_after_the_other():
-    p, q = (torch.from_numpy(Rotation.random(random_state=seed).as_quat(scalar_first=True)) for seed in (1, 2))
-    v = torch.tensor([0.2, -0.5, 1.0], dtype=torch.float64)
-    assert_close(rotate(multiply(p, q), v), rotate(p, rotate(q, v)))
-
-
 def test_world_to_local_undoes_local_to_world():
     vertices, faces = random_mesh()
     binding, means, quats, log_scales = random_splats(len(faces))
@@ -74,7 +61,7 @@ def test_world_to_local_undoes_local_to_world():
     T, R, s = (part[binding] for part in triangle_frames(vertices, faces))
     assert_close(torch.einsum("nck,nc->nk", R, world_means - T) / s[:, None], means)
     assert_close(world_scales - s.log()[:, None], log_scales)
-    back = multiply(quaternion_of_matrix(R.transpose(1, 2)), world_quats)
+    back = quat_multiply(matrix_to_quat(R.transpose(1, 2)), world_quats)
     assert_close(back * torch.sign((back * quats).sum(1, keepdim=True)), quats)  # q and -q are the same rotation
 
 
@@ -90,7 +77,7 @@ def test_a_rigid_motion_of_the_mesh_moves_the_splats_rigidly(dtype):
     assert_close(moved[0], still[0] @ rotation.T + shift, **tolerance)
     assert_close(moved[2], still[2], **tolerance)
     for axis in torch.eye(3, dtype=dtype):  # q and -q are the same rotation, so compare what they do
-        before, after = (rotate(torch.nn.functional.normalize(q, dim=1), axis.expand(len(q), 3)) for q in (still[1], moved[1]))
+        before, after = (quat_rotate(torch.nn.functional.normalize(q, dim=1), axis.expand(len(q), 3)) for q in (still[1], moved[1]))
         assert_close(after, before @ rotation.T, **tolerance)
 
 

@@ -106,7 +106,7 @@ def test_the_stage_and_its_reader(tmp_path):
 
 def test_a_foreign_file_is_named(tmp_path):
     write_json(tmp_path / "sample.json", {"frames": [1]})
-    with pytest.raises(InputError, match="sample.json: is no sample(?s:.*)--from sample"):
+    with pytest.raises(InputError, match="sample.json: is not a sample.json(?s:.*)--from sample"):
         read_sample(tmp_path / "sample.json")
 
 

@@ -8,8 +8,8 @@ from pipeline.machine import doctor
 
 def test_this_environment_is_fit():
     checks = {check.name: check for check in doctor.doctor()}
-    assert {"Python", "cores", "memory", "disk", "GPU", "ffmpeg", "mediapipe", "SLURM"} <= set(checks)
-    assert checks["Python"].state == checks["ffmpeg"].state == "ok"
+    assert {"Python", "cores", "memory", "disk", "GPU", "av", "mediapipe", "SLURM"} <= set(checks)
+    assert checks["Python"].state == checks["av"].state == "ok"
     assert all(check.advice for check in checks.values() if check.state == "problem")
 
 
@@ -18,7 +18,7 @@ def test_missing_package_is_a_problem_with_advice(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(doctor, "version", absent)
-    check = doctor._package("mediapipe", "key points")
+    check = doctor._package("mediapipe", "keypoints")
     assert check.state == "problem" and check.advice
 
 
@@ -40,7 +40,7 @@ def test_files_that_the_configuration_names(tmp_path):
 def test_printing(monkeypatch, capsys, state, code, rich):
     if not rich:
         monkeypatch.setitem(sys.modules, "rich.console", None)
-    monkeypatch.setattr(doctor, "doctor", lambda config: [doctor.Check("thing [1]", state, "found <it>", "do something")])
+    monkeypatch.setattr(doctor, "doctor", lambda config: [doctor.Check("thing [1]", state, "detail <1>", "do something")])
     assert doctor.print_doctor() == code
     printed = capsys.readouterr().out
-    assert "thing [1]" in printed and "found <it>" in printed and "do something" in printed
+    assert "thing [1]" in printed and "detail <1>" in printed and "do something" in printed

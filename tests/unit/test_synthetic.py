@@ -1,4 +1,4 @@
-"""A made-up capture: the layout of NeRSemble v1, and a truth that belongs to the pictures."""
+"""A synthetic capture: the layout of NeRSemble v1, and ground truth that fits the images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pipeline.io.files import sha256
 from pipeline.io.packed import PackedImages, read_image
 from pipeline.io.video import decode, probe
 from pipeline.mesh.raster import zbuffer
-from pipeline.synthetic.capture import synthesise
 from pipeline.synthetic.settings import SynthesiseSettings
+from pipeline.synthetic.write_capture import synthesise
 
 TINY = SynthesiseSettings(width=64, height=96, cameras=2, frames=2, sequences=("EMO-1-shout+laugh", "talk"))
 
@@ -71,7 +71,7 @@ def test_true_vertices_lie_inside_the_true_alpha(capture: Path) -> None:
         for frame, vertices in zip(truth["frames"], truth["vertices"]):
             mask = alpha.read(str(frame))
             assert mask[:8].max() == 0 and mask[:, 32].max() == 255
-            near = cv2.dilate(mask, np.ones((3, 3)))  # a vertex on the outline may fall into a pixel of which the person covers no sample
+            near = cv2.dilate(mask, np.ones((3, 3)))  # a vertex on the contour may fall into a pixel of which the subject covers no sample
             column, row = np.floor(camera.project(vertices)).astype(int).T
             inside = (column >= 0) & (column < 64) & (row >= 0) & (row < 96)
             assert inside.mean() > 0.7 and near[row[inside], column[inside]].min() > 0
@@ -96,7 +96,7 @@ def test_truth_is_what_the_model_says(capture: Path) -> None:
     assert truth["expression"].min() >= 0 and truth["expression"].max() <= 1
 
 
-def test_background_is_the_plate_and_the_person_is_not(capture: Path) -> None:
+def test_background_is_the_plate_and_the_subject_is_not(capture: Path) -> None:
     for name in cameras_of(capture):
         plate = read_image(capture / f"raw/sequence_BACKGROUND_part-1/tiny/BACKGROUND/image_{name}.jpg").astype(float)
         alpha = PackedImages(capture / f"truth/alpha/{name}.zip")
@@ -106,7 +106,7 @@ def test_background_is_the_plate_and_the_person_is_not(capture: Path) -> None:
             assert np.median(difference[mask == 0]) < 8 < 20 < np.median(difference[mask == 255])
 
 
-def test_novel_camera_is_no_other_and_hides_nothing(capture: Path) -> None:
+def test_novel_camera_differs_from_the_others(capture: Path) -> None:
     novel = Camera.from_json(json.loads((capture / "truth/novel.json").read_text())["cameras"][0])
     images = PackedImages(capture / "truth/novel/novel.zip")
     assert images.read(images.names()[0]).shape == (96, 64, 4)
@@ -120,21 +120,21 @@ def test_same_seed_gives_the_same_bytes_whatever_the_threads(capture: Path, tmp_
     assert files(tmp_path / "again") == files(capture)
 
 
-def test_another_id_or_seed_is_another_person(capture: Path, tmp_path: Path) -> None:
+def test_another_id_or_seed_is_another_subject(capture: Path, tmp_path: Path) -> None:
     small = dataclasses.replace(TINY, frames=1, sequences=("talk",), cameras=1)
-    people = [load_npz(capture / "truth/truth.npz")["identity"]]
+    identities = [load_npz(capture / "truth/truth.npz")["identity"]]
     for index, (name, seed) in enumerate((("other", 0), ("tiny", 1))):
         synthesise(dataclasses.replace(small, seed=seed), tmp_path / str(index), name, 1)
-        people.append(load_npz(tmp_path / str(index) / "truth/truth.npz")["identity"])
+        identities.append(load_npz(tmp_path / str(index) / "truth/truth.npz")["identity"])
     for a, b in ((0, 1), (0, 2), (1, 2)):
-        assert np.abs(people[a] - people[b]).max() > 0.5
+        assert np.abs(identities[a] - identities[b]).max() > 0.5
 
 
 def test_nothing_is_left_of_a_capture_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("pipeline.synthetic.capture.write_video", fail)
+    monkeypatch.setattr("pipeline.synthetic.write_capture.write_video", fail)
     with pytest.raises(OSError, match="disk full"):
         synthesise(dataclasses.replace(TINY, frames=1), tmp_path / "broken", "tiny", 1)
     assert list(tmp_path.iterdir()) == []
@@ -154,12 +154,12 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_body_stands_whole_in_every_picture(tmp_path: Path) -> None:
+def test_a_body_is_whole_in_every_image(tmp_path: Path) -> None:
     settings = SynthesiseSettings(subject="body", width=96, height=128, cameras=3, frames=2, sequences=("WALK-1",))
     synthesise(settings, tmp_path / "walker", "walker", 1)
     zips = sorted((tmp_path / "walker/truth/alpha").glob("*.zip"))
     assert len(zips) == 3
     for path in zips:
-        for mask in PackedImages(path).read_many(["WALK-1_000000", "WALK-1_000001"]):
+        for mask in map(PackedImages(path).read, ["WALK-1_000000", "WALK-1_000001"]):
             assert mask[[0, -1]].max() == 0 and mask[:, [0, -1]].max() == 0
             assert 0.04 < (mask > 127).mean() < 0.4

@@ -1,4 +1,4 @@
-"""The pieces a made-up capture is built of: noise, paint, motion, cameras, teeth."""
+"""Parts of a synthetic capture: noise, textures, motion, cameras, teeth."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pipeline.synthetic.appearance import to_linear, to_srgb
 from pipeline.synthetic.camera_rig import FRONTAL, SERIALS, make_rig, random_world
-from pipeline.synthetic.chance import capture_rng
-from pipeline.synthetic.image import compose, expose
-from pipeline.synthetic.motion import GESTURES, THEMES, head_motion
-from pipeline.synthetic.noise import PERIOD, lattice, spots, value_noise
-from pipeline.synthetic.paint import brow_share, lip_share
+from pipeline.synthetic.motion.head import GESTURES, THEMES, head_motion
+from pipeline.synthetic.rendering.face_texture import brow_share, lip_share
+from pipeline.synthetic.rendering.noise import PERIOD, lattice, spots, value_noise
+from pipeline.synthetic.rendering.render import compose, expose
+from pipeline.synthetic.rng import capture_rng
 from pipeline.synthetic.settings import SynthesiseSettings
 from pipeline.synthetic.subject import Subject, make_subject
 from pipeline.synthetic.teeth import rigid_motion
@@ -42,17 +41,12 @@ def test_spots_fill_the_asked_share_of_cells() -> None:
     assert abs(np.mean(hit) - 0.3) < 0.06
 
 
-def test_srgb_round_trip() -> None:
-    values = np.linspace(0, 1, 257)
-    np.testing.assert_allclose(to_srgb(to_linear(values)), values, atol=1e-6)
-
-
 def test_lips_and_brows_are_where_they_belong(someone: Subject) -> None:
     assert lip_share(0.0, -68.0) == lip_share(0.0, -78.0) == 1
     assert lip_share(0.0, -55.0) == lip_share(0.0, -95.0) == lip_share(30.0, -71.0) == 0
-    look = someone.look
+    appearance = someone.appearance
     table = lattice(np.random.default_rng(0))
-    across = np.array([max(brow_share(look, table, x, y, 0.3) for y in np.arange(10, 30, 0.5)) for x in (-60.0, -30.0, 0.0, 30.0, 60.0)])
+    across = np.array([max(brow_share(appearance, table, x, y, 0.3) for y in np.arange(10, 30, 0.5)) for x in (-60.0, -30.0, 0.0, 30.0, 60.0)])
     assert (across[[1, 3]] > 0.6).all() and (across[[0, 2, 4]] == 0).all()
 
 
@@ -110,7 +104,7 @@ def test_heads_move_like_heads(name: str, someone: Subject) -> None:
     assert (np.minimum(column["eyeLookOutLeft"], column["eyeLookInLeft"]) == 0).all()  # no eye looks both ways
     assert (np.minimum(column["mouthLeft"], column["mouthRight"]) == 0).all()
     turns = np.degrees(np.linalg.norm(motion.pose[:, [model.joint_names.index(j) for j in ("neck01", "neck02", "neck03", "head")]].sum(axis=1), axis=1))
-    assert 2 < turns.max() < 17 and np.abs(motion.shift).max() < 0.02
+    assert 2 < turns.max() < 17 and np.abs(motion.translation).max() < 0.02
     assert motion.expression.max(axis=0).sum() > 2
 
 

@@ -1,4 +1,4 @@
-"""Similarity transforms, rotations, outlines: properties that hold whatever the person."""
+"""Similarity transforms, rotations, contours: properties that hold for any subject."""
 
 from __future__ import annotations
 
@@ -7,23 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pipeline.capture.camera import Camera
-from pipeline.geometry.rotations import exp_so3, log_so3, skew
 from pipeline.geometry.similarity import ransac_similarity, umeyama
-from pipeline.track.contour import cut_faces, frame_rims, match, outline, trace
-
-
-def test_exp_and_log_are_inverse_and_agree_with_scipy():
-    vectors = np.random.default_rng(0).normal(size=(50, 3))
-    vectors[0] = 0
-    vectors[1] = [1e-9, 0, 0]
-    R = exp_so3(vectors)
-    assert np.allclose(R, Rotation.from_rotvec(vectors).as_matrix(), atol=1e-12)
-    assert np.allclose(log_so3(R), vectors, atol=1e-7)
-
-
-def test_skew_is_the_cross_product():
-    a, b = np.random.default_rng(1).normal(size=(2, 10, 3))
-    assert np.allclose((skew(a) @ b[..., None])[..., 0], np.cross(a, b))
+from pipeline.track.contour import boundary_faces, match_contours, match_frame, occluding_contour, trace_contour
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -54,13 +39,13 @@ def test_ransac_says_none_when_there_are_too_few_points():
 
 
 def disc(size: int, centre: tuple[float, float], radius: float) -> np.ndarray:
-    """A disc with a soft rim, three pixels wide: alpha is linear in the distance from the centre."""
+    """A disc with a soft edge, three pixels wide: alpha is linear in the distance from the centre."""
     y, x = np.mgrid[:size, :size] + 0.5
     return np.clip(0.5 + (radius - np.hypot(x - centre[0], y - centre[1])) / 3, 0, 1)
 
 
 def test_trace_finds_a_disc_to_a_twentieth_of_a_pixel():
-    contour = trace(disc(80, (41.3, 38.8), 23.4))
+    contour = trace_contour(disc(80, (41.3, 38.8), 23.4))
     out = contour.points - [41.3, 38.8]
     assert np.abs(np.linalg.norm(out, axis=1) - 23.4).max() < 0.05
     assert ((out / np.linalg.norm(out, axis=1, keepdims=True) * contour.normals).sum(1) > 0.97).all()
@@ -71,16 +56,16 @@ def test_trace_skips_the_border_and_the_padding():
     alpha = disc(80, (0, 40), 30)
     visible = np.ones((80, 80), bool)
     visible[:35] = False
-    points = trace(alpha, visible).points
+    points = trace_contour(alpha, visible).points
     assert len(points) and points[:, 0].min() > 2 and points[:, 1].min() > 35
 
 
-def test_match_wants_the_same_direction():
-    ring = trace(disc(80, (40, 40), 20))
-    assert (match(ring, ring, 5.0) == np.arange(len(ring))).all()
-    inner = trace(1 - disc(80, (40, 40), 19))
-    assert (match(ring, inner, 5.0) == -1).all()
-    assert (match(ring, trace(disc(80, (40, 40), 30)), 5.0) == -1).all()
+def test_matches_need_similar_normals():
+    ring = trace_contour(disc(80, (40, 40), 20))
+    assert (match_contours(ring, ring, 5.0) == np.arange(len(ring))).all()
+    inner = trace_contour(1 - disc(80, (40, 40), 19))
+    assert (match_contours(ring, inner, 5.0) == -1).all()
+    assert (match_contours(ring, trace_contour(disc(80, (40, 40), 30)), 5.0) == -1).all()
 
 
 def sphere(radius: float, rings: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -96,24 +81,24 @@ def looking_at_origin() -> Camera:
     return Camera("c", 120, 100, np.array([[200.0, 0, 61.3], [0, 200, 47.8], [0, 0, 1]]), np.eye(3)[[1, 2, 0]], np.array([0.0, 0, 5]))
 
 
-def test_rims_of_a_sphere_say_how_much_it_should_grow():
+def test_matches_of_a_sphere_measure_how_much_it_should_grow():
     camera = looking_at_origin()
     faces = sphere(1.0)[1]
-    contour, face_ids, barycentric = outline(sphere(1.1)[0], faces, camera)
-    rims = frame_rims(sphere(1.0)[0], faces, np.zeros(len(faces), bool), [camera], [contour], np.array([20.0]))
-    corners = sphere(1.0)[0][faces[rims.face_ids]]
-    pixel = camera.project(np.einsum("nk,nkx->nx", rims.barycentric, corners))
-    residual = ((rims.target - pixel) * rims.normal).sum(1) - rims.rim
+    contour, face_ids, barycentric = occluding_contour(sphere(1.1)[0], faces, camera)
+    matches = match_frame(sphere(1.0)[0], faces, np.zeros(len(faces), bool), [camera], [contour], np.array([20.0]))
+    corners = sphere(1.0)[0][faces[matches.face_ids]]
+    pixel = camera.project(np.einsum("nk,nkx->nx", matches.barycentric, corners))
+    residual = ((matches.target - pixel) * matches.normal).sum(1) - matches.contour_distance
     expected = 200 * (1.1 / np.sqrt(25 - 1.21) - 1.0 / np.sqrt(24))  # tangent cones of the two spheres
-    beside = np.abs(rims.normal[:, 1]) < 0.8  # the poles, above and below, are flat
+    beside = np.abs(matches.normal[:, 1]) < 0.8  # the poles, above and below, are flat
     assert abs(residual[beside].mean() - expected) < 0.1
     assert len(face_ids) == len(contour) == len(barycentric)
 
 
 def test_nothing_matches_beside_the_open_edge():
     camera, (points, faces) = looking_at_origin(), sphere(1.0)
-    cut = cut_faces(faces, len(points))
-    assert 0 < cut.sum() < len(faces) / 4
-    assert np.abs(points[faces[cut]][..., 2]).min() > 0.8, "only the rings at the poles are near the edge"
-    rims = frame_rims(points, faces, cut, [camera], [outline(points, faces, camera)[0]], np.array([20.0]))
-    assert not cut[rims.face_ids].any() and len(rims.face_ids)
+    boundary = boundary_faces(faces, len(points))
+    assert 0 < boundary.sum() < len(faces) / 4
+    assert np.abs(points[faces[boundary]][..., 2]).min() > 0.8, "only the rings at the poles are near the edge"
+    matches = match_frame(points, faces, boundary, [camera], [occluding_contour(points, faces, camera)[0]], np.array([20.0]))
+    assert not boundary[matches.face_ids].any() and len(matches.face_ids)

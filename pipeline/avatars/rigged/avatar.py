@@ -1,8 +1,10 @@
-"""The `rigged` method: splats bound to the triangles of the fitted mesh (GaussianAvatars, arXiv 2312.02069)."""
+"""The `rigged` avatar: splats bound to the triangles of the fitted mesh (GaussianAvatars, arXiv 2312.02069)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,35 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.avatars.rigged.binding import bind
-from pipeline.avatars.rigged.posed_body import Rig
-from pipeline.geometry.triangle_frames import triangle_frames
-from pipeline.splat.splats import Splats
+from pipeline.avatars.rigged.density import DensityControl
+from pipeline.avatars.rigged.posed_body import PosedBody
+from pipeline.avatars.rigged.regularise import splat_terms
+from pipeline.avatars.rigged.settings import RiggedTrainSettings
+from pipeline.body.body_pose import BodyPose
+from pipeline.splat.formats.ply import write_ply
+from pipeline.splat.gpu.workspace import Workspace
+from pipeline.splat.rasterise import rasterise
+from pipeline.splat.splats import Splats, Views
+from pipeline.training.contract import Rendering, Terms
+from pipeline.training.images import Batch
+from pipeline.training.optimiser import Optimiser
+from pipeline.training.parameters import ParameterGroup, exponential
+from pipeline.training.rows import Rows
 
 LOCAL = ("means", "quats", "log_scales", "opacities", "sh_dc", "sh_rest")
+SPLAT_EPSILON = 1e-15  # of Adam, as in 3DGS: gradients of single splats are tiny
+
+
+@dataclass(frozen=True, eq=False)
+class PosedSplats:
+    """The avatar at an instant: splats in the world, and the table rows that it was posed with."""
+
+    splats: Splats
+    rows: Sequence[Rows] = ()
 
 
 class RiggedAvatar(nn.Module):
-    """N splats in the frames of the triangles of a rig.
+    """N splats in the frames of the triangles of a body.
 
     Attributes:
         binding: int64 [N] triangle of each splat.
@@ -26,110 +48,150 @@ class RiggedAvatar(nn.Module):
             sh_dc [N, 1, 3], sh_rest [N, K - 1, 3]. Spherical harmonics stay in world axes.
     """
 
-    def __init__(self, rig: Rig):
+    binding: Tensor
+
+    def __init__(self, body: PosedBody, subject: str = "", settings: RiggedTrainSettings | None = None):
+        """Args: settings: of a training; None for an avatar that is only drawn."""
         super().__init__()
-        self.rig = rig
-        self.frames = rig.frames
+        self.body, self._settings = body, settings
+        self.subjects = {subject: body.frames}
         self.register_buffer("binding", torch.zeros(0, dtype=torch.int64))
         self.local = nn.ParameterDict()
+        self._density: DensityControl | None = None
+        self._sh_degree: int | None = None
 
     @property
     def splat_count(self) -> int:
         return len(self.binding)
 
-    def initialise(self, arrays: Mapping[str, np.ndarray], sh_degree: int | None = None) -> None:
-        """Take over `binding` and the arrays named in LOCAL, of init.npz or avatar.npz; colours get room for `sh_degree` (None: as the arrays have them)."""
+    @property
+    def face_count(self) -> int:
+        return len(self.body.faces)
+
+    def initialise(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over `binding` and the arrays named in LOCAL, of init.npz or avatar.npz; in a training, colours get room for its SH degree."""
         local = {name: torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in LOCAL}
-        if sh_degree is not None:
-            given = local["sh_rest"]
-            local["sh_rest"] = torch.zeros(len(given), (sh_degree + 1) ** 2 - 1, 3)
-            shared = min(given.shape[1], local["sh_rest"].shape[1])
-            local["sh_rest"][:, :shared] = given[:, :shared]
+        if self._settings:
+            rest = local["sh_rest"]
+            local["sh_rest"] = torch.zeros(len(rest), (self._settings.sh_degree + 1) ** 2 - 1, 3)
+            shared = min(rest.shape[1], local["sh_rest"].shape[1])
+            local["sh_rest"][:, :shared] = rest[:, :shared]
         self.set_splats(torch.from_numpy(arrays["binding"]), local)
+        if self._settings:
+            self._density = DensityControl(self._settings, self.splat_count, self.binding.device)
 
     def set_splats(self, binding: Tensor, local: Mapping[str, Tensor]) -> None:
         """Put other splats in the place of all present ones."""
-        device = self.rig.offsets.device
+        device = self.body.offsets.device
         self.binding = binding.to(device)
         self.local = nn.ParameterDict({name: nn.Parameter(local[name].detach().to(device).contiguous()) for name in LOCAL})
 
-    def splats(self, frame: int | Tensor) -> Splats:
-        """World-space splats at an instant; see `Avatar.splats`."""
+    def pose(self, frame: int | Tensor | BodyPose, subject: int | Tensor = 0) -> PosedSplats:
+        """World-space splats at a tracked frame or in any pose; see `Avatar.pose`."""
+        rows: tuple[Rows, ...] = ()
+        if isinstance(frame, BodyPose):
+            vertices = self.body.vertices(frame)
+        elif self.body.cached:
+            vertices = self.body.cached_vertices(frame)
+        else:
+            pose, tracked = self.body.tracked_pose(frame)
+            vertices, rows = self.body.vertices(pose), (tracked,)
         local = self.local
-        world = bind(self.rig.vertices(frame), self.rig.faces, self.binding, local["means"], local["quats"], local["log_scales"])
-        return Splats(*world, local["opacities"], torch.cat([local["sh_dc"], local["sh_rest"]], dim=1))
+        world = bind(vertices, self.body.faces, self.binding, local["means"], local["quats"], local["log_scales"])
+        return PosedSplats(Splats(*world, local["opacities"], torch.cat([local["sh_dc"], local["sh_rest"]], dim=1)), rows)
 
-    def to(self, device: torch.device | str) -> RiggedAvatar:  # type: ignore[override]
-        """Move everything to a device."""
-        self.rig.to(device)
-        return super().to(device)
+    def draw(self, state: PosedSplats, views: Views, workspace: Workspace | None = None) -> Rendering:
+        """See `Avatar.draw`."""
+        splats, screen = state.splats, None
+        if self._density and self.training and torch.is_grad_enabled():
+            columns = 4 if self._settings and self._settings.densify_absolute else 2
+            screen = torch.zeros(len(views), len(splats), columns, device=splats.means.device, requires_grad=True)
+        black = torch.zeros(3, device=splats.means.device)
+        drawn = rasterise(splats, views, black, sh_degree=self._sh_degree if self.training else None, screen=screen, workspace=workspace)
+        return Rendering(drawn.image, drawn.alpha, drawn.depth, drawn.radii, screen)
 
-    def triangle_sizes(self) -> Tensor:
-        """Size of every triangle [F], metres, at the first frame."""
-        with torch.no_grad():
-            return triangle_frames(self.rig.vertices(0), self.rig.faces)[2]
+    @torch.no_grad()
+    def centre(self, state: PosedSplats) -> np.ndarray:
+        """Mean position of the splats, weighted by opacity."""
+        weight = state.splats.opacities.sigmoid()
+        return ((state.splats.means * weight[:, None]).sum(0) / weight.sum()).cpu().numpy().astype(np.float64)
 
-    def parameters_by_name(self) -> dict[str, nn.Parameter]:
-        return {**dict(self.local.items()), "offsets": self.rig.offsets}
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Splats, the body's offsets, and its per-frame tables."""
+        settings = self._training_settings()
+        schedule = exponential(settings.lr_end, settings.iterations)
+        dense = {**dict(self.local.items()), "offsets": self.body.offsets}
+        groups = [ParameterGroup(name, (p,), getattr(settings, f"lr_{name}"), schedule, "splats", epsilon=SPLAT_EPSILON) for name, p in dense.items()]
+        tables = self.body.tables.items()
+        return groups + [ParameterGroup(name, (t,), getattr(settings, f"lr_{name}"), schedule, "rows", epsilon=SPLAT_EPSILON) for name, t in tables]
 
-    def tables_by_name(self) -> dict[str, Tensor]:
-        return self.rig.tables()
+    def begin_step(self, step: int) -> Hashable:
+        """The SH degree and how often the splats changed decide what a step launches."""
+        settings = self._training_settings()
+        self._sh_degree = settings.sh_degree if settings.sh_every <= 0 else min(settings.sh_degree, step // settings.sh_every)
+        return self._sh_degree, self._density.changes if self._density else 0
 
-    def row_gradients(self) -> dict[str, Tensor]:
-        return self.rig.row_gradients()
-
-    def regularise(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
-        """Terms position and scale (arXiv 2312.02069, eqs. 8 and 9), opacity, anisotropy, laplacian, pose; see `Avatar.regularise`."""
-        on_gpu = self.binding.is_cuda
-        terms = (self.splat_terms_on_gpu if on_gpu else self.splat_terms)(weights, thresholds, visible)
-        for name, term in (("laplacian", self.rig.roughness), ("pose", self.rig.deviation)):
-            if weights.get(name, 0) > 0 and not self.rig.frozen:
-                terms[name] = weights[name] * term()
+    def losses(self, state: PosedSplats, rendering: Rendering, batch: Batch) -> Terms:
+        """Terms position and scale (arXiv 2312.02069, eqs. 8 and 9), opacity, anisotropy, laplacian, pose."""
+        settings = self._training_settings()
+        weights = settings.weights()
+        assert rendering.radii is not None
+        visible = (rendering.radii > 0).any(0) if len(rendering.radii) > 1 else rendering.radii[0] > 0
+        terms: dict[str | tuple[str, ...], Tensor] = dict(splat_terms(self.local, weights, settings.thresholds(), visible))
+        if weights["laplacian"] > 0 and not self.body.cached:
+            terms["laplacian"] = weights["laplacian"] * self.body.laplacian_energy()
+        if weights["pose"] > 0 and state.rows:
+            terms["pose"] = weights["pose"] * self.body.pose_prior(state.rows[0])
         return terms
 
-    def splat_terms(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
-        """The terms that concern splats alone."""
-        local = self.local
-        terms = {
-            "position": lambda: _mean_over((local["means"].norm(dim=1) - thresholds["position"]).relu(), visible),
-            "scale": lambda: _mean_over((local["log_scales"].exp() - thresholds["scale"]).relu().square().sum(1).add(1e-12).sqrt(), visible),
-            "opacity": lambda: _undecided(local["opacities"]),
-            "anisotropy": lambda: _mean_over(_elongation(local["log_scales"], thresholds["anisotropy"]), visible),
-        }
-        return {name: weights[name] * terms[name]() for name in terms if weights.get(name, 0) > 0}
+    def after_backward(self, rendering: Rendering, batch: Batch, skip: Tensor) -> None:
+        """Density statistics."""
+        if self._density and rendering.screen is not None and rendering.screen.grad is not None and rendering.radii is not None:
+            self._density.accumulate(rendering.screen.grad, rendering.radii, (batch.views.width, batch.views.height), skip)
 
-    def splat_terms_on_gpu(self, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> dict[str, Tensor]:
-        """The same, summed, in one pass."""
-        from pipeline.avatars.rigged.regularise_gpu import splat_terms  # Triton is there where CUDA is
+    def restructures_after(self, step: int) -> bool:
+        return self._density is not None and self._density.is_due(step)
 
-        return {"splats": splat_terms(self.local, weights, thresholds, visible).sum()}
+    def after_step(self, step: int, optimiser: Optimiser) -> None:
+        """Density control."""
+        if self._density:
+            self._density.after_step(step, self, optimiser)
+
+    def buffers_to_restore(self) -> Sequence[Tensor]:
+        return ()
 
     def state(self) -> dict[str, Any]:
-        return {"binding": self.binding, "local": {name: value.detach() for name, value in self.local.items()}, "rig": self.rig.state()}
+        splats = {"binding": self.binding, "local": {name: value.detach() for name, value in self.local.items()}}
+        return splats | {"body": self.body.state(), "density": self._density.state() if self._density else {}}
 
     def load(self, state: Mapping[str, Any]) -> None:
+        """Inverse of `state`."""
         self.set_splats(state["binding"], state["local"])
-        self.rig.load(state["rig"])
+        self.body.load(state["body"])
+        if self._density:
+            self._density.load(state["density"])
 
-    def changes(self) -> dict[str, Any]:
-        """What training changed in the rig; see `Rig.changes`."""
-        return self.rig.changes()
+    def facts(self) -> dict[str, Any]:
+        """What training changed in the body; see `PosedBody.facts`."""
+        return self.body.facts()
 
     def export(self) -> dict[str, np.ndarray]:
-        """The arrays of the splats (`binding` and LOCAL) and of the rig (as in fit.npz)."""
+        """The arrays of the splats (`binding` and LOCAL) and of the body (as in fit.npz)."""
         splats = {name: value.detach().cpu().numpy() for name, value in self.local.items()}
-        return {"binding": self.binding.cpu().numpy(), **splats, **self.rig.export()}
+        return {"binding": self.binding.cpu().numpy(), **splats, **self.body.export()}
 
+    @torch.no_grad()
+    def export_files(self, outputs: Mapping[str, Path]) -> None:
+        """avatar_ply: a standard 3DGS file, posed at the first frame."""
+        write_ply(outputs["avatar_ply"], self.pose(0).splats)
 
-def _mean_over(values: Tensor, visible: Tensor) -> Tensor:
-    return (values * visible).sum() / visible.sum().clamp_min(1)
+    def to(self, *args: Any, **kwargs: Any) -> RiggedAvatar:
+        """Move everything to a device."""
+        self.body.to(*args, **kwargs)
+        super().to(*args, **kwargs)
+        return self
 
-
-def _undecided(opacities: Tensor) -> Tensor:
-    opacity = torch.sigmoid(opacities)
-    return (opacity * (1 - opacity)).mean()
-
-
-def _elongation(log_scales: Tensor, free: float) -> Tensor:
-    ordered = log_scales.sort(dim=1).values
-    return ((ordered[:, 2] - ordered[:, 1]).exp() - free).relu()
+    def _training_settings(self) -> RiggedTrainSettings:
+        if self._settings is None:
+            raise ValueError("this avatar was opened for drawing; give it settings to train it")
+        return self._settings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from pipeline.geometry.triangle_frames import multiply, quaternion_of_matrix, triangle_frames
+from pipeline.geometry.rotations import matrix_to_quat, quat_multiply
+from pipeline.geometry.triangle_frames import triangle_frames
+from pipeline.machine.backend import backend_of
 
 
 def bind(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -20,21 +21,22 @@ def bind(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats:
     Returns:
         means [N, 3] metres, quats [N, 4] (as long as the given ones), log_scales [N, 3] of metres.
     """
-    if vertices.device.type == "cpu" and vertices.dtype == torch.float32:
-        from pipeline.avatars.rigged.binding_cpu import BindOnCpu  # compiles when first used
+    match backend_of(vertices, "bind"):
+        case "cpu":
+            from pipeline.avatars.rigged.binding_cpu import BindOnCpu
 
-        return BindOnCpu.apply(vertices, faces, binding, means, quats, log_scales)
-    if vertices.device.type == "cuda" and vertices.dtype == torch.float32:
-        from pipeline.avatars.rigged.binding_gpu import BindOnGpu  # Triton is there where CUDA is
+            return BindOnCpu.apply(vertices, faces, binding, means, quats, log_scales)
+        case "gpu":
+            from pipeline.avatars.rigged.binding_gpu import BindOnGpu
 
-        return BindOnGpu.apply(vertices, faces, binding, means, quats, log_scales)
+            return BindOnGpu.apply(vertices, faces, binding, means, quats, log_scales)
     return bind_reference(vertices, faces, binding, means, quats, log_scales)
 
 
 def bind_reference(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tensor, quats: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """`bind` in plain torch: any device, any dtype; the oracle of the compiled one."""
     T, R, s = triangle_frames(vertices, faces)
-    q = quaternion_of_matrix(R)
+    q = matrix_to_quat(R)
     T, R, s, q = T[binding], R[binding], s[binding], q[binding]
     world_means = s[:, None] * (R @ means[:, :, None]).squeeze(-1) + T
-    return world_means, multiply(q, quats), log_scales + s.log()[:, None]
+    return world_means, quat_multiply(q, quats), log_scales + s.log()[:, None]

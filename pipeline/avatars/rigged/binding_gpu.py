@@ -92,7 +92,7 @@ def _frame(vertices, faces, face, on):
 
 @triton.jit
 def _quaternion(axes):
-    """Unit quaternion wxyz of the rotation with these columns; see `quaternion_of_matrix`."""
+    """Unit quaternion wxyz of the rotation with these columns; see `matrix_to_quat`."""
     a, d, g, b, e, h, c, f, i = axes
     ww, xx, yy, zz = 1 + a + e + i, 1 + a - e - i, 1 - a + e - i, 1 - a - e + i
     by_w = (ww >= xx) & (ww >= yy) & (ww >= zz)

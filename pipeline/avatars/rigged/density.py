@@ -1,4 +1,4 @@
-"""Density control: splats where the pictures ask for them, none where they do nothing (Kerbl et al. 2023, section 5; binding inheritance of arXiv 2312.02069).
+"""Density control: splats where the images ask for them, none where they do nothing (Kerbl et al. 2023, section 5; binding inheritance of arXiv 2312.02069).
 
 Children are bound to the triangle of their parent. No triangle that has splats loses its last one.
 """
@@ -7,112 +7,133 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipeline.avatars.rigged.avatar import RiggedAvatar
-from pipeline.geometry.triangle_frames import rotate
+from pipeline.avatars.rigged.settings import RiggedTrainSettings
+from pipeline.geometry.rotations import quat_rotate
+from pipeline.machine.backend import backend_of
 from pipeline.training.optimiser import Optimiser
-from pipeline.training.schedules import is_density_step, splat_allowance
-from pipeline.training.settings import TrainSettings
 
 SPLIT_SHRINK = 1.6  # a split splat's children are this much smaller (Kerbl et al. 2023)
 
 
-@dataclass(frozen=True)
-class Change:
-    """What became of the splats: `sources` int64 [N] old row of each new one; `fresh` bool [N] made just now; `local` and `binding` their values."""
+class DensifiedAvatar(Protocol):
+    """Splats bound to triangles: `binding` int64 [N] of `face_count` triangles, `local` parameters [N, ...] by name."""
 
     binding: Tensor
-    local: dict[str, Tensor]
-    sources: Tensor
-    fresh: Tensor
+    local: nn.ParameterDict
+
+    @property
+    def face_count(self) -> int: ...
+
+    def set_splats(self, binding: Tensor, local: Mapping[str, Tensor]) -> None: ...
 
 
 class DensityControl:
-    """Watches how strongly the pictures pull at each splat and, at the scheduled steps, adds and removes splats."""
+    """Accumulates the gradients of the splats' places on the screen and, at the scheduled steps, adds and removes splats.
 
-    def __init__(self, avatar: RiggedAvatar, settings: TrainSettings):
-        self._settings = settings
+    Attributes:
+        changes: how often the splats, and so all their tensors, were replaced.
+    """
+
+    def __init__(self, settings: RiggedTrainSettings, count: int, device: torch.device):
+        self._settings, self._start = settings, count
         self._generator = torch.Generator().manual_seed(settings.seed)
-        self._start = len(avatar.binding)
-        self.changes = 0  # how often the splats, and so all their tensors, became others
-        self._reset(avatar)
+        self.changes = 0
+        self._reset(count, device)
 
-    def watch(self, screen_gradient: Tensor, radii: Tensor, size: tuple[int, int], skip: Tensor) -> None:
-        """Add one view's statistics.
+    def accumulate(self, screen_gradient: Tensor, radii: Tensor, size: tuple[int, int], skip: Tensor) -> None:
+        """Add the statistics of V views.
 
         Args:
-            screen_gradient: per pixel [N, 2], or [N, 4] with absolute gradients behind, which are then what counts. radii: [N] pixels.
-            size: width and height of the whole picture. skip: [], not 0 = add nothing.
+            screen_gradient: per pixel [V, N, 2], or [V, N, 4] with absolute gradients behind, which are then what counts. radii: [V, N] pixels.
+            size: width and height of the images. skip: [], not 0 = add nothing.
         """
-        if screen_gradient.is_cuda:
-            from pipeline.avatars.rigged import density_gpu  # Triton is there where CUDA is
+        if backend_of(screen_gradient, "density") == "gpu":
+            from pipeline.avatars.rigged.density_gpu import accumulate
 
-            density_gpu.watch(screen_gradient, radii, size, skip, self._pull, self._seen)
+            accumulate(screen_gradient, radii, size, skip, self._grad_accum, self._visible_count)
             return
-        if skip == 0:
-            half = 0.5 * screen_gradient.new_tensor(size)
-            self._pull += (screen_gradient[:, -2:] * half).norm(dim=1)
-            self._seen += radii > 0
+        half = 0.5 * screen_gradient.new_tensor(size)
+        keep = (skip == 0).float()
+        self._grad_accum += keep * (screen_gradient[..., -2:] * half).norm(dim=-1).sum(0)
+        self._visible_count += keep * (radii > 0).sum(0)
 
-    def after_step(self, step: int, avatar: RiggedAvatar, optimiser: Optimiser) -> None:
+    def is_due(self, step: int) -> bool:
+        """Whether splats change after `step` steps."""
+        return self._refines(step) or self._resets(step)
+
+    def after_step(self, step: int, avatar: DensifiedAvatar, optimiser: Optimiser) -> None:
         """Add, remove or fade splats where the schedule says so."""
-        settings = self._settings
-        if is_density_step(step, settings):
-            change = self._refine(step, avatar)
-            avatar.set_splats(change.binding, change.local)
-            sources = torch.where(change.fresh, -1, change.sources)
+        if self._refines(step):
+            binding, local, sources = self._refine(step, avatar)
+            avatar.set_splats(binding, local)
             for name, parameter in avatar.local.items():
                 optimiser.replace(name, parameter, sources)
-            self._reset(avatar)
-        if settings.opacity_reset_every and step and step % settings.opacity_reset_every == 0 and step <= settings.densify_until:
+            self._reset(len(binding), binding.device)
+        if self._resets(step):
+            reset = self._settings.reset_opacity
             with torch.no_grad():
-                avatar.local["opacities"].clamp_(max=math.log(settings.reset_opacity / (1 - settings.reset_opacity)))
-            optimiser.forget("opacities")
+                avatar.local["opacities"].clamp_(max=math.log(reset / (1 - reset)))
+            optimiser.reset_state("opacities")
             self.changes += 1
 
     def state(self) -> dict[str, Any]:
-        return {"pull": self._pull, "seen": self._seen, "start": self._start, "generator": self._generator.get_state()}
+        statistics = {"grad_accum": self._grad_accum, "visible_count": self._visible_count}
+        return {**statistics, "start": self._start, "generator": self._generator.get_state()}
 
     def load(self, state: Mapping[str, Any]) -> None:
+        """Inverse of `state`."""
         self.changes += 1
-        self._pull, self._seen, self._start = state["pull"], state["seen"], state["start"]
+        self._grad_accum, self._visible_count, self._start = state["grad_accum"], state["visible_count"], state["start"]
         self._generator.set_state(state["generator"].cpu())
 
-    def _refine(self, step: int, avatar: RiggedAvatar) -> Change:
+    def _refines(self, step: int) -> bool:
+        settings = self._settings
+        return settings.densify_from <= step <= settings.densify_until and (step - settings.densify_from) % settings.densify_every == 0
+
+    def _resets(self, step: int) -> bool:
+        every = self._settings.opacity_reset_every
+        return bool(every and step and step % every == 0 and step <= self._settings.densify_until)
+
+    def _allowance(self, step: int) -> int:
+        """How many splats there may be after a density step: grows evenly from the first number to `max_splats`."""
+        settings = self._settings
+        events = (settings.densify_until - settings.densify_from) // settings.densify_every + 1
+        done = (step - settings.densify_from) // settings.densify_every + 1
+        return max(self._start, round(self._start + (settings.max_splats - self._start) * min(done / events, 1.0)))
+
+    def _refine(self, step: int, avatar: DensifiedAvatar) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Binding and values of the new splats; and the old row that each continues, -1 for new ones."""
         settings = self._settings
         local = {name: value.detach() for name, value in avatar.local.items()}
-        faces = len(avatar.rig.faces)
-        keep = kept_after_pruning(torch.sigmoid(local["opacities"]), avatar.binding, faces, settings.prune_opacity)
-        pull = torch.where(keep & (self._seen > 0), self._pull / self._seen.clamp_min(1), 0)
-        room = splat_allowance(step, self._start, settings) - int(keep.sum())
-        wanted = strongest(pull, settings.densify_gradient, max(room, 0))
+        keep = kept_after_pruning(torch.sigmoid(local["opacities"]), avatar.binding, avatar.face_count, settings.prune_opacity)
+        gradient = torch.where(keep & (self._visible_count > 0), self._grad_accum / self._visible_count.clamp_min(1), 0)
+        budget = self._allowance(step) - int(keep.sum())
+        grow = top_k(gradient, settings.densify_gradient, max(budget, 0))
         large = local["log_scales"].amax(1) > math.log(settings.densify_scale)
-        split, clone = (wanted & chosen for chosen in (large, ~large))
-        kept = torch.nonzero(keep & ~split).squeeze(1)
-        clones, halves = (torch.nonzero(chosen).squeeze(1) for chosen in (clone, split))
-        sources = torch.cat([kept, clones, halves, halves])
+        split, clone = grow & large, grow & ~large
+        kept, clones, halves = (torch.nonzero(mask).squeeze(1) for mask in (keep & ~split, clone, split))
+        parents = torch.cat([kept, clones, halves, halves])
         children = split_children({name: value[halves] for name, value in local.items()}, self._generator)
         values = {name: torch.cat([value[kept], value[clones], children[name]]) for name, value in local.items()}
-        fresh = torch.arange(len(sources), device=sources.device) >= len(kept)
-        return Change(avatar.binding[sources], values, sources, fresh)
+        is_new = torch.arange(len(parents), device=parents.device) >= len(kept)
+        return avatar.binding[parents], values, torch.where(is_new, -1, parents)
 
-    def _reset(self, avatar: RiggedAvatar) -> None:
+    def _reset(self, count: int, device: torch.device) -> None:
         self.changes += 1
-        self._pull = torch.zeros(len(avatar.binding), device=avatar.binding.device)
-        self._seen = torch.zeros_like(self._pull)
+        self._grad_accum, self._visible_count = (torch.zeros(count, device=device) for _ in range(2))
 
 
-def strongest(pull: Tensor, threshold: float, room: int) -> Tensor:
-    """The at most `room` splats with the strongest pull above `threshold`: bool [N]."""
-    chosen = torch.zeros_like(pull, dtype=torch.bool)
-    best = torch.topk(pull, min(room, len(pull)))
-    chosen[best.indices[best.values > threshold]] = True
-    return chosen
+def top_k(gradient: Tensor, threshold: float, count: int) -> Tensor:
+    """The at most `count` splats with the largest gradient above `threshold`: bool [N]."""
+    mask = torch.zeros_like(gradient, dtype=torch.bool)
+    best = torch.topk(gradient, min(count, len(gradient)))
+    mask[best.indices[best.values > threshold]] = True
+    return mask
 
 
 def kept_after_pruning(opacity: Tensor, binding: Tensor, faces: int, threshold: float) -> Tensor:
@@ -133,5 +154,5 @@ def split_children(local: Mapping[str, Tensor], generator: torch.Generator) -> d
     """
     twice = {name: torch.cat([value, value]) for name, value in local.items()}
     noise = torch.randn(twice["means"].shape, generator=generator).to(twice["means"])
-    offset = rotate(torch.nn.functional.normalize(twice["quats"], dim=1), noise * twice["log_scales"].exp())
+    offset = quat_rotate(torch.nn.functional.normalize(twice["quats"], dim=1), noise * twice["log_scales"].exp())
     return {**twice, "means": twice["means"] + offset, "log_scales": twice["log_scales"] - math.log(SPLIT_SHRINK)}

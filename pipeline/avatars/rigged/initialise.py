@@ -1,4 +1,4 @@
-"""The first state of a rigged avatar: splats spread over the fitted mesh, coloured by the training pictures."""
+"""The initial splats of a rigged avatar: spread over the fitted mesh, coloured by the training images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from pipeline.avatars.rigged.posed_body import Rig
+from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.avatars.rigged.settings import InitSettings
 from pipeline.avatars.rigged.surface_colors import surface_colors
 from pipeline.avatars.rigged.surface_sampling import local_coordinates, scatter
@@ -19,17 +19,19 @@ from pipeline.splat.harmonics import SH_C0
 _Y_UP = 1  # second axis of a triangle's frame: its normal
 
 
-def first_state(rig: Rig, images: ImageSet, cameras: Sequence[str], frames: Sequence[str], settings: InitSettings) -> dict[str, np.ndarray]:
-    """Arrays of init.npz: `binding` [N], `means`, `quats`, `log_scales`, `opacities`, `sh_dc`, `sh_rest` (none yet) in the frames of the triangles, and `seen` [N] (coloured by a picture).
+def initial_splats(body: PosedBody, images: ImageSet, cameras: Sequence[str], frames: Sequence[str], settings: InitSettings) -> dict[str, np.ndarray]:
+    """Arrays of init.npz: `binding` [N], `means`, `quats`, `log_scales`, `opacities`, `sh_dc`, `sh_rest` (none yet) in the frames of the triangles.
+
+    `seen` [N] says which got their colour from an image.
 
     Args:
-        images: RGBA pictures of the cameras and frames to take colours from (of the frames an even choice, see settings).
+        images: RGBA images of the cameras and frames to take colours from (of the frames an even choice, see settings).
     """
-    faces, vertices = rig.faces.cpu().numpy(), posed(rig, 0)
+    faces, vertices = body.faces.cpu().numpy(), posed(body, 0)
     face, barycentric, spacing = scatter(vertices, faces, settings.splats, settings.seed)
     means, size = local_coordinates(vertices, faces, face, barycentric)
-    chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, settings.color_frames).round().astype(int))]
-    colors, seen = surface_colors(_views(rig, images, cameras, chosen), faces, face, barycentric)
+    spread = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, settings.color_frames).round().astype(int)).tolist()]
+    colors, seen = surface_colors(_views(body, images, cameras, spread), faces, face, barycentric)
     radius = settings.size * spacing / size
     log_scales = np.log(np.repeat(radius[:, None], 3, axis=1))
     log_scales[:, _Y_UP] += math.log(settings.thickness)
@@ -45,14 +47,14 @@ def first_state(rig: Rig, images: ImageSet, cameras: Sequence[str], frames: Sequ
     }
 
 
-def posed(rig: Rig, frame: int) -> np.ndarray:
+def posed(body: PosedBody, frame: int) -> np.ndarray:
     """World vertices [V, 3] float64, metres, of a frame."""
     with torch.no_grad():
-        return rig.vertices(frame).cpu().numpy().astype(np.float64)
+        return body.vertices(body.tracked_pose(frame)[0]).cpu().numpy().astype(np.float64)
 
 
-def _views(rig: Rig, images: ImageSet, cameras: Sequence[str], frames: Sequence[str]) -> Iterator[tuple[np.ndarray, Camera, np.ndarray]]:
-    vertices = {name: posed(rig, rig.frames.index(name)) for name in frames}
+def _views(body: PosedBody, images: ImageSet, cameras: Sequence[str], frames: Sequence[str]) -> Iterator[tuple[np.ndarray, Camera, np.ndarray]]:
+    vertices = {name: posed(body, body.frames.index(name)) for name in frames}
     for camera in cameras:
         archive = images.open(camera)
         for name in frames:

@@ -1,0 +1,58 @@
+"""The splats' own loss terms: near their triangles, small, decided, round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pipeline.machine.backend import backend_of
+
+TERMS = ("position", "scale", "opacity", "anisotropy")
+
+
+def splat_terms(
+    local: Mapping[str, Tensor], weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor
+) -> dict[str | tuple[str, ...], Tensor]:
+    """Weighted terms of splats in the frames of their triangles.
+
+    position and scale: arXiv 2312.02069, eqs. 8 and 9; opacity: o (1 - o); anisotropy: the ratio of the longest to the middle axis beyond a threshold.
+
+    Args:
+        local: means [N, 3], log_scales [N, 3], opacities [N]. weights: by term; terms of weight 0 are left out. visible: bool [N].
+    """
+    if not any(weights.get(name, 0) > 0 for name in TERMS):
+        return {}
+    if backend_of(local["means"], "splat_terms") == "gpu":
+        from pipeline.avatars.rigged import regularise_gpu
+
+        return {TERMS: regularise_gpu.splat_terms(local, weights, thresholds, visible)}
+    return splat_terms_reference(local, weights, thresholds, visible)
+
+
+def splat_terms_reference(
+    local: Mapping[str, Tensor], weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor
+) -> dict[str | tuple[str, ...], Tensor]:
+    """`splat_terms` in plain torch."""
+    terms = {
+        "position": lambda: _mean_over((local["means"].norm(dim=1) - thresholds["position"]).relu(), visible),
+        "scale": lambda: _mean_over((local["log_scales"].exp() - thresholds["scale"]).relu().square().sum(1).add(1e-12).sqrt(), visible),
+        "opacity": lambda: _undecided(local["opacities"]),
+        "anisotropy": lambda: _mean_over(_elongation(local["log_scales"], thresholds["anisotropy"]), visible),
+    }
+    return {name: weights[name] * terms[name]() for name in terms if weights.get(name, 0) > 0}
+
+
+def _mean_over(values: Tensor, visible: Tensor) -> Tensor:
+    return (values * visible).sum() / visible.sum().clamp_min(1)
+
+
+def _undecided(opacities: Tensor) -> Tensor:
+    opacity = torch.sigmoid(opacities)
+    return (opacity * (1 - opacity)).mean()
+
+
+def _elongation(log_scales: Tensor, margin: float) -> Tensor:
+    ordered = log_scales.sort(dim=1).values
+    return ((ordered[:, 2] - ordered[:, 1]).exp() - margin).relu()

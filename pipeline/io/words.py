@@ -1,8 +1,0 @@
-"""Small helpers for sentences."""
-
-from __future__ import annotations
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 capture, 2 captures."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,1 @@
+"""Rendering of synthetic subjects: procedural textures, shading, the studio background."""

@@ -1,0 +1,1 @@
+"""Face and body keypoints: detection per camera, outlier rejection across cameras, re-detection in crops."""

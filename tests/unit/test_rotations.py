@@ -1,0 +1,71 @@
+"""Rotations: every mapping against scipy, and the identities that connect them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from pipeline.geometry.rotations import (
+    matrix_to_quat,
+    matrix_to_rotvec,
+    quat_multiply,
+    quat_rotate,
+    quat_to_matrix,
+    rotvec_to_matrix,
+    rotvec_to_matrix_torch,
+    skew,
+)
+
+
+@pytest.fixture
+def rotvecs() -> np.ndarray:
+    """[54, 3] rotation vectors: zero, nearly zero, small, random and half turns."""
+    random = np.random.default_rng(0).normal(size=(48, 3))
+    return np.concatenate([np.zeros((1, 3)), [[1e-9, 0, 0]], [[3e-3, 1e-3, 0]], random, np.pi * np.eye(3)])
+
+
+def test_skew_is_the_cross_product():
+    a, b = np.random.default_rng(1).normal(size=(2, 10, 3))
+    np.testing.assert_allclose((skew(a) @ b[..., None])[..., 0], np.cross(a, b), atol=1e-15)
+
+
+def test_rotation_vectors_agree_with_scipy_and_invert(rotvecs):
+    R = rotvec_to_matrix(rotvecs)
+    np.testing.assert_allclose(R, Rotation.from_rotvec(rotvecs).as_matrix(), atol=1e-12)
+    np.testing.assert_allclose(matrix_to_rotvec(R)[:-3], rotvecs[:-3], atol=1e-7)  # the sign of a half turn is free
+    np.testing.assert_allclose(rotvec_to_matrix(matrix_to_rotvec(R)), R, atol=1e-7)
+
+
+def test_torch_agrees_with_numpy(rotvecs):
+    np.testing.assert_allclose(rotvec_to_matrix_torch(torch.from_numpy(rotvecs)), rotvec_to_matrix(rotvecs), atol=1e-11)
+
+
+@pytest.mark.parametrize("rotvec", [[0.0, 0, 0], [0.4, -1.1, 0.7]])
+def test_gradients_of_rotation_vectors_are_right_also_at_zero(rotvec):
+    assert torch.autograd.gradcheck(rotvec_to_matrix_torch, torch.tensor(rotvec, dtype=torch.float64, requires_grad=True))
+
+
+def test_any_batch_shape(rotvecs):
+    batch = rotvecs.reshape(2, 27, 3)
+    R = rotvec_to_matrix(batch)
+    assert R.shape == (2, 27, 3, 3) and matrix_to_rotvec(R).shape == (2, 27, 3)
+    quats = matrix_to_quat(torch.from_numpy(R))
+    assert quats.shape == (2, 27, 4) and quat_to_matrix(quats).shape == (2, 27, 3, 3)
+    np.testing.assert_array_equal(R[1, 5], rotvec_to_matrix(batch[1, 5]))
+
+
+def test_quaternions_agree_with_scipy(rotvecs):
+    R = rotvec_to_matrix(rotvecs)
+    quats = matrix_to_quat(torch.from_numpy(R))
+    np.testing.assert_allclose(Rotation.from_quat(quats.numpy(), scalar_first=True).as_matrix(), R, atol=1e-12)
+    np.testing.assert_allclose(quat_to_matrix(3.0 * quats), R, atol=1e-12)
+
+
+def test_products_compose_rotations():
+    p, q = (torch.from_numpy(Rotation.random(20, random_state=seed).as_quat(scalar_first=True)) for seed in (1, 2))
+    v = torch.from_numpy(np.random.default_rng(3).normal(size=(20, 3)))
+    torch.testing.assert_close(quat_to_matrix(quat_multiply(p, q)), quat_to_matrix(p) @ quat_to_matrix(q))
+    torch.testing.assert_close(quat_rotate(q, v), (quat_to_matrix(q) @ v[..., None])[..., 0])
+    torch.testing.assert_close(quat_rotate(quat_multiply(p, q), v), quat_rotate(p, quat_rotate(q, v)))
