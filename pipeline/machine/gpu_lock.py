@@ -93,8 +93,7 @@ def _try_lock(names: list[str], folder: Path) -> tuple[str, int] | None:
 
 
 def _card_count() -> int:
-    """Number of NVIDIA cards: the smaller of the driver's list and the device nodes, since a container may hide
-    devices."""
+    """Number of NVIDIA cards: the smaller of driver list and device nodes, since containers may hide devices."""
     listed = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     nodes = len(list(Path("/dev").glob("nvidia[0-9]*")))
     if listed or nodes:

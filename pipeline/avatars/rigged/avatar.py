@@ -137,7 +137,7 @@ class RiggedAvatar(nn.Module):
         weights = settings.weights()
         assert rendering.radii is not None
         visible = (rendering.radii > 0).any(0) if len(rendering.radii) > 1 else rendering.radii[0] > 0
-        terms: dict[str | tuple[str, ...], Tensor] = dict(splat_terms(self.local, weights, settings.thresholds(), visible))
+        terms: dict[str | tuple[str, ...], Tensor] = dict(splat_terms(dict(self.local.items()), weights, settings.thresholds(), visible))
         if weights["laplacian"] > 0 and not self.body.cached:
             terms["laplacian"] = weights["laplacian"] * self.body.laplacian_energy()
         if weights["pose"] > 0 and state.rows:
