@@ -23,9 +23,9 @@ def queued_jobs(prefix: str) -> dict[str, tuple[str, str]]:
     return {job.strip(): (state, comment) for job, name, state, comment in jobs if name.startswith(prefix)}
 
 
-def job_comment(stage: str, capture: str, method: str = "") -> str:
-    """The comment that the plugin sets on the job of a stage."""
-    return f"rule_{stage}_wildcards_{capture}" + (f"_{method}" if method else "")
+def job_comment(stage: str, subject: str) -> str:
+    """The comment that the plugin sets on the job of a stage of a capture or group."""
+    return f"rule_{stage}_wildcards_{subject}"
 
 
 def cancel_jobs(jobs: list[str]) -> None:
