@@ -122,7 +122,7 @@ def _cell(value: Cell, number: bool, full: float | None) -> str:
     if isinstance(value, bool):
         return "<td>ok</td>" if value else '<td class="bad">no</td>'
     text = f"{value:,.{_decimals(value)}f}" if isinstance(value, float) else f"{value:,}" if _is_number(value) else escape(str(value))
-    bar = f'<span class="bar" style="width:{8 * value / full:.2f}rem"></span> ' if full and _is_number(value) else ""
+    bar = f'<span class="bar" style="width:{8 * float(value) / full:.2f}rem"></span> ' if full and _is_number(value) else ""
     return f"<td{' class=number' if number else ''}>{bar}{text}</td>"
 
 

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.training.camera_color import CameraColor
 from pipeline.training.contract import Rendering
+from pipeline.training.image_loss import compose
 from pipeline.training.images import Batch, TrainingImages
 from pipeline.training.objective import ImageObjective
 from pipeline.training.objective import flat as flattened
@@ -119,14 +120,14 @@ def test_a_random_background_is_behind_both_images_and_part_of_the_state(tmp_pat
 
 def test_colors_of_cameras_are_no_change_on_average_and_learn_a_gain():
     color = CameraColor(2)
-    image, alpha = torch.rand(4, 5, 3), torch.ones(4, 5)
-    torch.testing.assert_close(color.apply_to(image, alpha, 0), image)
+    image, alpha, black = torch.rand(2, 4, 5, 3), torch.ones(2, 4, 5), torch.zeros(3)
+    torch.testing.assert_close(compose(image, alpha, black, color.maps(), None)[0], image)
     with torch.no_grad():
         color.change[0, :, :3] = 0.4 * torch.eye(3)
         color.change[1, :, 3] = 0.2
     torch.testing.assert_close(color.maps().mean(0), torch.eye(3, 4))
-    torch.testing.assert_close(color.apply_to(image, alpha, 0), 1.2 * image - 0.1)
-    assert torch.equal(color.apply_to(0 * image, 0 * alpha, 1), 0 * image)
+    torch.testing.assert_close(compose(image, alpha, black, color.maps(), None)[0][0], 1.2 * image[0] - 0.1)
+    assert torch.equal(compose(0 * image, 0 * alpha, black, color.maps(), None)[0], 0 * image)
 
 
 def test_each_view_is_compared_through_the_colors_of_its_camera(tmp_path):
@@ -136,8 +137,8 @@ def test_each_view_is_compared_through_the_colors_of_its_camera(tmp_path):
     with torch.no_grad():
         compared.color.change.copy_(0.2 * torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1)))
     compared.terms(drawn, batch)
-    expected = [compared.color.apply_to(drawn.image[v], drawn.alpha[v], v) + (1 - drawn.alpha[v, ..., None]) for v in (0, 1)]
-    torch.testing.assert_close(compared.composed, torch.stack(expected).detach())
+    seen = torch.einsum("vcd,vhwd->vhwc", compared.color.maps(), torch.cat([drawn.image, drawn.alpha[..., None]], dim=-1))
+    torch.testing.assert_close(compared.composed, (seen + 1 - drawn.alpha[..., None]).detach())
 
 
 def test_colors_of_cameras_are_penalised_only_where_they_are_trained(tmp_path):
