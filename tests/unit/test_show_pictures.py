@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.capture.camera import Camera
-from pipeline.report import plots
 from pipeline.io.color_map import error_map
+from pipeline.report import plots
 from pipeline.report.images import around, even_choice, over_board, with_points
 
 
