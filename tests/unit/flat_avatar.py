@@ -118,9 +118,8 @@ class FlatAvatar(nn.Module):
         return Rendering(alpha[..., None] * color, alpha)
 
     def losses(self, state: FlatState, rendering: Rendering, batch: object) -> dict[str, Tensor]:
-        terms = {"size": 0.01 * self.colors.square().mean()}
-        if self.step >= self.late:
-            terms["late"] = 0.01 * state.rows[0].leaf.square().sum()
+        terms = {"late": 0.01 * state.rows[0].leaf.square().sum()} if self.step >= self.late else {}
+        terms["size"] = 0.01 * self.colors.square().mean()
         name, step = self.bad
         if step == self.step:
             source = {"value": state.color.sum() / 0, "colors": self.colors, "net": self.net.weight, "codes": state.rows[0].leaf}[name]
