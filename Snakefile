@@ -1,11 +1,8 @@
-# From raw multi-view video to an animatable avatar. Each phase has a page in rules/; what a rule does is in
-# pipeline/stages/ under the same name; every setting is in config.yaml.
+# From raw multi-view video to an animatable avatar. Which stages there are, what each reads and writes, is the table in pipeline/contract/stages.py; the rules
+# are made from it. `./c2a run` calls this file with a resolved configuration; by hand: snakemake --configfile config.yaml --config subjects=demo preset=draft
 from snakemake.utils import min_version
 
 min_version("9.27")
-
-
-configfile: "config.yaml"
 
 
 include: "rules/common.smk"
@@ -17,8 +14,5 @@ rule all:
         every_output,
 
 
-include: "rules/prepare.smk"
-include: "rules/fit.smk"
-include: "rules/train.smk"
-include: "rules/evaluate.smk"
-include: "rules/report.smk"
+include: "rules/captures.smk"
+include: "rules/avatars.smk"

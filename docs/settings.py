@@ -4,55 +4,62 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import io
 import json
-import re
+import textwrap
+import tokenize
 from pathlib import Path
 from typing import Any
 
+from pipeline.avatars.method import PRESETS, Method
 from pipeline.avatars.registry import METHODS
-from pipeline.config import Config, settings_class
-from pipeline.contract.stages import DEFAULT_METHOD
+from pipeline.config import RUN_KEYS, SHARED, Config
 
 DOCS = Path(__file__).parent
-METHOD = METHODS[DEFAULT_METHOD]
-HEAD = """# Every setting, with its default. The schema is in the settings.py of each floor; a wrong key or value is named when a run starts.
-# `./c2a run ID --config FILE.yaml` lays a file with some of these keys over this page.
+HEAD = """# Every setting that all avatar methods share, with its default. A wrong key or value is named when a run starts.
+# `./c2a run ID --config FILE.yaml` lays a file with some of these keys over this page, `--set KEY=VALUE` lays one key over both.
+# Settings of the method itself, such as train.iterations, come from the preset; docs/configuration.md lists them. To change one of the method in use:
+#   train: {iterations: 3000}
 """
-RUN = {
-    "captures": "the table of captures; paths on this page are relative to the checkout",
-    "results": "where results go",
-    "work": "scratch: logs, errors, checkpoints; may be deleted between runs",
-    "ids": "which captures: all, or ids separated by commas",
-    "method": "the avatar method",
-    "until": "the last stage to run",
-    "threads": "the most cores one stage of one capture uses",
-    "scatter": "jobs that share the cameras of one capture in the stages frames, matte and keypoints; 1 = none (docs/cluster.md)",
-}
 TABLES = "<!-- tables: written by docs/settings.py -->"
-Row = tuple[str, str, str]  # key, default, comment
 
 
-def run_rows() -> list[Row]:
-    """The keys of the run itself."""
-    return [(key, str(Config.__dataclass_fields__[key].default), comment) for key, comment in RUN.items()]
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A setting: its name, default and comment. gap: an empty line stands before it."""
+
+    name: str
+    default: Any
+    comment: str
+    gap: bool = False
 
 
-def stage_rows(stage: str) -> list[Row]:
-    """The keys of a stage, with the comments that stand in its class: behind the field, or above it; an empty row for an empty line."""
-    settings = settings_class(stage, METHOD)
-    lines, rows = inspect.getsource(settings).splitlines(), []
-    for field in dataclasses.fields(settings):
-        at = next(i for i, line in enumerate(lines) if re.match(rf"\s+{field.name}\s*:", line))
-        behind = re.search(r"\s#\s(.*)$", " ".join(lines[at : at + 3]) if lines[at].endswith("= (") else lines[at])
-        if rows and not lines[at - 1].strip():
-            rows.append(("", "", ""))
-        default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
-        rows.append((field.name, yaml_value(default), re.sub(r"\s+\)$", "", behind.group(1)) if behind else ""))
-    return rows
+def keys(settings: type) -> list[Key]:
+    """The fields of a settings class, inherited ones included, each with the comment that stands behind it."""
+    comments, gaps = {}, set()
+    for kind in reversed(settings.__mro__[:-1]):
+        source = textwrap.dedent(inspect.getsource(kind))
+        names = {entry.name for entry in dataclasses.fields(settings)}
+        line: list[tokenize.TokenInfo] = []
+        lines = source.splitlines()
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            line.append(token)
+            if token.type == tokenize.NEWLINE:
+                words = [part for part in line if part.type not in (tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT)]
+                if len(words) > 1 and words[0].string in names and words[1].string == ":":
+                    start = words[0].start[0]
+                    comments[words[0].string] = " ".join(part.string.lstrip("# ") for part in line if part.type == tokenize.COMMENT and part.start[0] >= start)
+                    gaps |= {words[0].string} if not lines[start - 2].strip() else set()
+                line = []
+    found = []
+    for entry in dataclasses.fields(settings):
+        default = entry.default if entry.default is not dataclasses.MISSING else entry.default_factory()  # type: ignore[misc]
+        found.append(Key(entry.name, default, comments.get(entry.name, ""), bool(found) and entry.name in gaps))
+    return found
 
 
 def yaml_value(value: Any) -> str:
-    """A default as YAML that reads back as itself (YAML 1.1 takes 1e-5 for text)."""
+    """A value as YAML that reads back as itself (YAML 1.1 takes 1e-5 for text)."""
     if isinstance(value, float) and "e" in repr(value):
         return format(value, ".10f").rstrip("0")
     return json.dumps(list(value) if isinstance(value, tuple) else value)
@@ -60,26 +67,42 @@ def yaml_value(value: Any) -> str:
 
 def config_page() -> str:
     """config.yaml."""
-    lines = [HEAD, *(f"{key}: {default} # {comment}" for key, default, comment in run_rows()), ""]
-    for stage in METHOD.table:
-        rows, about = stage_rows(stage), (settings_class(stage, METHOD).__doc__ or "").splitlines()[0]
-        if not rows:
-            lines.append(f"{stage}: {{}} # no settings")
-            continue
+    run = [key for key in keys(Config) if key.name in RUN_KEYS]
+    lines = [HEAD, *(f"{key.name}: {key.default} # {key.comment}" for key in run), ""]
+    for stage, settings in SHARED.items():
+        about = (settings.__doc__ or "").splitlines()[0]
         lines += [f"# {about}"] if not about.endswith(")") else []
-        lines += [f"{stage}:", *(f"  {key}: {default}{f' # {comment}' if comment else ''}" if key else "" for key, default, comment in rows), ""]
+        lines.append(f"{stage}:")
+        for key in keys(settings):
+            lines += [""] if key.gap else []
+            lines.append(f"  {key.name}: {yaml_value(key.default)}{f' # {key.comment}' if key.comment else ''}")
+        lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
 def tables() -> str:
     """The sections of configuration.md."""
-    sections = [("The run itself", run_rows()), *((f"`{stage}`", stage_rows(stage)) for stage in METHOD.table)]
-    parts = []
-    for title, rows in sections:
-        cells = [f"| `{key}` | `{default}` | {comment.replace('|', 'or')} |" for key, default, comment in rows if key]
-        if cells:
-            parts.append("\n".join([f"## {title}\n", "| key | default | what |", "|---|---|---|", *cells, ""]))
+    run = [key for key in keys(Config) if key.name in RUN_KEYS]
+    parts = [_table("## The run itself", run, {})]
+    parts += [_table(f"## `{stage}`", keys(settings), {}) for stage, settings in SHARED.items()]
+    for method in METHODS.values():
+        parts.append(f"## The method `{method.name}`\n\n{method.about[:1].upper()}{method.about[1:]}. Presets, where they differ from the default:\n")
+        parts += [_table(f"### `{stage}` of `{method.name}`", keys(settings), _presets(method, stage)) for stage, settings in method.settings.items()]
     return "\n".join(parts)
+
+
+def _presets(method: Method, stage: str) -> dict[str, dict[str, Any]]:
+    return {preset: method.preset(preset).get(stage, {}) for preset in PRESETS}
+
+
+def _table(title: str, rows: list[Key], presets: dict[str, dict[str, Any]]) -> str:
+    shown = [preset for preset in presets if any(presets[name] for name in presets)]
+    header = ["key", "default", *shown, "what"]
+    lines = [title, "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for key in rows:
+        values = [f"`{yaml_value(presets[preset][key.name])}`" if key.name in presets[preset] else "" for preset in shown]
+        lines.append(f"| {' | '.join([f'`{key.name}`', f'`{yaml_value(key.default)}`', *values, key.comment.replace('|', 'or')])} |")
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

@@ -4,190 +4,164 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from pipeline.contract.stages import CAPTURE_STAGES, DEFAULT_METHOD
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 
 app = tyro.extras.SubcommandApp()
-Ids = tyro.conf.Positional[tuple[str, ...]]
-Id = tyro.conf.Positional[str]
+Names = tyro.conf.Positional[tuple[str, ...]]
+Name = tyro.conf.Positional[str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of every verb that takes a configuration.
+
+    Attributes:
+        method: The avatar method (default: that of config.yaml).
+        preset: draft, standard, high or auto (default: that of config.yaml).
+        captures: The table (default: captures.tsv).
+        results: Where results lie (default: results).
+        work: Scratch space that outlives a failure (default: work).
+        config: Settings laid over config.yaml.
+        sets: KEY=VALUE laid over both, such as train.iterations=3000; may be given several times.
+    """
+
+    method: str | None = None
+    preset: Literal["auto", "draft", "standard", "high"] | None = None
+    captures: Path | None = None
+    results: Path | None = None
+    work: Path | None = None
+    config: Path | None = None
+    sets: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE"), tyro.conf.UseAppendAction] = ()
+
+
+Common = Annotated[Settings, tyro.conf.arg(name="")]
+
+
+def _options(settings: Settings, **others: Any) -> Any:
+    from pipeline.workflow.run_options import RunOptions
+
+    return RunOptions(**vars(settings), **others)
 
 
 @app.command(name="demo")
-def demo(cores: int | None = None) -> int:
-    """Make a capture nobody filmed, run every stage on it, and name the report to open."""
-    from pipeline.workflow.run import run
-    from pipeline.workflow.run_options import Request
+def demo(settings: Common = Settings(), cores: int | None = None) -> int:
+    """Make a synthetic capture, run every stage on it, and name the report to open.
 
-    return run(Request(ids=("demo",), cores=cores))
+    Args:
+        cores: Cores to use (default: all).
+    """
+    from pipeline.workflow.run import run
+
+    return run(_options(settings, names=("demo",), cores=cores))
 
 
 @app.command(name="run")
 def run_captures(
-    ids: Ids = (),
+    names: Names = (),
     /,
     all: bool = False,
     failed: bool = False,
-    method: str = DEFAULT_METHOD,
-    captures: Path | None = None,
-    results: Path | None = None,
-    work: Path | None = None,
-    config: Path | None = None,
+    settings: Common = Settings(),
     first: Annotated[str | None, tyro.conf.arg(name="from")] = None,
-    until: str = "report",
+    until: str | None = None,
     fresh: bool = False,
+    strict: bool = False,
     profile: str = "default",
     cores: int | None = None,
     dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False,
 ) -> int:
-    """Bring captures up to date: raw videos to report. What is finished is kept, what was interrupted goes on.
+    """Bring captures up to date: raw videos to report. What is finished is kept, what was interrupted is resumed.
 
     Args:
-        ids: Rows of the captures table.
-        all: Every row of the table.
-        failed: The captures whose last run failed.
-        method: The avatar method.
-        captures: The table (default: captures.tsv).
-        results: Where results go (default: results).
-        work: Scratch space that outlives a failure (default: work).
-        config: Settings laid over config.yaml.
-        first: Begin anew with this stage; what comes before must be there.
-        until: The last stage to run.
-        fresh: Run every stage anew.
+        names: Captures of the table, or groups of its column `group`.
+        all: Everything in the table.
+        failed: Those whose last run failed.
+        first: Re-run from this stage; what comes before must be there.
+        until: The last stage to run (default: report).
+        fresh: Re-run every stage.
+        strict: Do not start a group where one of its captures fails (default: it goes without).
         profile: Where the stages run: default (this machine), slurm, or a folder with a Snakemake profile of yours.
         cores: Cores to use (default: all); a cluster's profile decides by itself.
         dry_run: Only show what would run.
     """
     from pipeline.workflow.run import run
-    from pipeline.workflow.run_options import Request
 
-    return run(Request(ids, all, method, captures, results, work, config, first, until, fresh, cores, dry_run, failed, profile))
+    options = {"first": first, "until": until, "fresh": fresh, "strict": strict, "profile": profile, "cores": cores, "dry_run": dry_run}
+    return run(_options(settings, names=names, all=all, failed=failed, **options))
 
 
 @app.command(name="status")
-def status(
-    ids: Ids = (),
-    /,
-    watch: bool = False,
-    method: str = DEFAULT_METHOD,
-    captures: Path | None = None,
-    results: Path | None = None,
-    work: Path | None = None,
-    config: Path | None = None,
-) -> int:
-    """Show how far every capture is, stage by stage: done, running and where, failed and why, missing.
+def status(names: Names = (), /, watch: bool = False, settings: Common = Settings()) -> int:
+    """Show how far every capture and group is, stage by stage: done, running and where, failed and why, missing.
 
     Args:
-        ids: Rows of the captures table (default: all).
+        names: Captures or groups (default: all).
         watch: Keep showing until everything is done.
-        method: The avatar method.
-        captures: The table (default: captures.tsv).
-        results: Where results lie (default: results).
-        work: Scratch space (default: work).
-        config: Settings laid over config.yaml, as in the run.
     """
-    from pipeline.workflow.run_options import Request
-    from pipeline.workflow.status import show
+    from pipeline.workflow.status import print_status
 
-    return show(Request(ids, not ids, method, captures, results, work, config), watch)
+    return print_status(_options(settings, names=names, all=not names), watch)
 
 
 @app.command(name="cohort")
-def cohort(
-    ids: Ids = (),
-    /,
-    out: Path | None = None,
-    method: str = DEFAULT_METHOD,
-    captures: Path | None = None,
-    results: Path | None = None,
-    work: Path | None = None,
-    config: Path | None = None,
-) -> int:
-    """Write a table and a page over many captures, failed ones included: quality, time, memory, a picture of each.
+def cohort(names: Names = (), /, out: Path | None = None, settings: Common = Settings()) -> int:
+    """Write a table and a page over many captures or groups, failed ones included: quality, time, memory, an image of each.
 
     Args:
-        ids: Rows of the captures table (default: all).
+        names: Captures or groups (default: all).
         out: Folder for cohort.tsv and cohort.html (default: that of the results).
-        method: The avatar method.
-        captures: The table (default: captures.tsv).
-        results: Where results lie (default: results).
-        work: Scratch space (default: work).
-        config: Settings laid over config.yaml, as in the run.
     """
-    from pipeline.workflow.run_options import Request
     from pipeline.workflow.status import write_cohort
 
-    return write_cohort(Request(ids, not ids, method, captures, results, work, config), out and Path.cwd() / out)
+    return write_cohort(_options(settings, names=names, all=not names), out and Path.cwd() / out)
 
 
 @app.command(name="clean-work")
-def clean_work(
-    ids: Ids = (),
-    /,
-    dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False,
-    results: Path | None = None,
-    work: Path | None = None,
-    config: Path | None = None,
-) -> int:
-    """Remove the scratch of captures that are complete, and say how much that was; unfinished and running captures are left alone.
+def clean_work(names: Names = (), /, dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False, settings: Common = Settings()) -> int:
+    """Remove the scratch of captures and groups that are complete, and say how much that was; unfinished and running ones are left alone.
 
     Args:
-        ids: Captures (default: all that have scratch).
+        names: Captures or groups (default: all that have scratch).
         dry_run: Only say what would go.
-        results: Where results lie (default: results).
-        work: Scratch space (default: work).
-        config: Settings laid over config.yaml, as in the run.
     """
     from pipeline.workflow.clean import clean
-    from pipeline.workflow.run_options import Request
 
-    return clean(Request(ids, results=results, work=work, config=config), dry_run)
+    return clean(_options(settings, names=names, dry_run=dry_run))
 
 
 @app.command(name="render")
-def render(
-    id: Id,
-    cameras: Path,
-    out: Path,
-    method: str = DEFAULT_METHOD,
-    frames: str = "all",
-    alpha: bool = False,
-    results: Path | None = None,
-    config: Path | None = None,
-) -> int:
+def render(name: Name, cameras: Path, out: Path, frames: str = "all", alpha: bool = False, settings: Common = Settings()) -> int:
     """Render a trained avatar from any cameras at the capture's tracked frames.
 
     Args:
-        id: The capture.
+        name: The capture.
         cameras: Cameras in the cameras.json form; pinhole, `dist` is ignored.
         out: Folder for <camera>/<sequence>_<frame>.png, RGB over white.
-        method: The avatar method.
         frames: 'all', or frame ids separated by commas.
         alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
-        results: Where results lie (default: results).
-        config: Settings laid over config.yaml, as in the run.
     """
-    from pipeline.contract.layout import Layout
     from pipeline.io.files import check_writable
     from pipeline.stages.render_cameras import render_cameras
-    from pipeline.workflow.run_options import Request, load_config
+    from pipeline.workflow.run_options import load_config
+    from pipeline.workflow.targets import layout_of
 
-    request = Request((id,), method=method, results=results, config=config)
-    found = load_config(request)
-    layout = Layout(Path(found.results) / id, Path(found.work) / id, method)
+    options = _options(settings, names=(name,))
+    layout = layout_of(name, load_config(options))
     if not layout.avatar.is_file():
-        raise InputError(f"no avatar of '{id}'", file=layout.avatar, expected="a capture whose training is done", remedy=f"./c2a run {id}, or see ./c2a status")
-    if not (request.here / cameras).is_file():
-        raise InputError(
-            "no such file", file=request.here / cameras, expected="cameras in the cameras.json form (docs/datasets.md)", remedy="correct --cameras"
-        )
-    check_writable(request.here / out, "--out")
-    chosen = None if frames == "all" else frames.split(",")
-    render_cameras(layout, request.here / cameras, request.here / out, frames=chosen, alpha=alpha)
+        expected = "a capture whose training is done"
+        raise InputError(f"no avatar of '{name}'", file=layout.avatar, expected=expected, remedy=f"./c2a run {name}, or see ./c2a status")
+    file = options.here / cameras
+    if not file.is_file():
+        raise InputError("no such file", file=file, expected="cameras in the cameras.json form (docs/datasets.md)", remedy="correct --cameras")
+    check_writable(options.here / out, "--out")
+    render_cameras(layout, file, options.here / out, frames=None if frames == "all" else frames.split(","), alpha=alpha)
     return 0
 
 
@@ -226,57 +200,35 @@ def test(arguments: tyro.conf.Positional[tuple[str, ...]] = (), /) -> int:
 
 def _add_stage_verb(stage: str) -> None:
     def verb(
-        id: Id,
-        captures: Path | None = None,
-        results: Path | None = None,
-        work: Path | None = None,
-        method: str = DEFAULT_METHOD,
+        name: Name,
+        settings: Common = Settings(),
         threads: int = 2,
-        settings: str = "",
+        values: str = "",
         key: str = "",
+        members: tuple[str, ...] = (),
+        inputs: tuple[str, ...] = (),
+        outputs: tuple[str, ...] = (),
         part: str = "",
     ) -> int:
-        from pipeline.avatars.registry import method_of
-        from pipeline.config import parse_config, parse_settings
-        from pipeline.contract.captures_table import read_captures, unknown_capture
-        from pipeline.contract.layout import Layout
-        from pipeline.stages.job import make_job
-        from pipeline.stages.runner import execute, execute_part
-        from pipeline.workflow.run_options import Request, load_config
-        from pipeline.workflow.staleness import stage_key
+        from pipeline.workflow.stage_verb import StageCall, run_stage
 
-        if captures and results and work and settings and key:  # a job of a run: what config.yaml says by now is not its business
-            config = parse_config({"captures": str(captures), "results": str(results), "work": str(work), "method": method})
-        else:
-            config = load_config(Request((id,), False, method, captures, results, work))
-        table = read_captures(Path(config.captures))
-        if id not in table:
-            raise unknown_capture(id, table, config.captures)
-        layout = Layout(Path(config.results) / id, Path(config.work) / id, method)
-        chosen = parse_settings(stage, json.loads(settings), method_of(method)) if settings else config.stages[stage]
-        job = make_job(stage, chosen, method_of(method), layout, table[id], threads)
-        if part:
-            number, _, count = part.partition("/")
-            execute_part(job, layout, int(number), int(count))
-            return 0
-        execute(job, layout, key or stage_key(stage, table[id], config))
+        call = StageCall(stage, name, threads, json.loads(values) if values else None, key, members, inputs, outputs, part)
+        run_stage(call, _options(settings, names=(name,)))
         return 0
 
-    scattered = [name for name, entry in CAPTURE_STAGES.items() if entry.scattered]
     verb.__doc__ = f"""The stage '{stage}' alone{"" if stage in CAPTURE_STAGES else ", of one method"}; `run` is what calls it.
 
     Args:
-        id: A row of the captures table.
-        captures: The table (default: captures.tsv).
-        results: Where results go (default: results).
-        work: Scratch space (default: work).
-        method: The avatar method.
+        name: A capture of the table, or a group.
         threads: Cores to use.
-        settings: The stage's settings as JSON (default: those of config.yaml).
+        values: The stage's settings as JSON (default: those of the configuration).
         key: What the results depend on, kept in the manifest (default: computed).
-        part: Such as 2/8: only these of the cameras, for the stage itself to find done ({", ".join(scattered)}).
+        members: Of a group: the captures to use (default: all).
+        inputs: NAME=PATH of the artefacts that it reads (default: where they lie).
+        outputs: NAME=PATH of the artefacts that it writes (default: where they lie).
+        part: Such as 2/8: only these of the cameras, for the stage itself to publish (stages that `scatter` splits).
     """
-    app.command(verb, name=stage if stage != "render" else "render-stage")
+    app.command(name=stage if stage != "render" else "render-stage")(verb)
 
 
 def main() -> None:
@@ -290,10 +242,10 @@ def main() -> None:
     except (InputError, OSError) as error:
         from pipeline.stages.failure import explain
 
-        told = explain(error)
-        if told is error and not isinstance(error, InputError):
+        explained = explain(error)
+        if explained is error and not isinstance(error, InputError):
             raise
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {explained}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,97 +1,122 @@
-# What every rule shares: the checked configuration, the captures, the paths, the one command line of a stage and what it asks of a machine.
+# What every rule shares: the checked configuration, the captures, the paths, and the command line of a stage.
 import functools
 import json
-import os
 import shlex
 import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from pipeline.contract.captures_table import read_captures
-from pipeline.config import parse_config
 from pipeline.avatars.registry import method_of
+from pipeline.config import parse_config
+from pipeline.contract.captures_table import groups_of, read_captures
+from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
-from pipeline.workflow.staleness import stage_keys, stages_of
+from pipeline.contract.stages import CAPTURE_STAGES
 
-CONFIG = parse_config({**config, "ids": str(config.get("ids", "all"))})
-CAPTURES = read_captures(Path(CONFIG.captures))
-IDS = list(CAPTURES) if CONFIG.ids == "all" else CONFIG.ids.split(",")
+RUN = {"subjects": "all", "members": {}} | {name: config[name] for name in ("subjects", "members") if name in config}
+CONFIG = parse_config({name: value for name, value in config.items() if name not in RUN})
 METHOD = method_of(CONFIG.method)
-LAYOUT = Layout(Path(CONFIG.results) / "{id}", Path(CONFIG.work) / "{id}", "{method}")
-os.environ["PYTHONPATH"] = workflow.basedir
+TABLE = read_captures(Path(CONFIG.captures))
+GROUPS = {name: [row.id for row in rows] for name, rows in groups_of(TABLE).items()} | RUN["members"]
+ORDER = list(METHOD.table)[: list(METHOD.table).index(CONFIG.until) + 1]
 
 
 wildcard_constraints:
-    id=r"[A-Za-z0-9][A-Za-z0-9._+-]*",
-    method=r"[a-z][a-z0-9_]*",
+    capture=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    subject=r"[A-Za-z0-9][A-Za-z0-9._-]*",
     part=r"\d+",
     parts=r"\d+",
 
 
-def log_of(stage):
-    """The log lies under work/, since Snakemake deletes logs before a restart and training appends to its own."""
-    return str(LAYOUT.log(stage))
+def layout_of(name):
+    return Layout(Path(CONFIG.results) / name, Path(CONFIG.work) / name, METHOD.name)
+
+
+CAPTURE, SUBJECT = layout_of("{capture}"), layout_of("{subject}")
+
+
+def members_of(subject):
+    """The captures that an avatar is made of."""
+    return GROUPS[subject] if METHOD.scope == "group" else [subject]
+
+
+def is_synthetic(capture):
+    return TABLE[capture].kind == "synthetic"
 
 
 @functools.cache
-def keys_of(name):
-    return stage_keys(CAPTURES[name], CONFIG)
+def capture_keys_of(name):
+    return capture_keys(TABLE[name], CONFIG.result_settings)
 
 
-def params_of(stage):
-    """What a stage's result depends on: a key of its version, its settings, its capture and everything upstream."""
-    return dict(key=lambda wildcards: keys_of(wildcards.id)[stage])
+@functools.cache
+def avatar_keys_of(name):
+    members = {member: capture_keys_of(member) for member in members_of(name)}
+    return avatar_keys(METHOD.name, METHOD.avatar_stages, members, CONFIG.result_settings)
+
+
+def output_of(stage, layout):
+    """Declared artefacts by name, and the manifest; what has no suffix is a folder."""
+    paths = {name: METHOD.path(layout, name) for name in stage.outputs} | {"manifest": layout.manifest(stage.name)}
+    return {name: str(path) if path.suffix else directory(str(path)) for name, path in paths.items()}
+
+
+def log_of(stage, layout):
+    """The log lies under work/, since Snakemake deletes logs before a restart and training appends to its own."""
+    return str(layout.log(stage))
 
 
 def threads_of(stage):
-    return min(CONFIG.threads, METHOD.table[stage].cores)
+    return min(CONFIG.threads, stage.cores)
 
 
 def resources_of(stage):
-    """Memory and time stand in the profiles of clusters: thousands of jobs that nobody asks for them are planned faster without."""
-    gpus = METHOD.table[stage].gpus(CONFIG.settings("train").get("device", "auto"))
+    """Memory and time are in the profiles of clusters: thousands of jobs are planned faster where nobody asks for them."""
+    gpus = stage.gpus(getattr(CONFIG.stages["train"], "device", "auto"))
     return dict(gpu=gpus) if gpus else {}
 
 
-def command_of(stage, own=""):
-    """The job, with what is the same in all of them filled in already: there may be thousands. own: options of this rule alone.
+def command_of(stage, inputs, own=""):
+    """The job: `python -m pipeline STAGE` with settings, key and paths. inputs: names of the artefacts to pass; own: options of this rule alone.
 
     A scheduler sends SIGTERM to all processes of a job: the shell waits for the stage, which saves, and tee for what it says meanwhile.
     """
-    words = [sys.executable, "-m", "pipeline", "render-stage" if stage == "render" else stage]
-    options = [
-        "--captures",
-        CONFIG.captures,
-        "--results",
-        CONFIG.results,
-        "--work",
-        CONFIG.work,
-        "--settings",
-        json.dumps(CONFIG.settings(stage)),
-    ]
+    words = [sys.executable, "-m", "pipeline", "render-stage" if stage.name == "render" else stage.name]
+    options = ["--captures", CONFIG.captures, "--results", CONFIG.results, "--work", CONFIG.work]
+    options += ["--method", METHOD.name, "--preset", CONFIG.preset]
+    options += ["--values", json.dumps(CONFIG.settings(stage.name))]
     fixed, rest = (shlex.join(part).replace("{", "{{").replace("}", "}}") for part in (words, options))
-    method = " --method {wildcards.method}" if METHOD.table[stage].scope == "avatar" else ""
-    own += " --threads {threads} --key {params.key}" + method
-    return (
-        "trap : TERM; " + fixed + " {wildcards.id} " + rest + " " + own + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
-    )
+    name = "{wildcards.capture}" if stage.scope == "capture" else "{wildcards.subject}"
+    paths = [
+        f"{option} {pairs}"
+        for option, pairs in (("--inputs", pairs_of("input", inputs)), ("--outputs", pairs_of("output", stage.outputs)))
+        if pairs
+    ]
+    line = " ".join([fixed, name, rest, "--threads {threads} --key {params.key}", *paths, own])
+    return "trap : TERM; " + line + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
 
 
-def parts_of(stage):
-    """What a scattered stage waits for; nothing where its cameras all stay in one job."""
-    count = CONFIG.scatter
-    return [str(LAYOUT.part(stage, number, count)) for number in range(1, count + 1)] if count > 1 else []
+def pairs_of(what, names):
+    """NAME=PATH for the shell, filled in by Snakemake."""
+    return " ".join(f"{name}={{{what}.{name}:q}}" for name in names)
 
 
 def every_output(wildcards):
-    """Every declared output of every wanted stage of every wanted capture: a report alone would let a failed rerun pass for done."""
-    files = {
-        stage: [str(path) for path in (*METHOD.output_paths(LAYOUT, stage), LAYOUT.manifest(stage))]
-        for stage in METHOD.table
-    }
+    """Every declared output of every wanted stage of every subject: a report alone would let a failed re-run pass for done."""
+    subjects = RUN["subjects"]
+    subjects = list(TABLE) if subjects == "all" else subjects.split(",") if isinstance(subjects, str) else subjects
+    stages = [METHOD.table[name] for name in ORDER]
     return [
-        path.format(id=name, method=CONFIG.method)
-        for name in IDS
-        for stage in stages_of(CAPTURES[name], CONFIG.method, CONFIG.until)
-        for path in files[stage]
+        path
+        for name in subjects
+        for stage in stages
+        if has_stage(name, stage)
+        for path in output_of(stage, layout_of(name)).values()
     ]
+
+
+def has_stage(name, stage):
+    """Whether a stage belongs to a capture, or to a group."""
+    if stage.scope == "avatar":
+        return name not in TABLE or METHOD.scope == "capture"
+    return name in TABLE and ("truth" not in stage.outputs or is_synthetic(name))

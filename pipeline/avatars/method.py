@@ -10,10 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES, PREPARE, Stage, avatar_stages
 from pipeline.io.errors import InputError
 
+PRESETS = ("draft", "standard", "high")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -26,7 +29,8 @@ class Method:
         versions: stage -> version, raised whenever the method changes that stage's results.
         settings: stage -> settings dataclass, for "init", "train" and the method's own stages.
         presets: YAML file with the blocks draft, standard and high: settings per stage.
-        entry: module with the functions `initialise`, `build` and `open_avatar` (docs/adding-a-method.md), imported only inside a stage.
+        entry: module with the functions `initialise`, `build` and `open_avatar`, imported only inside a stage (docs/adding-a-method.md); with one of the name
+            of each own stage; and `compile_kernels`, where it has kernels to compile after an install.
         scope: what it makes an avatar of: one capture, or a group of captures.
         stages: its own, between init and train.
         outputs: artefact -> file in the method's folder, for whatever its own stages write; `train` writes the others.
@@ -79,6 +83,21 @@ class Method:
         """Every file and folder that a stage promises to write, its manifest excluded."""
         return [self.path(layout, name) for name in self.table[stage].outputs]
 
+    def preset(self, name: str) -> dict[str, Any]:
+        """A block of the presets: stage -> settings that differ from the defaults. Raises InputError for a file that has other blocks than PRESETS."""
+        return self._presets[name] or {}
+
+    @cached_property
+    def _presets(self) -> dict[str, Any]:
+        blocks = yaml.safe_load(self.presets.read_text())
+        if not isinstance(blocks, dict) or set(blocks) != set(PRESETS):
+            raise InputError("holds other blocks than the presets", file=self.presets, found=blocks, expected=", ".join(PRESETS))
+        return blocks
+
     def function(self, name: str) -> Callable[..., Any]:
         """A function of the entry module; loads torch."""
         return getattr(importlib.import_module(self.entry), name)
+
+    def has(self, name: str) -> bool:
+        """Whether the entry module offers a function that a method may do without; loads torch."""
+        return hasattr(importlib.import_module(self.entry), name)

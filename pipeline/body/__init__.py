@@ -1,0 +1,1 @@
+"""Parametric human models: shape, expression, skinning, landmark tables, one file format."""

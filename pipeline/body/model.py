@@ -1,13 +1,15 @@
-"""A parametric person: linear shape and expression, joints regressed from the shaped vertices, linear blend skinning.
+"""A parametric human model: linear shape and expression, joints from the shaped vertices, linear blend skinning.
 
 v_shaped = template + identity . identity_basis + expression . expression_basis + offsets
 joints   = joint_regressor @ v_shaped
-posed    = linear blend skinning of v_shaped with axis-angle rotations about the joints (SMPL: Loper et al. 2015, eq. 2 to 4, without pose correctives)
+posed    = linear blend skinning of v_shaped with rotation vectors about the joints
+           (SMPL: Loper et al. 2015, eq. 2 to 4, without pose correctives)
 world    = scale * posed + translation
 
-Axes of the embedded models (anny_head, anny_body): metres, z up, the person looks along -y, the person's left is +x (names ending in .L / Left).
-`anny_head` has its origin at the head joint of the mean person, `anny_body` at the root (pelvis) joint. Rest pose: A-pose, arms about 45 degrees
-down, elbows bent forward. Rotations are in these axes for every joint; nothing in a fit may rely on them.
+Axes of the embedded models (anny_head, anny_body): metres, z up, the body faces -y, its left is +x (names ending in .L
+/ Left). The origin of `anny_head` is the head joint of the mean shape, that of `anny_body` the root (pelvis) joint.
+Rest pose: A-pose, arms about 45 degrees down, elbows bent forward. The rotations of all joints are in these axes. The
+fit must not depend on the axes.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ DATA = Path(__file__).parent / "data"
 
 
 class Posed(NamedTuple):
-    """vertices [B,V,3] and joints [B,J,3] in the world, metres; rotations [B,J,3,3] of the joints relative to the rest pose."""
+    """vertices [B, V, 3], joints [B, J, 3] in world coordinates, metres; rotations [B, J, 3, 3] from the rest pose."""
 
     vertices: torch.Tensor
     joints: torch.Tensor
@@ -37,14 +39,20 @@ class Posed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ParametricModel:
-    """One parametric person; tensors are float32 on one device.
+    """A parametric model. All tensors are float32 (indices int64) and on one device.
 
     Attributes:
-        template [V,3] m, faces [F,3] int64, identity_basis [I,V,3] (coefficients have unit variance over people), expression_basis [E,V,3]
-        (coefficients 0 to 1), joint_names and parents [J] (-1 = root, which comes first; parents precede children), joint_regressor sparse [J,V],
-        lbs_weights [V,J], uv [U,2] with v upwards and uv_faces [F,3], regions name -> bool [V] (numpy), landmarks name -> LandmarkTable,
-        vertex_ids [V] index of each vertex in the whole model (differs from 0..V-1 in a `subset`), facts: where it comes from and how exact it is.
-        rest_joints [J,3], identity_joints [I,J,3], expression_joints [E,J,3]: the regressor applied to template and bases once and for all.
+        template: [V, 3] mean shape, metres. faces: [F, 3] int64.
+        identity_basis: [I, V, 3] metres; coefficients have unit variance over the population.
+        expression_basis: [E, V, 3] metres; coefficients 0 to 1. expression_names: [E].
+        joint_names, parents: [J]; parents precede children; the root is first, with parent -1.
+        joint_regressor: [J, V] sparse. lbs_weights: [V, J], rows sum to 1.
+        uv: [U, 2], v upwards. uv_faces: [F, 3] int64 indices into uv.
+        regions: {name: [V] bool, numpy}. landmarks: {name: LandmarkTable}.
+        vertex_ids: [V] index of each vertex in the full model; not 0..V-1 in a `subset`.
+        rest_joints [J, 3], identity_joints [I, J, 3], expression_joints [E, J, 3]: the regressor applied to template
+            and bases.
+        facts: source, licence, rest pose and measured errors of the model.
     """
 
     name: str
@@ -69,22 +77,35 @@ class ParametricModel:
 
     @property
     def vertex_count(self) -> int:
-        """V."""
+        """Number of vertices V."""
         return len(self.template)
 
-    def shape_vertices(self, identity: torch.Tensor, expression: torch.Tensor, offsets: torch.Tensor | None = None) -> torch.Tensor:
-        """Rest-pose vertices [B,V,3], metres, of identity [I], expression [B,E] and offsets [V,3]."""
-        person = self.template + torch.tensordot(identity, self.identity_basis, dims=1)
+    def shape_vertices(
+        self,
+        identity: torch.Tensor,
+        expression: torch.Tensor,
+        offsets: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Rest-pose vertices [B, V, 3], metres, of identity [I], expression [B, E] and offsets [V, 3]."""
+        neutral = self.template + torch.tensordot(identity, self.identity_basis, dims=1)
         if offsets is not None:
-            person = person + offsets
-        return person + (expression @ self.expression_basis.flatten(1)).unflatten(1, person.shape)
+            neutral = neutral + offsets
+        return neutral + (expression @ self.expression_basis.flatten(1)).unflatten(1, neutral.shape)
 
-    def shape_joints(self, identity: torch.Tensor, expression: torch.Tensor, offsets: torch.Tensor | None = None) -> torch.Tensor:
-        """Rest-pose joints [B,J,3], metres: `joint_regressor @ shape_vertices(...)`, without making the vertices. In a `subset` offsets move no joint."""
-        person = self.rest_joints + torch.tensordot(identity, self.identity_joints, dims=1)
+    def shape_joints(
+        self,
+        identity: torch.Tensor,
+        expression: torch.Tensor,
+        offsets: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Rest-pose joints [B, J, 3], metres: `joint_regressor @ shape_vertices(...)` without computing the vertices.
+
+        In a `subset` offsets do not move the joints.
+        """
+        neutral = self.rest_joints + torch.tensordot(identity, self.identity_joints, dims=1)
         if offsets is not None:
-            person = person + torch.sparse.mm(self.joint_regressor, offsets)
-        return person + (expression @ self.expression_joints.flatten(1)).unflatten(1, person.shape)
+            neutral = neutral + torch.sparse.mm(self.joint_regressor, offsets)
+        return neutral + (expression @ self.expression_joints.flatten(1)).unflatten(1, neutral.shape)
 
     def pose_vertices(
         self,
@@ -95,24 +116,24 @@ class ParametricModel:
         scale: torch.Tensor | float = 1.0,
         offsets: torch.Tensor | None = None,
     ) -> Posed:
-        """The person in B frames, differentiable in every argument.
+        """The posed body in B frames, differentiable in every argument.
 
-        identity [I], expression [B,E], pose [B,J,3] axis-angle in model axes (radians; joint 0 turns everything about its rest position),
-        translation [B,3] metres, scale [] or float, offsets [V,3] metres in the rest pose.
+        Args:
+            identity: [I]. expression: [B, E].
+            pose: [B, J, 3] rotation vectors in model axes, radians; joint 0 rotates the whole body about its rest
+                position.
+            translation: [B, 3] metres. scale: scalar. offsets: [V, 3] metres in the rest pose.
         """
         shaped = self.shape_vertices(identity, expression, offsets)
         joints = self.shape_joints(identity, expression, offsets)
         rotations, positions = posed_joints(pose, joints, self.parents)
-        vertices = linear_blend_skinning(shaped, self.lbs_weights, rotations, positions - (rotations * joints[..., None, :]).sum(-1))
+        translations = positions - (rotations * joints[..., None, :]).sum(-1)
+        vertices = linear_blend_skinning(shaped, self.lbs_weights, rotations, translations)
         move = translation[:, None]
         return Posed(scale * vertices + move, scale * positions + move, rotations)
 
-    def landmark_points(self, vertices: torch.Tensor, name: str) -> torch.Tensor:
-        """Landmarks [...,L,3] of the table `name` on vertices [...,V,3]; rows that are not valid mean nothing."""
-        return self.landmarks[name].points(vertices)
-
     def zeros(self, frames: int) -> dict[str, torch.Tensor]:
-        """The neutral parameters of `frames` frames by argument name of `pose_vertices`."""
+        """Neutral parameters of `frames` frames: {argument of `pose_vertices`: tensor}."""
         device = self.template.device
         return {
             "identity": torch.zeros(len(self.identity_basis), device=device),
@@ -123,29 +144,35 @@ class ParametricModel:
 
     def to(self, device: torch.device | str) -> ParametricModel:
         """The same model on another device."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if isinstance(getattr(self, f.name), torch.Tensor)}
-        return replace(self, **moved, landmarks={name: table.to(device) for name, table in self.landmarks.items()})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in tensors.items()}
+        moved["landmarks"] = {name: table.to(device) for name, table in self.landmarks.items()}
+        return replace(self, **moved)
 
     def subset(self, vertex_ids: torch.Tensor | np.ndarray) -> ParametricModel:
-        """A light model of some vertices [V'] (unique), e.g. those a fit looks at. Joints stay where the whole model has them, whatever the subset;
-        only offsets no longer move them. Faces that lose a vertex and landmarks that lose one are gone (the latter: not valid)."""
+        """The model restricted to unique vertices [V'], e.g. those that a fit needs.
+
+        Joints are the same as in the full model, except that offsets do not move them. Faces that lose a vertex are
+        removed; landmarks that lose a vertex become invalid.
+        """
         ids = torch.as_tensor(vertex_ids, device=self.template.device)
         new_index = torch.full((self.vertex_count,), -1, dtype=torch.int64, device=ids.device)
         new_index[ids] = torch.arange(len(ids), device=ids.device)
         faces = new_index[self.faces]
-        whole = (faces >= 0).all(dim=1)
+        complete = (faces >= 0).all(dim=1)
         shape = (len(self.parents), len(ids))
+        no_entries = torch.zeros(2, 0, dtype=torch.int64)
+        no_regressor = torch.sparse_coo_tensor(no_entries, torch.zeros(0), shape, check_invariants=True)
         return replace(
             self,
             template=self.template[ids],
-            faces=faces[whole],
+            faces=faces[complete],
             identity_basis=self.identity_basis[:, ids].contiguous(),
             expression_basis=self.expression_basis[:, ids].contiguous(),
-            joint_regressor=torch.sparse_coo_tensor(torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0), shape, check_invariants=True)
-            .coalesce()
-            .to(ids.device),
+            joint_regressor=no_regressor.coalesce().to(ids.device),
             lbs_weights=self.lbs_weights[ids],
-            uv_faces=self.uv_faces[whole],
+            uv_faces=self.uv_faces[complete],
             regions={name: mask[ids.cpu().numpy()] for name, mask in self.regions.items()},
             landmarks={name: table.renumbered(new_index) for name, table in self.landmarks.items()},
             vertex_ids=self.vertex_ids[ids],
@@ -153,7 +180,10 @@ class ParametricModel:
 
 
 def load_model(name_or_path: str | Path) -> ParametricModel:
-    """An embedded model by name ("anny_head", "anny_body") or any baked npz by path, on the CPU. Raises InputError for a missing or damaged file."""
+    """An embedded model by name ("anny_head", "anny_body") or a baked npz by path, on the CPU.
+
+    Raises InputError if the file is missing or damaged.
+    """
     path = Path(name_or_path)
     if not path.suffix:
         path = DATA / f"{name_or_path}.npz"
@@ -189,12 +219,18 @@ def load_model(name_or_path: str | Path) -> ParametricModel:
 
 
 def _regress(regressor: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-    """The regressor on every component of a basis: [N,V,3] -> [N,J,3]."""
+    """The regressor applied to every component of a basis: [N, V, 3] to [N, J, 3]."""
     count, vertices, _ = basis.shape
-    return torch.sparse.mm(regressor, basis.permute(1, 0, 2).reshape(vertices, -1)).unflatten(1, (count, 3)).permute(1, 0, 2).contiguous()
+    joints = torch.sparse.mm(regressor, basis.permute(1, 0, 2).reshape(vertices, -1))
+    return joints.unflatten(1, (count, 3)).permute(1, 0, 2).contiguous()
 
 
 def _landmarks(arrays: dict[str, np.ndarray]) -> dict[str, LandmarkTable]:
+    """The landmark tables of a model file, by name."""
     names = [key.split(".")[1] for key in arrays if key.startswith("landmarks.") and key.endswith(".valid")]
-    kinds = (("vertices", np.int64), ("weights", np.float32), ("valid", bool), ("spread_mm", np.float32))
-    return {name: LandmarkTable(*(torch.from_numpy(arrays[f"landmarks.{name}.{part}"].astype(kind)) for part, kind in kinds)) for name in names}
+    types = {"vertices": np.int64, "weights": np.float32, "valid": np.bool_, "spread_mm": np.float32}
+    tables = {}
+    for name in names:
+        columns = {key: torch.from_numpy(arrays[f"landmarks.{name}.{key}"].astype(kind)) for key, kind in types.items()}
+        tables[name] = LandmarkTable(**columns)
+    return tables

@@ -11,7 +11,7 @@ from pipeline.geometry.rotations import rotvec_to_matrix_torch
 
 @lru_cache
 def _levels(parents: tuple[int, ...]) -> tuple[list[tuple[list[int], list[int]]], list[int]]:
-    """Joints by depth below the root as (joints, position of each one's parent within the level before), and the order that undoes the sorting."""
+    """Joints sorted by depth: [(joints, index of each parent in the level above)], and the inverse order."""
     depth = [0] * len(parents)
     for joint, parent in enumerate(parents):
         if parent >= 0:
@@ -25,22 +25,35 @@ def _levels(parents: tuple[int, ...]) -> tuple[list[tuple[list[int], list[int]]]
 
 
 def posed_joints(pose: torch.Tensor, joints: torch.Tensor, parents: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotations [B,J,3,3] relative to the rest pose and positions [B,J,3] of the joints. pose [B,J,3] axis-angle of each joint in the (moved) axes of
-    its parent, joints [B,J,3] at rest, parents [J] with -1 for the one root, listed first."""
+    """Forward kinematics: rotations [B, J, 3, 3] relative to the rest pose and positions [B, J, 3] of the joints.
+
+    Args:
+        pose: [B, J, 3] rotation vector of each joint in the rotated axes of its parent, radians.
+        joints: [B, J, 3] positions at rest. parents: [J], -1 for the root, which is first.
+    """
     local = rotvec_to_matrix_torch(pose)
     bones = joints - joints[:, [max(parent, 0) for parent in parents]]
-    levels, undo = _levels(parents)
+    levels, inverse_order = _levels(parents)
     rotations, positions = [local[:, :1]], [joints[:, :1]]
-    for members, above in levels[1:]:
-        parent_rotation = rotations[-1][:, above]
-        positions.append(positions[-1][:, above] + (parent_rotation * bones[:, members, None]).sum(-1))
-        rotations.append(parent_rotation @ local[:, members])
-    return torch.cat(rotations, dim=1)[:, undo], torch.cat(positions, dim=1)[:, undo]
+    for level, parent_index in levels[1:]:
+        parent_rotation = rotations[-1][:, parent_index]
+        positions.append(positions[-1][:, parent_index] + (parent_rotation * bones[:, level, None]).sum(-1))
+        rotations.append(parent_rotation @ local[:, level])
+    return torch.cat(rotations, dim=1)[:, inverse_order], torch.cat(positions, dim=1)[:, inverse_order]
 
 
-def linear_blend_skinning(vertices: torch.Tensor, weights: torch.Tensor, rotations: torch.Tensor, translations: torch.Tensor) -> torch.Tensor:
-    """vertices [B,V,3], weights [V,J], x -> rotations [B,J,3,3] x + translations [B,J,3] of each joint -> blended [B,V,3]."""
-    # One matrix product and planes of x, y and z: several times faster than a small matrix per vertex.
+def linear_blend_skinning(
+    vertices: torch.Tensor,
+    weights: torch.Tensor,
+    rotations: torch.Tensor,
+    translations: torch.Tensor,
+) -> torch.Tensor:
+    """Blend the joints' transforms x -> R x + t at every vertex: [B, V, 3].
+
+    Args:
+        vertices: [B, V, 3]. weights: [V, J]. rotations: [B, J, 3, 3]. translations: [B, J, 3].
+    """
+    # One matrix product and separate x, y, z planes: several times faster than one small matrix per vertex.
     transforms = torch.cat([rotations, translations[..., None]], dim=-1).flatten(2).transpose(1, 2)
     blended = (transforms.reshape(-1, weights.shape[1]) @ weights.t()).view(len(vertices), 3, 4, len(weights))
     return ((blended[:, :, :3] * vertices.transpose(1, 2)[:, None]).sum(2) + blended[:, :, 3]).transpose(1, 2)

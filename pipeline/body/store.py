@@ -1,15 +1,16 @@
-"""The one file format of every parametric person: a compressed npz of at most a few megabytes, whatever model it was baked from.
+"""The file format of parametric models: a compressed npz of a few megabytes, for every source model.
 
-Arrays (V vertices, F faces, J joints, I identity and E expression components, K weights per vertex, L landmarks, N vertices per landmark):
+Arrays (V vertices, F faces, J joints, I identity and E expression components, K weights per vertex, L landmarks, N
+vertices per landmark):
 
-    source_vertices [V] i4: number of each vertex in the mesh it was baked from, by which two cuts of one mesh exchange tables
-    template [V,3] f4 m, faces [F,3] i4, uv [U,2] f4 (v upwards), uv_faces [F,3] i4
-    identity_basis [I,V,3] i2, expression_basis [E,V,3] i2       times identity_step, expression_step (m)
+    source_vertices [V] i4: index of each vertex in the source mesh; tables of two parts of one mesh are exchanged by it
+    template [V, 3] f4 m, faces [F, 3] i4, uv [U, 2] f4 (v upwards), uv_faces [F, 3] i4
+    identity_basis [I, V, 3] i2, expression_basis [E, V, 3] i2       times identity_step, expression_step (m)
     joint_names, expression_names: text;  parents [J] i4 (-1 = root)
-    regressor_joints, regressor_vertices [M] i4, regressor_weights [M] f4        joints = weighted sums of shaped vertices
-    lbs_joints [V,K] u1, lbs_weights [V,K] u2 (sum 65535)
+    regressor_joints, regressor_vertices [M] i4, regressor_weights [M] f4        joints = weighted sums of shaped
+    vertices lbs_joints [V, K] u1, lbs_weights [V, K] u2 (sum 65535)
     region_names: text, regions [R, ceil(V/8)] u1 (bits)
-    landmarks.NAME.vertices [L,N] i4, .weights [L,N] f4, .valid [L] bool, .spread_mm [L] f4
+    landmarks.NAME.vertices [L, N] i4, .weights [L, N] f4, .valid [L] bool, .spread_mm [L] f4
     facts: JSON text: source, licence, rest pose, measured errors
 """
 
@@ -23,7 +24,7 @@ import numpy as np
 from pipeline.io.arrays import load_npz, save_npz
 
 FINEST_STEP = 5e-6
-"""Metres per count of a quantised basis: 200 components then add up to 0.02 mm of rounding."""
+"""Metres per count of a quantised basis: the rounding errors of 200 components add up to about 0.02 mm."""
 
 _EXPECTED = {
     "source_vertices": (None,),
@@ -50,13 +51,17 @@ _EXPECTED = {
 
 
 def quantise_basis(basis: np.ndarray) -> tuple[np.ndarray, np.float32]:
-    """[N,V,3] metres -> int16 counts and the step in metres."""
+    """Quantise a basis [N, V, 3] in metres: int16 counts and the step in metres."""
     step = np.float32(max(FINEST_STEP, float(np.abs(basis).max(initial=0.0)) / 32767))
     return np.round(basis / step).astype(np.int16), step
 
 
 def pack_lbs(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Dense skinning weights [V,J] (rows sum to 1) -> joints [V,K] uint8 and weights [V,K] uint16 whose rows sum to 65535, strongest first."""
+    """Sparse form of skinning weights [V, J], whose rows sum to 1.
+
+    Returns:
+        joints [V, K] uint8 and weights [V, K] uint16, in descending order, whose rows sum to 65535.
+    """
     count = int((weights > 1e-5).sum(axis=1).max())
     joints = np.argsort(-weights, axis=1, kind="stable")[:, :count]
     kept = np.take_along_axis(weights, joints, axis=1)
@@ -67,14 +72,14 @@ def pack_lbs(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def unpack_lbs(joints: np.ndarray, counts: np.ndarray, joint_count: int) -> np.ndarray:
-    """Inverse of `pack_lbs`: dense [V,J] float32."""
+    """Inverse of `pack_lbs`: dense [V, J] float32."""
     weights = np.zeros((len(joints), joint_count), np.float64)
     np.add.at(weights, (np.arange(len(joints))[:, None], joints.astype(np.int64)), counts / 65535.0)
     return weights.astype(np.float32)
 
 
 def pack_regions(regions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Named [V] bool masks as arrays of the file."""
+    """Named bool masks [V] as arrays of the file."""
     return {"region_names": np.array(list(regions)), "regions": np.packbits(np.stack(list(regions.values())), axis=1)}
 
 
@@ -84,8 +89,14 @@ def unpack_regions(names: np.ndarray, bits: np.ndarray, vertex_count: int) -> di
     return {str(name): mask for name, mask in zip(names, masks)}
 
 
-def pack_landmarks(name: str, vertices: np.ndarray, weights: np.ndarray, valid: np.ndarray, spread_mm: np.ndarray) -> dict[str, np.ndarray]:
-    """One landmark table as arrays of the file; vertices, weights [L,N], valid [L], spread_mm [L]."""
+def pack_landmarks(
+    name: str,
+    vertices: np.ndarray,
+    weights: np.ndarray,
+    valid: np.ndarray,
+    spread_mm: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """A landmark table (see `LandmarkTable`) as arrays of the file: vertices, weights [L, N], valid, spread_mm [L]."""
     key = f"landmarks.{name}."
     return {
         key + "vertices": vertices.astype(np.int32),
@@ -96,10 +107,10 @@ def pack_landmarks(name: str, vertices: np.ndarray, weights: np.ndarray, valid: 
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a model file, checked for presence and rank. Raises InputError naming the file and the array."""
-    return load_npz(path, _EXPECTED, remedy="bake the model again: docs/body.md says how")
+    """Read the arrays of a model file. Raises InputError if one is missing or has a wrong rank."""
+    return load_npz(path, _EXPECTED, remedy="bake the model again, see docs/body.md")
 
 
 def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], facts: dict) -> None:
-    """Write a model file; `facts` go in as JSON."""
+    """Write a model file, with `facts` as JSON text."""
     save_npz(path, {**arrays, "facts": np.array(json.dumps(facts, sort_keys=True))})

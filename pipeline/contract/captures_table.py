@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,13 @@ def read_captures(path: str | Path) -> dict[str, CaptureRow]:
     return rows
 
 
-def unknown_capture(name: str, table: dict[str, CaptureRow], path: str | Path) -> InputError:
-    """The error to raise for an id that the table does not have."""
-    some = ", ".join(list(table)[:5]) + (f" and {len(table) - 5} more" if len(table) > 5 else "")
-    return InputError(f"no capture '{name}' in the table", file=path, found=some, expected="an id of the table", remedy="add a row, or correct the id")
+def groups_of(table: Mapping[str, CaptureRow]) -> dict[str, list[CaptureRow]]:
+    """The captures of each group, in the order of the table."""
+    groups: dict[str, list[CaptureRow]] = {}
+    for row in table.values():
+        if row.group:
+            groups.setdefault(row.group, []).append(row)
+    return groups
 
 
 def _read_table(path: Path) -> dict[int, dict[str, str]]:

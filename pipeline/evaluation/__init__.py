@@ -1,1 +1,1 @@
-"""How close renders are to the truth."""
+"""Comparison of renders with the truth."""

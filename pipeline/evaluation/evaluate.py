@@ -1,4 +1,4 @@
-"""Which render is compared with which truth, and what the figures of many pictures come to."""
+"""Evaluation of a capture: pairs of render and truth, and mean metrics over images."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ SPLITS = {
     "train": "training cameras at training frames, as many as were rendered",
     "val": "validation cameras (kept out of tracking, colours and training) at training frames",
     "test": "all cameras at test frames (tracked, never trained on)",
-    "novel": "cameras of the synthetic truth that the pipeline never saw, at training frames",
+    "novel": "cameras of the synthetic ground truth that the pipeline never saw, at training frames",
 }
 DEFINITIONS = {
     **SPLITS,
-    "image": "render and truth over white; the mean over images of each image's figure",
+    "image": "render and truth over white; metrics are means over images",
     "psnr": "dB, -10 log10 of the mean squared error over pixels and channels together; at most 100",
     "ssim": "Gaussian window of 11 pixels, sigma 1.5, whole windows only, mean over channels",
     "l1": "mean absolute difference, colours 0 to 1",
-    "_box": "on the bounding box of the truth's alpha above 0.5; pictures without alpha do not count",
+    "_box": "on the bounding box of the truth's alpha above 0.5; images without alpha do not count",
 }
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Job:
-    """Pictures of one camera to compare. splits: frame id -> split."""
+    """Images of one camera to compare. splits: frame id -> split."""
 
     camera: str
     novel: bool
@@ -46,7 +46,7 @@ class Job:
 
 
 def plan_jobs(layout: Layout) -> list[Job]:
-    """One job per camera that was rendered. Raises InputError where frames, sample or renders cannot be read."""
+    """One job per rendered camera. Raises InputError where frames, sample or renders cannot be read."""
     remedy = f"./c2a run {layout.results.name} --from sample"
     sample = read_json(layout.sample, remedy=remedy)
     split_of = {frame["id"]: frame["split"] for frame in sample["frames"]}
@@ -62,14 +62,14 @@ def plan_jobs(layout: Layout) -> list[Job]:
         raise InputError(
             "no render belongs to a sampled frame",
             file=layout.render,
-            expected="zips named as the cameras, pictures named as the frames",
+            expected="zips named as the cameras, images named as the frames",
             remedy=remedy.replace("sample", "render"),
         )
     return jobs
 
 
 def evaluate_camera(layout: Layout, job: Job, settings: EvaluateSettings) -> list[Row]:
-    """Figures of every picture of one camera: rows with split, camera, frame and the figures of `metrics.compare`, lpips where weights are given."""
+    """Metrics of every image of one camera: rows with split, camera, frame, those of `metrics.compare`, and lpips with weights."""
     targets = NovelTargets(layout, job.camera) if job.novel else CameraTargets(layout, job.camera)
     renders, rows = PackedImages(layout.render / f"{job.camera}.zip"), []
     perceptual = load_lpips(settings)
@@ -85,8 +85,8 @@ def evaluate_camera(layout: Layout, job: Job, settings: EvaluateSettings) -> lis
 
 
 def evaluate(layout: Layout, settings: EvaluateSettings, workers: int) -> dict[str, Any]:
-    """Everything in metrics.json that comes from pictures."""
-    perceptual = load_lpips(settings)  # weights that cannot be read are said before any work
+    """The part of metrics.json that is computed from images."""
+    perceptual = load_lpips(settings)  # fails before any work if the weights are unreadable
     jobs = plan_jobs(layout)
     rows = [row for part in map_processes(evaluate_camera, [(layout, job, settings) for job in jobs], workers, "evaluate") for row in part]
     cameras = {split: sorted({row["camera"] for row in rows if row["split"] == split}) for split in SPLITS}
@@ -94,7 +94,7 @@ def evaluate(layout: Layout, settings: EvaluateSettings, workers: int) -> dict[s
         **{split: mean_figures(row for row in rows if row["split"] == split) for split in SPLITS},
         "missing": {split: _why_missing(split) for split in SPLITS if not cameras[split]},
         "lpips": perceptual.name if perceptual else None,
-        "lpips_reason": "" if perceptual else "no weights were given: evaluate.lpips_backbone and evaluate.lpips_linear in config.yaml are empty",
+        "lpips_reason": "" if perceptual else "no weights: evaluate.lpips_backbone and evaluate.lpips_linear in config.yaml are empty",
         "per_camera": {
             split: {name: mean_figures(row for row in rows if (row["split"], row["camera"]) == (split, name)) for name in names}
             for split, names in cameras.items()
@@ -107,7 +107,7 @@ def evaluate(layout: Layout, settings: EvaluateSettings, workers: int) -> dict[s
 
 
 def mean_figures(rows: Iterable[Row]) -> dict[str, Any] | None:
-    """Mean of every figure over the rows that have it, with the number of images; None for no rows."""
+    """Mean of every metric over the rows that have it, and the number of images; None without rows."""
     rows = list(rows)
     if not rows:
         return None
@@ -117,7 +117,7 @@ def mean_figures(rows: Iterable[Row]) -> dict[str, Any] | None:
 
 
 def load_lpips(settings: EvaluateSettings):  # noqa: ANN201  (Lpips or None; importing its name would import torch)
-    """The perceptual distance, or None where the user gave no weights. Raises InputError where only one of the two files is given or one is bad."""
+    """The perceptual distance, or None without weights. Raises InputError where only one of the two files is set or one is invalid."""
     if bool(settings.lpips_backbone) != bool(settings.lpips_linear):
         raise InputError(
             "LPIPS needs two files", found=settings, expected="both evaluate.lpips_backbone and evaluate.lpips_linear, or neither", remedy="correct config.yaml"
@@ -130,13 +130,13 @@ def load_lpips(settings: EvaluateSettings):  # noqa: ANN201  (Lpips or None; imp
 
 
 def rendered_over_white(render: np.ndarray, visible: np.ndarray, novel: bool = False) -> np.ndarray:
-    """A stored render (uint8 RGBA: RGB already over white) as float32 [H, W, 3], white where the camera saw nothing."""
+    """A stored render (uint8 RGBA, RGB already over white) as float32 [H, W, 3], white in padding."""
     image = render[..., :3].astype(np.float32) / 255
     return image if novel else np.where(visible[..., None], image, np.float32(1))
 
 
 def fitted(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The truth's picture at the render's size (novel cameras are known at the raw size alone)."""
+    """The truth at the render's size; the truth of novel cameras has the raw size."""
     if picture.shape[:2] == shape[:2]:
         return picture
     return cv2.resize(picture, shape[1::-1], interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""LPIPS v0.1 (Zhang et al. 2018, arXiv 1801.03924, eq. 1) with weights that the user has: none are shipped."""
+"""LPIPS v0.1 (Zhang et al. 2018, arXiv 1801.03924, eq. 1) with the user's weights; none are shipped."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _VGG16 = (
     ((2, 2), ((17, 1, 1), (19, 1, 1), (21, 1, 1))),
     ((2, 2), ((24, 1, 1), (26, 1, 1), (28, 1, 1))),
 )
-_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # the paper's own whitening of pictures in -1..1
-_NAMES = {11: ("alex", _ALEXNET), 3: ("vgg", _VGG16)}  # told apart by the width of the first kernel
+_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # the paper's whitening of images in -1..1
+_NAMES = {11: ("alex", _ALEXNET), 3: ("vgg", _VGG16)}  # identified by the width of the first kernel
 
 
 class Lpips:
-    """Perceptual distance of two pictures; smaller is closer. Pictures are scaled to -1..1 first, as the authors' package expects."""
+    """Perceptual distance of two images; smaller is closer. Images are scaled to -1..1 as in the authors' package."""
 
     def __init__(self, backbone: str | Path, linear: str | Path):
         """Args: state dicts of the network (torchvision's names) and of its linear layers (`lin0.model.1.weight` ...).
 
         Raises:
-            InputError: a file cannot be read or holds other tensors.
+            InputError: a file cannot be read or contains other tensors.
         """
         self._weights, layers = _state(backbone), _state(linear)
         first = self._weights.get("features.0.weight")
@@ -53,7 +53,7 @@ class Lpips:
 
     @torch.no_grad()
     def distance(self, a: np.ndarray, b: np.ndarray) -> float:
-        """LPIPS of two pictures [H, W, 3] in 0..1."""
+        """LPIPS of two images [H, W, 3] in 0..1."""
         batch = torch.from_numpy(np.stack([a, b]).astype(np.float32)).permute(0, 3, 1, 2) * 2 - 1
         x = (batch - torch.tensor(_SHIFT)[:, None, None]) / torch.tensor(_SCALE)[:, None, None]
         total = 0.0
@@ -79,5 +79,5 @@ def _state(path: str | Path) -> dict[str, Tensor]:
             remedy="correct evaluate.lpips_* in config.yaml",
         ) from None
     if not isinstance(state, dict):
-        raise InputError("holds no state dict", file=path, found=type(state).__name__, remedy="correct evaluate.lpips_* in config.yaml")
+        raise InputError("contains no state dict", file=path, found=type(state).__name__, remedy="correct evaluate.lpips_* in config.yaml")
     return state

@@ -1,4 +1,4 @@
-"""What a render is compared with: the processed picture of a camera, over white, and its alpha."""
+"""Targets of the evaluation: the processed image of a camera over white, and its alpha."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.io.packed import PackedImages
 
 @dataclass(frozen=True)
 class Target:
-    """image: float32 [H, W, 3] over white, 0..1. alpha: float32 [H, W]. visible: bool [H, W], False in the padding around the camera's picture."""
+    """image: float32 [H, W, 3] over white, 0..1. alpha: float32 [H, W]. visible: bool [H, W], False in padding."""
 
     image: np.ndarray
     alpha: np.ndarray
@@ -27,15 +27,15 @@ class Target:
 
 
 def truth_folder(layout: Layout) -> Path | None:
-    """Where a synthetic capture's truth lies; None for captures that were filmed. Raises InputError where it should be there and is not."""
+    """The folder of a synthetic capture's ground truth; None for real captures. Raises InputError where it is missing."""
     truth = read_capture(layout.capture).truth
     if truth is not None and not truth.is_dir():
-        raise InputError("the truth of this synthetic capture is gone", file=truth, remedy=f"./c2a run {layout.results.name} --from synthesise")
+        raise InputError("the ground truth of this synthetic capture is missing", file=truth, remedy=f"./c2a run {layout.results.name} --from synthesise")
     return truth
 
 
 class CameraTargets:
-    """Targets of one camera of the rig. Alpha is the truth's where there is one, else the matte."""
+    """Targets of one camera of the rig. Alpha is the ground truth's where there is one, else the matte."""
 
     def __init__(self, layout: Layout, camera: str):
         self._frames, self._matte = (read_image_set(*files).open(camera) for files in ((layout.frames_json, layout.frames), (layout.alpha_json, layout.alpha)))
@@ -48,7 +48,7 @@ class CameraTargets:
             self._warp = Warp(raw, read_image_set(layout.frames_json, layout.frames).by_name[camera])
 
     def read(self, frame: str) -> Target:
-        """The target at one frame. Raises InputError where a picture is absent."""
+        """The target at one frame. Raises InputError where an image is missing."""
         if self._truth is None:
             matte = _unit(self._matte.read(frame))
             image, alpha = over_white(matte[..., :3], matte[..., 3]), matte[..., 3]
@@ -61,27 +61,27 @@ class CameraTargets:
     def _true_foreground(self, frame: str, picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         if self._plate is not None:
             return exchange_plate(picture, self._plate, alpha)
-        matte = _unit(self._matte.read(frame))  # its colours are the best guess where the plate is unknown
+        matte = _unit(self._matte.read(frame))  # its colours are the best estimate without a plate
         return over_white(np.where(matte[..., 3:] > 0, matte[..., :3], picture), alpha)
 
 
 class NovelTargets:
-    """Targets of a camera that the pipeline never saw: RGBA pictures of the truth."""
+    """Targets of a camera that the pipeline never saw: RGBA images of the ground truth."""
 
     def __init__(self, layout: Layout, camera: str):
         folder = truth_folder(layout)
         if folder is None:
-            raise InputError("a filmed capture has no novel camera", file=layout.capture)
+            raise InputError("a real capture has no novel camera", file=layout.capture)
         self._images = PackedImages(folder / "novel" / f"{camera}.zip")
 
     def read(self, frame: str) -> Target:
-        """The target at one frame, at the truth's size."""
+        """The target at one frame, at the ground truth's size."""
         image = _unit(self._images.read(frame))
         return Target(over_white(image[..., :3], image[..., 3]), image[..., 3], np.ones(image.shape[:2], bool))
 
 
 def novel_cameras(layout: Layout) -> list[str]:
-    """Names of the truth's novel cameras; empty for captures that were filmed."""
+    """Names of the ground truth's novel cameras; empty for real captures."""
     folder = truth_folder(layout)
     if folder is None or not (folder / "novel.json").is_file():
         return []
@@ -94,16 +94,17 @@ def over_white(foreground: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def exchange_plate(picture: np.ndarray, plate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The picture with white instead of its clean plate, without knowing the foreground: C = aF + (1 - a)B gives aF + (1 - a) = C + (1 - a)(1 - B).
+    """The image [H, W, 3] with white in place of its clean plate [H, W, 3], by alpha [H, W], without the foreground colour.
 
-    Bounded by what a foreground within [0, 1] allows, so that noise on the plate does not show where alpha is 0. Pictures [H, W, 3], alpha [H, W].
+    C = aF + (1 - a)B gives aF + (1 - a) = C + (1 - a)(1 - B). The result is clipped to what a foreground in [0, 1] allows,
+    which removes the plate's noise where alpha is 0.
     """
     rest = 1 - alpha[..., None]
     return np.clip(picture + rest * (1 - plate), rest, 1)
 
 
 class Warp:
-    """Brings a raw picture of a camera to the geometry of its processed one (undistorted, cropped, resized), averaging where it shrinks."""
+    """Maps a raw image of a camera to its processed geometry (undistorted, cropped, resized), averaging where it shrinks."""
 
     def __init__(self, raw: Camera, processed: Camera):
         scale = np.linalg.det(raw.K[:2, :2] @ np.linalg.inv(processed.K[:2, :2])) ** 0.5  # raw pixels per processed pixel
@@ -113,7 +114,7 @@ class Warp:
         y, x = np.mgrid[: fine.height, : fine.width] + 0.5
         rays = (np.stack([x, y], -1) - fine.K[:2, 2]) @ np.linalg.inv(fine.K[:2, :2]).T
         pixels = distort(rays, raw.dist) @ raw.K[:2, :2].T + raw.K[:2, 2]
-        self._map = (pixels - 0.5).astype(np.float32)  # cv2 counts pixel centres at whole numbers
+        self._map = (pixels - 0.5).astype(np.float32)  # cv2 places pixel centres at integers
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Image of the raw size to one of the processed size; 0 outside. Raises InputError for an image of another size."""

@@ -1,4 +1,4 @@
-"""The local coordinate frame of a triangle, in which rigged splats are stored."""
+"""The local coordinate frame of a triangle, in which splats bound to it are stored."""
 
 from __future__ import annotations
 

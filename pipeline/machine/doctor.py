@@ -24,8 +24,7 @@ State = Literal["ok", "optional", "problem"]
 
 @dataclass(frozen=True)
 class Check:
-    """Result of one check. state: "ok"; "optional": absent, but not needed by default; "problem": something will not
-    work."""
+    """Result of one check. state "optional": absent, but not needed by default; "problem": something will not work."""
 
     name: str
     state: State

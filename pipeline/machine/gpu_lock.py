@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pipeline.io.progress import log
@@ -29,6 +30,13 @@ def cards(environment: Mapping[str, str] | None = None) -> list[str]:
         names = [name.strip() for name in visible.split(",")]
         return [name for name in names if name not in ("", "-1", "NoDevFiles")]
     return [str(index) for index in range(_card_count())]
+
+
+def has_gpu() -> bool:
+    """Whether stages of this process would work on a GPU: there is a card, and torch was not built for the CPU alone. Loads no torch."""
+    with contextlib.suppress(PackageNotFoundError):
+        return bool(cards()) and not version("torch").endswith("+cpu")
+    return False
 
 
 @contextlib.contextmanager
@@ -85,8 +93,7 @@ def _try_lock(names: list[str], folder: Path) -> tuple[str, int] | None:
 
 
 def _card_count() -> int:
-    """Number of NVIDIA cards: the smaller of the driver's list and the device nodes, since a container may hide
-    devices."""
+    """Number of NVIDIA cards: the smaller of driver list and device nodes, since containers may hide devices."""
     listed = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     nodes = len(list(Path("/dev").glob("nvidia[0-9]*")))
     if listed or nodes:

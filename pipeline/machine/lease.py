@@ -196,8 +196,7 @@ _HEARTBEAT = _Heartbeat()
 
 
 def _take(path: Path, log_path: Path, task: str, locked: bool) -> Lease:
-    """Write this process into the lease file. locked: whether the file lock is held, so that no process of this machine
-    competes."""
+    """Write this process into the lease file. locked: holds the file lock, so no process of this machine competes."""
     own = Lease(path, log_path, task, myself())
     before = read_holder(path)
     if before and is_alive(path, before):

@@ -17,16 +17,15 @@ def job_prefix(work: str) -> str:
 
 
 def queued_jobs(prefix: str) -> dict[str, tuple[str, str]]:
-    """{job id: (state, comment set by the plugin)} of this user's pending and running jobs whose name starts with
-    `prefix`."""
+    """{job id: (state, comment of the plugin)} of this user's queued and running jobs with a name prefix."""
     lines = _ask("squeue", "--me", "--noheader", "--format=%i|%j|%T|%k").splitlines()
     jobs = [line.split("|", 3) for line in lines if line.count("|") >= 3]
     return {job.strip(): (state, comment) for job, name, state, comment in jobs if name.startswith(prefix)}
 
 
-def job_comment(stage: str, capture: str, method: str = "") -> str:
-    """The comment that the plugin sets on the job of a stage."""
-    return f"rule_{stage}_wildcards_{capture}" + (f"_{method}" if method else "")
+def job_comment(stage: str, subject: str) -> str:
+    """The comment that the plugin sets on the job of a stage of a capture or group."""
+    return f"rule_{stage}_wildcards_{subject}"
 
 
 def cancel_jobs(jobs: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Many captures on one page and in one table: quality, time and memory of each, a picture of each, and why the failed ones failed."""
+"""Table and page over many captures: quality, time, memory and a render of each, and the errors of failed ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ PICTURE_WIDTH = 150
 
 @dataclass
 class Member:
-    """One capture. state: done, running, failed or unfinished; reached: the last stage with results; failed, error: stage and record of a failure."""
+    """One capture.
+
+    Attributes:
+        state: done, running, failed or unfinished.
+        reached: the last stage with results.
+        failed, error: stage and record of a failure.
+        report: link to the capture's report.
+    """
 
     layout: Layout
     state: str
@@ -53,7 +60,7 @@ class Member:
         return records.manifests(self.layout)
 
     def values(self) -> dict[str, Any]:
-        """The cells of the table by column; None where there is nothing to say."""
+        """The cells of the table by column; None for empty cells."""
         memory = [m["timing"]["peak_memory_mb"] for m in self.manifests.values() if m.get("timing", {}).get("peak_memory_mb")]
         found: dict[str, Any] = {name: None for name in COLUMNS}
         found |= {"id": self.id, "state": self.state, "reached": self.reached or None, "failed_stage": self.failed or None}
@@ -69,7 +76,7 @@ class Member:
         return found
 
     def picture(self) -> np.ndarray | None:
-        """The render of middle quality of the first split that has any (uint8 RGB)."""
+        """The render of median quality of the first split that has any, uint8 RGB."""
         with contextlib.suppress(InputError, OSError, KeyError, ValueError):
             for split in SPLITS:
                 rows = sorted((row for row in self.metrics.get("images", []) if row["split"] == split), key=lambda row: row.get("psnr_box") or row["psnr"])
@@ -80,26 +87,26 @@ class Member:
 
 
 def cohort_table(members: Sequence[Member]) -> str:
-    """Tab-separated, one line per capture; empty where there is nothing to say."""
+    """Tab-separated table, one line per capture; unknown cells are empty."""
     rows = (member.values() for member in members)
     lines = ["\t".join("" if row[name] is None else f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS) for row in rows]
     return "\n".join(["\t".join(COLUMNS), *lines]) + "\n"
 
 
 def cohort_page(members: Sequence[Member]) -> str:
-    """A page that opens without a network; links to the reports lead to files beside it."""
+    """Self-contained HTML page; links to reports are relative."""
     values = [member.values() for member in members]
     body = f"<header>\n<h1>{counted(len(members), 'capture')}</h1>\n{page.cards(_cards(values))}</header>"
     failures = [member for member in members if member.failed]
     if failures:
         notes = "".join(_failure(member) for member in failures)
-        body += page.section("failed", "What failed", "The stage, its message, and the last lines of its log.", notes)
+        body += page.section("failed", "Failures", "Stage, message and the last lines of the log.", notes)
     shape = next((image.shape for member in members if (image := member.picture()) is not None), (PICTURE_WIDTH, PICTURE_WIDTH, 3))
     pictures = [_picture(member, shape) for member in members]
     body += page.section(
         "renders",
         "Contact sheet",
-        "Of each capture the render of middle quality, from a camera that training never saw where there is one.",
+        "The render of median quality of each capture, from a held-out camera where there is one.",
         page.strip(pictures),
     )
     header = (
@@ -125,7 +132,7 @@ def cohort_page(members: Sequence[Member]) -> str:
     body += page.section(
         "table",
         "Table",
-        "PSNR (dB) and SSIM inside the person's box, over white; cohort.tsv has the same and more.",
+        "PSNR (dB) and SSIM inside the subject's box, over white. cohort.tsv has more columns.",
         page.table(header, [[row[name] for name in names] for row in values]),
     )
     return page.page("Cohort: capture2avatar", body)

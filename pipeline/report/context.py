@@ -1,4 +1,4 @@
-"""What the report reads, each file once and only when a section asks for it."""
+"""Lazy access to the files that the report shows; each is read once, when first used."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class Context:
         record = read_json(self.layout.metrics)
         lacking = [name for name in METRICS if name not in record]
         if lacking:
-            raise InputError("holds no metrics", file=self.layout.metrics, found=f"no {', '.join(lacking)}", expected="a file that the stage 'evaluate' wrote")
+            raise InputError(
+                "contains no metrics", file=self.layout.metrics, found=f"no {', '.join(lacking)}", expected="a file that the stage 'evaluate' wrote"
+            )
         return record
 
     @cached_property
@@ -87,17 +89,17 @@ class Context:
 
     @property
     def shown_frame(self) -> str:
-        """The frame of which every stage shows its pictures: the middle one of those that train."""
+        """The frame shown for every stage: the middle training frame."""
         if self.layout.sample.is_file():
             train = [frame["id"] for frame in self.sample["frames"] if frame["split"] == "train"]
             return train[len(train) // 2] if train else self.frame_ids[0]
         return self.frame_ids[len(self.frame_ids) // 2]
 
     def shown_cameras(self, most: int = MOST_PICTURES) -> list[str]:
-        """Cameras of which pictures are shown, evenly spread over the rig."""
+        """The cameras to show, evenly spread over the rig."""
         names = [camera.name for camera in self.images.cameras]
         return [names[i] for i in even_choice(len(names), most)]
 
     def label(self, camera: str) -> str:
-        """A camera's name, and that it is kept for validation where it is."""
+        """A camera's name, marked if it is a validation camera."""
         return f"{camera} (validation)" if self.roles.get(camera) == "val" else camera

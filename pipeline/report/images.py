@@ -1,15 +1,15 @@
-"""Pictures made of pictures: uint8 RGB [H, W, 3] in and out unless said otherwise."""
+"""Image operations of the report: uint8 RGB [H, W, 3] in and out unless noted."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-_SQUARE = 8  # pixels, of the board behind transparent pictures
+_SQUARE = 8  # pixels of the chequered board behind transparent images
 
 
 def over_board(rgba: np.ndarray) -> np.ndarray:
-    """RGBA [H, W, 4] over a chequered board, which shows what is transparent."""
+    """RGBA [H, W, 4] over a chequered board."""
     height, width = rgba.shape[:2]
     y, x = np.mgrid[:height, :width] // _SQUARE
     board = np.where((x + y) % 2, 205, 235)[..., None]
@@ -18,7 +18,7 @@ def over_board(rgba: np.ndarray) -> np.ndarray:
 
 
 def with_points(image: np.ndarray, points: np.ndarray, color: tuple[int, int, int], radius: float) -> np.ndarray:
-    """The picture with a disc at every finite point [N, 2], pixels (centres at +0.5), radius in pixels."""
+    """The image with a disc at every finite point [N, 2], pixels (centres at +0.5); radius in pixels."""
     image, shift = np.ascontiguousarray(image), 4
     for x, y in points[np.isfinite(points).all(-1)]:
         centre = (round((float(x) - 0.5) * 2**shift), round((float(y) - 0.5) * 2**shift))
@@ -27,7 +27,7 @@ def with_points(image: np.ndarray, points: np.ndarray, color: tuple[int, int, in
 
 
 def around(alpha: np.ndarray, margin: float = 0.06) -> tuple[slice, slice]:
-    """Rows and columns around the alpha [H, W], with a margin that is a part of the longer side; everything where alpha is empty."""
+    """Rows and columns of the bounding box of alpha [H, W], plus a margin, a fraction of the longer side; all if alpha is empty."""
     rows, columns = np.flatnonzero((alpha > 0.5).any(1)), np.flatnonzero((alpha > 0.5).any(0))
     if not len(rows):
         return slice(None), slice(None)
@@ -36,7 +36,7 @@ def around(alpha: np.ndarray, margin: float = 0.06) -> tuple[slice, slice]:
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
-    """A float picture in 0..1 as uint8."""
+    """A float image in 0..1 as uint8."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 

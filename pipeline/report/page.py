@@ -1,4 +1,4 @@
-"""Pieces of a self-contained HTML page. Every function returns markup; text given to it is escaped."""
+"""Parts of a self-contained HTML page. Every function returns markup and escapes its text arguments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeGuard
 
 import cv2
 import numpy as np
@@ -17,31 +18,31 @@ Cell = str | int | float | bool | None
 
 
 def page(title: str, body: str) -> str:
-    """A whole document that opens without a network."""
+    """A complete document without external resources."""
     style = files("pipeline.report").joinpath("report.css").read_text()
     head = f'<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n<style>\n{style}</style>'
     return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
 
 
 def section(anchor: str, title: str, lead: str, body: str) -> str:
-    """A titled part of the page with a sentence on what it shows."""
+    """A titled section with a leading sentence."""
     return f'<section id="{escape(anchor)}">\n<h2>{escape(title)}</h2>\n<p class="lead">{escape(lead)}</p>\n{body}\n</section>'
 
 
 def note(text: str, detail: str = "", command: str = "") -> str:
-    """A box that says what is missing, why, and what to type."""
+    """A box with a problem, its reason, and the next command to run."""
     detail = f"<pre>{escape(detail)}</pre>" if detail else ""
     command = f"<div>Next: <code>{escape(command)}</code></div>" if command else ""
     return f'<div class="note"><div>{escape(text)}</div>{detail}{command}</div>'
 
 
 def cards(items: Iterable[tuple[str, str]]) -> str:
-    """Big figures (value, what it is)."""
+    """Large numbers as (value, label)."""
     return '<div class="cards">' + "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in items) + "</div>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], bars: dict[int, float] | None = None) -> str:
-    """A table; numbers stand right. bars: column -> value of a full bar drawn behind that column's numbers."""
+    """A table; numbers are right-aligned. bars: column -> value of a full bar, drawn beside the column's numbers."""
     rows = [list(row) for row in rows]
     numeric = [any(_is_number(row[i]) for row in rows) for i in range(len(header))]
     top = "".join(f"<th{' class=number' if number else ''}>{escape(name)}</th>" for name, number in zip(header, numeric))
@@ -50,13 +51,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], bars: dict[int,
 
 
 def figure(image: np.ndarray, caption: str = "", *, widest: int = 300, quality: int = 85) -> str:
-    """A photograph (uint8 RGB) with its caption, shrunk to `widest` pixels."""
+    """An image (uint8 RGB) as JPEG with a caption, at most `widest` pixels wide."""
     height, width = image.shape[:2]
     if width > widest:
         image = cv2.resize(image, (widest, max(1, round(height * widest / width))), interpolation=cv2.INTER_AREA)
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
     if not done:
-        raise ValueError(f"cannot encode a picture of shape {image.shape}")
+        raise ValueError(f"cannot encode an image of shape {image.shape}")
     return _framed(
         f'<img alt="{escape(caption)}" width="{image.shape[1]}" height="{image.shape[0]}" src="{data_url(data.tobytes(), "image/jpeg")}">',
         caption,
@@ -65,28 +66,28 @@ def figure(image: np.ndarray, caption: str = "", *, widest: int = 300, quality: 
 
 
 def drawing(image: np.ndarray, caption: str = "") -> str:
-    """A picture without loss (uint8 RGB or grey), at its own size."""
+    """An image (uint8 RGB or grey) as PNG, at its own size."""
     return _framed(f'<img alt="{escape(caption)}" src="{data_url(encode_png(image, 9), "image/png")}">', caption, image.shape[1])
 
 
 def video(path: Path, caption: str, widest: int = 300) -> str:
-    """An MP4 file put into the page; it plays when asked to."""
+    """An embedded MP4 file with controls."""
     source = data_url(path.read_bytes(), "video/mp4")
     return _framed(f'<video controls loop muted playsinline preload="metadata" width="{widest}" src="{source}"></video>', caption, widest)
 
 
 def strip(figures: Iterable[str]) -> str:
-    """Figures side by side, in as many lines as they need."""
+    """Figures side by side, wrapped."""
     return '<div class="strip">' + "".join(figures) + "</div>"
 
 
 def group(figures: Iterable[str], caption: str, width: int) -> str:
-    """Figures that belong together in one line, with one caption; width: pixels of the line where the window has them."""
+    """Figures in one row with one caption. width: preferred width of the row, pixels."""
     return f'<figure class="group" style="--width:{width}px">{strip(figures)}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def plot(svg: str, caption: str = "", width: int = 992) -> str:
-    """A drawing that takes its colour from the page."""
+    """An SVG plot in the page's text colour."""
     return f'<figure class="plot" style="max-width:{width}px">{svg}' + (f"<figcaption>{escape(caption)}</figcaption>" if caption else "") + "</figure>"
 
 
@@ -103,7 +104,7 @@ def heading(text: str) -> str:
 
 
 def data_url(data: bytes, kind: str) -> str:
-    """Bytes as an address that holds them."""
+    """Bytes as a data URL."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -111,7 +112,7 @@ def _framed(content: str, caption: str, width: int) -> str:
     return f'<figure style="--width:{width}px">{content}' + (f"<figcaption>{escape(caption)}</figcaption>" if caption else "") + "</figure>"
 
 
-def _is_number(value: Cell) -> bool:
+def _is_number(value: Cell) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -121,11 +122,11 @@ def _cell(value: Cell, number: bool, full: float | None) -> str:
     if isinstance(value, bool):
         return "<td>ok</td>" if value else '<td class="bad">no</td>'
     text = f"{value:,.{_decimals(value)}f}" if isinstance(value, float) else f"{value:,}" if _is_number(value) else escape(str(value))
-    bar = f'<span class="bar" style="width:{8 * value / full:.2f}rem"></span> ' if full and _is_number(value) else ""
+    bar = f'<span class="bar" style="width:{8 * float(value) / full:.2f}rem"></span> ' if full and _is_number(value) else ""
     return f"<td{' class=number' if number else ''}>{bar}{text}</td>"
 
 
 def _decimals(value: float) -> int:
-    """About four digits that mean something: 1234.5, 29.45, 0.951, 0.0079."""
+    """Decimals for about four significant digits: 1234.5, 29.45, 0.951, 0.0079."""
     size = abs(value)
     return 1 if size >= 100 else 2 if size >= 1 else 3 if size >= 0.1 or size == 0 else 4

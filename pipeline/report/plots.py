@@ -1,4 +1,4 @@
-"""Plots as SVG that take their colour from the page around them, so that they suit light and dark."""
+"""Plots as SVG in the text colour of the page, for light and dark themes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.capture.camera import Camera
 _INK = "#010203"  # replaced by currentColor
 _COLORS = ("#2f7fa8", "#c8682b", "#5b9351", "#8a63ad")
 SPLIT_COLORS = {"train": _COLORS[0], "val": _COLORS[1], "test": _COLORS[1], "dropped": "#999999"}
-POINT_LIMIT = 500  # points drawn of a cloud: more would weigh megabytes
+POINT_LIMIT = 500  # points drawn of a cloud: more would take megabytes
 
 
 def curves(series: Sequence[tuple[str, np.ndarray, np.ndarray]], x_label: str) -> str:
@@ -33,7 +33,7 @@ def curves(series: Sequence[tuple[str, np.ndarray, np.ndarray]], x_label: str) -
 
 
 def rig(cameras: Sequence[Camera], roles: dict[str, str], points: np.ndarray | None) -> str:
-    """The cameras as pyramids around the subject, seen from two sides, cameras' mean up direction upwards.
+    """The cameras as pyramids around the subject, in two views; the cameras' mean up direction is up.
 
     Args:
         roles: camera -> train or val. points: [P, 3] metres of the subject, or None.
@@ -60,7 +60,7 @@ def rig(cameras: Sequence[Camera], roles: dict[str, str], points: np.ndarray | N
 
 
 def cloud(points: np.ndarray, cameras: Sequence[Camera]) -> str:
-    """Points [P, 3] seen from the cameras' side and from the left and right of it, centimetres."""
+    """Points [P, 3] from the front, the side and above, centimetres."""
     plt = _pyplot("cloud")
     turned = points[np.isfinite(points).all(-1)] @ _upright(cameras).T * 100
     turned = turned[:: max(1, -(-len(turned) // (2 * POINT_LIMIT)))]
@@ -75,7 +75,7 @@ def cloud(points: np.ndarray, cameras: Sequence[Camera]) -> str:
 
 
 def timeline(rows: Sequence[tuple[str, Sequence[tuple[int, str]]]]) -> str:
-    """Per row (name, [(frame, split)]) a mark for each frame, coloured by its split."""
+    """A mark for each frame of each row (name, [(frame, split)]), coloured by its split."""
     plt = _pyplot("timeline")
     figure, axis = plt.subplots(figsize=(10, 0.7 + 0.28 * len(rows)), layout="constrained")
     for height, (_, marks) in enumerate(rows):
@@ -117,7 +117,7 @@ def _upright(cameras: Sequence[Camera]) -> np.ndarray:
     up = -np.mean([camera.R[1] for camera in cameras], axis=0)
     up = up / max(float(np.linalg.norm(up)), 1e-9)
     forward = np.mean([camera.R[2] for camera in cameras], axis=0)
-    if np.linalg.norm(forward - up * (up @ forward)) < 0.1:  # cameras all around: any of them says where the front is
+    if np.linalg.norm(forward - up * (up @ forward)) < 0.1:  # cameras all around: the first one defines the front
         forward = cameras[0].R[2]
     forward = forward - up * (up @ forward)
     forward = forward / np.linalg.norm(forward)
@@ -125,7 +125,7 @@ def _upright(cameras: Sequence[Camera]) -> np.ndarray:
 
 
 def _pyramid(camera: Camera, depth: float) -> np.ndarray:
-    """[5, 3] the camera's centre and its picture's corners at `depth` metres."""
+    """[5, 3] the camera's centre and the corners of its image at `depth` metres."""
     pixels = np.array([[0, 0], [camera.width, 0], [camera.width, camera.height], [0, camera.height]])
     rays = np.concatenate([(pixels - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T, np.ones((4, 1))], axis=1)
     return np.concatenate([camera.centre[None], (rays * depth - camera.t) @ camera.R])

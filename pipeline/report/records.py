@@ -1,4 +1,4 @@
-"""What the stages wrote down about themselves: manifests and error files."""
+"""Manifests, error files and training log of the stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.io.errors import InputError
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is none that can be read."""
+    """A JSON object; None where the file is missing or unreadable."""
     try:
         record = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
@@ -23,22 +23,22 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def manifests(layout: Layout) -> dict[str, dict[str, Any]]:
-    """The manifest of every finished stage, in the order of the path."""
+    """The manifest of every finished stage, in stage order."""
     found = {stage: read_record(layout.manifest(stage)) for stage in method_of(layout.method).table}
     return {stage: manifest for stage, manifest in found.items() if manifest is not None}
 
 
 def errors(layout: Layout) -> dict[str, str]:
-    """What every failed stage said, where it ran, and the last lines of its log, in the order of the path."""
+    """Message, place and last log lines of every failed stage, in stage order."""
     found = {stage: read_record(layout.error(stage)) for stage in method_of(layout.method).table}
     return {stage: failure_text(record) for stage, record in found.items() if record is not None}
 
 
 def failure_text(record: dict[str, Any]) -> str:
-    """An error file as a person reads it."""
+    """An error file as text."""
     where = failure_place(record)
-    tail = ["", "the last lines of its log:", *(f"  {line}" for line in record["log"])] if record.get("log") else []
-    return "\n".join([str(record.get("message", "it said nothing")), *([where] if where else []), *tail])
+    tail = ["", "last lines of the log:", *(f"  {line}" for line in record["log"])] if record.get("log") else []
+    return "\n".join([str(record.get("message", "no error message")), *([where] if where else []), *tail])
 
 
 def counted(number: int, noun: str) -> str:
@@ -47,14 +47,17 @@ def counted(number: int, noun: str) -> str:
 
 
 def failure_place(record: dict[str, Any]) -> str:
-    """Which attempt it was, of which SLURM job, on which host; empty where nothing is known."""
+    """Attempt, SLURM job and host of a failure, as far as known."""
     parts = [f"attempt {record['attempt']}"] if record.get("attempt") else []
     parts += [f"SLURM job {record['job']}"] if record.get("job") else []
     return ", ".join(parts + ([f"on {record['host']}"] if record.get("host") else []))
 
 
 def stage_seconds(layout: Layout) -> dict[str, float]:
-    """Seconds of every finished stage before `evaluate`. A training that was interrupted counts all its attempts, which its table knows and its manifest does not."""
+    """Seconds of every finished stage before `evaluate`.
+
+    The time of a resumed training includes all attempts, which train.csv records and the manifest does not.
+    """
     stages = list(method_of(layout.method).table)
     before = stages[: stages.index("evaluate")]
     seconds = {stage: float(m.get("timing", {}).get("seconds", 0)) for stage, m in manifests(layout).items() if stage in before}
@@ -64,12 +67,12 @@ def stage_seconds(layout: Layout) -> dict[str, float]:
 
 
 def read_log(path: Path) -> dict[str, np.ndarray]:
-    """Columns of train.csv as floats, NaN where a cell is empty. Raises InputError where the file is missing or holds no rows."""
+    """Columns of train.csv as floats, NaN where a cell is empty. Raises InputError where the file is missing or empty."""
     if not path.is_file():
         raise InputError("no such file", file=path, expected="a table of training steps")
     lines = [line.split(",") for line in path.read_text().splitlines() if line]
     if len(lines) < 2:
-        raise InputError("holds no rows", file=path, expected="a table of training steps")
+        raise InputError("contains no rows", file=path, expected="a table of training steps")
     columns = {name: [row[i] if i < len(row) else "" for row in lines[1:]] for i, name in enumerate(lines[0])}
     return {name: np.array([_number(cell) for cell in cells]) for name, cells in columns.items()}
 

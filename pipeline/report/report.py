@@ -1,4 +1,4 @@
-"""The page a person opens: what every stage did to one capture. It is made whatever is missing."""
+"""The report of one capture: a page with a section per stage. Missing results leave a note in their section."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("numpy", "scipy", "torch", "numba", "opencv-python-headless", "av", 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. stage: whose results it shows; draw: makes its markup, or raises where they are missing."""
+    """A section of the page. stage: whose results it shows; draw: returns its markup, or raises where they are missing."""
 
     stage: str
     title: str
@@ -29,28 +29,28 @@ class Section:
 
 
 SECTIONS = (
-    Section("ingest", "Capture", "What was filmed, where the cameras stood, and what was checked before anything else.", sections_input.capture),
-    Section("frames", "Frames", "One instant from the cameras, undistorted, cropped, resized and colour-corrected.", sections_input.frames),
-    Section("sample", "Sample", "Which of these frames train and which are kept for testing.", sections_input.sample),
-    Section("matte", "Mattes", "The person cut out of the picture.", sections_input.matte),
-    Section("keypoints", "Key points", "Points found in each picture by itself: face in blue, body in orange.", sections_input.keypoints),
-    Section("fit", "Mesh", "The parametric mesh that follows the person, laid over the frames.", sections_result.fit),
-    Section("init", "First state", "Gaussians on the mesh before training, with colours taken from the frames.", sections_result.init),
-    Section("train", "Training", "How the avatar came closer to the pictures.", sections_result.train),
-    Section("evaluate", "Renders beside truth", "Pictures of the trained avatar that training never saw.", sections_result.renders),
+    Section("ingest", "Capture", "Videos, camera positions and the checks of the input.", sections_input.capture),
+    Section("frames", "Frames", "One frame of the cameras, undistorted, cropped, resized and colour-corrected.", sections_input.frames),
+    Section("sample", "Sample", "Training and test frames.", sections_input.sample),
+    Section("matte", "Mattes", "Foreground of the subject.", sections_input.matte),
+    Section("keypoints", "Keypoints", "2D detections: face in blue, body in orange.", sections_input.keypoints),
+    Section("fit", "Mesh", "The tracked parametric mesh over the frames.", sections_result.fit),
+    Section("init", "Initialisation", "Gaussians before training, with colours from the frames.", sections_result.init),
+    Section("train", "Training", "Loss and other values over the training steps.", sections_result.train),
+    Section("evaluate", "Renders and truth", "Renders of images that training never saw.", sections_result.renders),
     Section("render", "Videos", "The trained avatar in motion.", sections_result.videos),
-    Section("evaluate", "Metrics", "How close renders are to the truth, over white.", sections_result.metrics),
+    Section("evaluate", "Metrics", "Renders compared with the truth, over white.", sections_result.metrics),
 )
 
 
 def make_report(layout: Layout, settings: ReportSettings) -> tuple[str, list[str]]:
-    """The page, and the titles of sections that could not be drawn."""
+    """The page, and the titles of sections without content."""
     context, bodies, missing = Context(layout, settings), [], []
     for part in SECTIONS:
         body, drawn = _drawn(part, context)
         bodies.append(page.section(_anchor(part.title), part.title, part.lead, body))
         missing += [] if drawn else [part.title]
-    bodies.append(page.section("run", "Run", "Time and memory of every stage, and the versions that ran.", _run(context)))
+    bodies.append(page.section("run", "Run", "Time and memory of every stage, and versions.", _run(context)))
     links = "".join(f'<a href="#{_anchor(title)}">{title}</a>' for title in [*(part.title for part in SECTIONS), "Run"])
     return page.page(f"{context.id}: capture2avatar", _top(context) + f"<nav>{links}</nav>" + "\n".join(bodies)), missing
 
@@ -61,10 +61,10 @@ def _drawn(part: Section, context: Context) -> tuple[str, bool]:
     try:
         return before + part.draw(context), True
     except InputError as error:
-        why = "" if failed else "\n".join(line for line in str(error).splitlines() if not line.startswith("  next:"))  # one command is enough
+        why = "" if failed else "\n".join(line for line in str(error).splitlines() if not line.startswith("  next:"))  # the note has the command
         command = "" if failed else _command(context, part.stage if part.stage in context.manifests else "")
-        return before + page.note(f"Nothing to show: the results of the stage '{part.stage}' are not there, or not as expected.", why, command), False
-    except Exception as error:  # noqa: BLE001  (a page with one empty section tells more than no page)
+        return before + page.note(f"No results of the stage '{part.stage}', or not as expected.", why, command), False
+    except Exception as error:  # noqa: BLE001  (a page with one empty section is more useful than none)
         return before + page.note("This section could not be drawn.", f"{type(error).__name__}: {error}", _command(context, part.stage)), False
 
 
@@ -101,10 +101,10 @@ def _run(context: Context) -> str:
         if "timing" in m
     ]
     longest = max((row[2] for row in rows if row[2]), default=0.0)
-    timings = page.table(("stage", "version", "seconds", "peak memory, MB", "what it said"), rows, bars={2: longest or 1.0})
+    timings = page.table(("stage", "version", "seconds", "peak memory, MB", "facts"), rows, bars={2: longest or 1.0})
     pythons = sorted({m["timing"]["python"] for m in manifests.values() if "python" in m.get("timing", {})})
     versions = [("Python", ", ".join(pythons) or platform.python_version()), *((name, found) for name in PACKAGES if (found := _version(name)))]
-    command = page.paragraph("Packages as they are installed where this page was made:")
+    command = page.paragraph("Packages installed where this page was written:")
     return timings + command + page.table(("package", "version"), versions)
 
 

@@ -1,4 +1,4 @@
-"""Sections of the report on what went in: the capture, its frames, mattes and 2D points. Each draws from a Context and returns markup."""
+"""Sections of the report about the input: capture, frames, sample, mattes, keypoints. Each returns markup."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pipeline.report import images as pictures
 from pipeline.report import page, plots
 from pipeline.report.context import Context
 
-MOST_MARKS = 1500  # of more frames the dropped ones are not drawn
+MOST_MARKS = 1500  # with more frames, dropped ones are not drawn
 FACE_COLOR, POSE_COLOR = (64, 190, 235), (250, 160, 60)
 
 
 def capture(context: Context) -> str:
-    """Facts of the capture, the rig drawn in 3D, every check that ingest made."""
+    """Facts of the capture, the rig in 3D, the checks of `ingest`."""
     record = context.capture
     facts = page.table(("what", "value"), _facts(record))
     rig = page.plot(
         plots.rig(record.cameras, context.roles, _subject(context)),
-        "Cameras as pyramids, validation cameras in orange; green: points of the subject, where they were triangulated.",
+        "Cameras as pyramids, validation cameras in orange; triangulated points of the subject in green.",
     )
     rows = [(check["what"], bool(check["ok"]), _text(check.get("detail", ""))) for check in sorted(record.checks, key=lambda check: bool(check["ok"]))]
     return facts + rig + page.heading(f"Checks: {sum(row[1] for row in rows)} of {len(rows)} passed") + page.table(("what", "result", "detail"), rows)
 
 
 def frames(context: Context) -> str:
-    """One instant as every camera saw it, after undistortion, crop, resize and colour correction."""
+    """One frame of every camera after undistortion, crop, resize and colour correction."""
     frame = context.shown_frame
     strip = page.strip(_photo(context, context.images.open(name).read(frame), context.label(name)) for name in context.shown_cameras())
     sizes = sorted({f"{camera.width} x {camera.height}" for camera in context.images.cameras})
@@ -37,7 +37,7 @@ def frames(context: Context) -> str:
 
 
 def sample(context: Context) -> str:
-    """Which frames train, which test, and why."""
+    """Training, test and dropped frames, with reasons."""
     record, known = context.sample, {frame.id: frame for frame in context.images.frames}
     split = {**{frame["id"]: frame["split"] for frame in record["frames"]}, **{frame["id"]: "dropped" for frame in record["dropped"]}}
     rows: dict[str, list[tuple[int, str]]] = {}
@@ -47,9 +47,9 @@ def sample(context: Context) -> str:
     if len(split) > MOST_MARKS:
         rows = {name: [mark for mark in marks if mark[1] != "dropped"] for name, marks in rows.items()}
     counts = {value: list(split.values()).count(value) for value in ("train", "test", "dropped")}
-    text = f"{counts['train']} frames train (blue), {counts['test']} test (orange), {counts['dropped']} were left out (grey)."
+    text = f"{counts['train']} frames train (blue), {counts['test']} test (orange), {counts['dropped']} were dropped (grey)."
     rules = page.bullets(record["rules"])
-    dropped = page.table(("left out", "why"), [(frame["id"], _text(frame["why"])) for frame in record["dropped"][:20]]) if record["dropped"] else ""
+    dropped = page.table(("dropped", "reason"), [(frame["id"], _text(frame["why"])) for frame in record["dropped"][:20]]) if record["dropped"] else ""
     return page.paragraph(text) + page.plot(plots.timeline(list(rows.items()))) + rules + dropped
 
 
@@ -65,13 +65,14 @@ def matte(context: Context) -> str:
 
 
 def keypoints(context: Context) -> str:
-    """Detections drawn on the frames, and how often something was found."""
+    """Detections drawn on the frames, and detection rates."""
     points, frame = context.keypoints, context.shown_frame
     cameras, names = points["cameras"].tolist(), points["frames"].tolist()
     found = {part: np.isfinite(points[part][..., 0]).any(-1) for part in ("face", "pose")}  # [F, C]
     strip = page.strip(_annotated(context, name, cameras.index(name), names.index(frame)) for name in context.shown_cameras() if name in cameras)
-    rows = [(context.label(name), *(round(100 * float(found[part][:, i].mean()), 1) for part in ("face", "pose"))) for i, name in enumerate(cameras)]
-    return strip + page.table(("camera", "face found in % of frames", "body found in % of frames"), rows)
+    face, pose = (100 * found[part].mean(0) for part in ("face", "pose"))
+    rows = [(context.label(name), round(float(face[i]), 1), round(float(pose[i]), 1)) for i, name in enumerate(cameras)]
+    return strip + page.table(("camera", "face detected, % of frames", "body detected, % of frames"), rows)
 
 
 def _annotated(context: Context, camera: str, index: int, frame: int) -> str:

@@ -1,4 +1,4 @@
-"""Sections of the report on what came out: the fitted mesh, the avatar's first state, training, renders and their metrics."""
+"""Sections of the report about results: mesh, initialisation, training, renders, metrics."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from pipeline.report import page, plots
 from pipeline.report.context import Context
 from pipeline.report.records import read_log
 
-SPLIT_TITLES = {"val": "Validation cameras", "novel": "Novel camera", "test": "Test frames", "train": "Training pictures"}
-GROUP_EDGE = 38  # pixels of a group's line that are no picture
+SPLIT_TITLES = {"val": "Validation cameras", "novel": "Novel camera", "test": "Test frames", "train": "Training images"}
+GROUP_EDGE = 38  # pixels of a group's row beside its images
 FIGURES = ("psnr_box", "ssim_box", "psnr", "ssim", "l1", "lpips")
-_CURVES = {"loss": "loss", "psnr": "PSNR of the training picture, dB", "splats": "splats"}  # shown first, under these names
+_CURVES = {"loss": "loss", "psnr": "PSNR of the training image, dB", "splats": "splats"}  # shown first, under these names
 
 
 def fit(context: Context) -> str:
-    """The mesh over the frames, the triangulated points, how far the model's landmarks are from the detections."""
+    """The mesh over the frames, the triangulated points, residuals per camera."""
     record, stills = context.fit, []
     videos = sorted(context.layout.overlay.glob("*.mp4"))
     for i in pictures.even_choice(len(videos), 8):
@@ -54,7 +54,7 @@ def init(context: Context) -> str:
 
 
 def train(context: Context) -> str:
-    """Every column of train.csv over the steps, the best-known ones first."""
+    """Every column of train.csv over the steps."""
     log = read_log(context.layout.train_log)
     steps = log.pop("step", np.arange(len(next(iter(log.values())))))
     names = [name for name in _CURVES if name in log] + [name for name in log if name not in (*_CURVES, "seconds")]
@@ -64,7 +64,7 @@ def train(context: Context) -> str:
 
 
 def renders(context: Context) -> str:
-    """Truth, render and error of the best, median and worst picture of every split; the videos."""
+    """Truth, render and error of the best, median and worst image of every split."""
     parts = [page.paragraph(f"Each group: truth, render, and their difference (black: equal; brightest: {FULL_ERROR:g} of full scale or more).")]
     for split, rows in _by_split(context.metrics["images"]).items():
         ordered = sorted(rows, key=_rank)
@@ -75,34 +75,34 @@ def renders(context: Context) -> str:
 
 
 def videos(context: Context) -> str:
-    """Every video of the render stage: small ones in the page, others by name."""
+    """Every video of the render stage: small ones embedded, others by name."""
     files = sorted(context.layout.render.glob("*.mp4"))
     if not files:
-        raise InputError("holds no videos", file=context.layout.render)
+        raise InputError("contains no videos", file=context.layout.render)
     limit = context.settings.video_limit_mb * 1e6
     large = [f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in files if path.stat().st_size > limit]
     shown = [page.video(path, path.stem.replace("_", " "), context.settings.picture_width) for path in files if path.stat().st_size <= limit]
-    return page.strip(shown) + (page.paragraph(f"Too large for this page, beside it in {context.layout.render.name}/: {', '.join(large)}.") if large else "")
+    return page.strip(shown) + (page.paragraph(f"Too large for this page, see {context.layout.render.name}/: {', '.join(large)}.") if large else "")
 
 
 def metrics(context: Context) -> str:
-    """Figures by split and camera, what they mean, and the worst pictures."""
+    """Metrics by split and camera, their definitions, and the worst images."""
     record = context.metrics
     rows = [_row(SPLIT_TITLES[split], record[split]) for split in SPLIT_TITLES if record.get(split)]
     absent = [page.paragraph(f"{SPLIT_TITLES.get(split, split)}: {why}.") for split, why in record["missing"].items()]
     if record["lpips"] is None:
         absent.append(page.paragraph(f"LPIPS is absent: {record['lpips_reason']}."))
-    header = ("", "PSNR box", "SSIM box", "PSNR", "SSIM", "L1", "LPIPS", "pictures")
+    header = ("", "PSNR box", "SSIM box", "PSNR", "SSIM", "L1", "LPIPS", "images")
     cameras = [_row(f"{split}: {name}", figures) for split in SPLIT_TITLES for name, figures in record["per_camera"].get(split, {}).items()]
     worst = [(row["split"], row["camera"], row["frame"], row["psnr_box"], row["ssim_box"]) for row in record["worst"]]
     meaning = [(name.replace("_box", "... box"), text) for name, text in record["definitions"].items()]
-    source = {"truth": "the synthetic truth", "matte": "this capture's own mattes"}[record["alpha_source"]]
+    source = {"truth": "the synthetic ground truth", "matte": "this capture's own mattes"}[record["alpha_source"]]
     parts = [page.table(header, rows), *absent, page.paragraph(f"Alpha comes from {source}."), page.heading("By camera"), page.table(header, cameras)]
     parts += [
-        page.heading("Worst pictures"),
+        page.heading("Worst images"),
         page.table(("split", "camera", "frame", "PSNR box", "SSIM box"), worst),
-        page.heading("What the words mean"),
-        page.table(("word", "meaning"), meaning),
+        page.heading("Definitions"),
+        page.table(("term", "meaning"), meaning),
     ]
     return "".join(parts)
 
@@ -121,7 +121,7 @@ def _compared(context: Context, name: str, row: dict[str, Any]) -> str:
 
 
 def _still(path: Path, context: Context) -> np.ndarray:
-    """The shown frame in a video of the fitted frames, or the video's last one where it ends before."""
+    """The shown frame of a video of the fitted frames, or its last frame if it is shorter."""
     frames = context.fit["frames"].tolist()
     wanted = frames.index(context.shown_frame) if context.shown_frame in frames else 0
     return deque(itertools.islice(decode(path), wanted + 1), maxlen=1)[0][1]

@@ -1,4 +1,4 @@
-"""What the avatar looks like before training."""
+"""Renders of the avatar before training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from pipeline.contract.layout import Layout
 
 
 def render_untrained(layout: Layout, cameras: Sequence[Camera], frame: str, subject: int = 0) -> list[np.ndarray]:
-    """The avatar of init.npz at a frame of a subject, over white, uint8 [H, W, 3] per camera. Raises InputError where a file is missing or is something else."""
+    """The avatar of init.npz at a frame of a subject, over white, uint8 [H, W, 3] per camera.
+
+    Raises InputError where a file is missing or invalid.
+    """
     method = method_of(layout.method)
     avatar = method.function("build")(method.settings["train"](), layout.subjects, layout.init, torch.device("cpu"))
     avatar.eval()

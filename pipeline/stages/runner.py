@@ -25,11 +25,11 @@ from pipeline.stages.failure import explain, note_failure, write_error
 from pipeline.stages.job import AvatarJob, Job
 
 
-def execute(job: Job, layout: Layout, key: str) -> None:
+def execute(job: Job, layout: Layout, key: str, preset: str) -> None:
     """Run a stage and write its manifest.
 
     Args:
-        layout: where its manifest, log, lease and error file lie. key: see contract/keys.py; kept in the manifest.
+        layout: where its manifest, log, lease and error file lie. key: see contract/keys.py. preset: whose settings were used; both are kept in the manifest.
 
     Raises:
         InputError and whatever else the stage raises, after the error file was written and the outputs were removed.
@@ -42,7 +42,7 @@ def execute(job: Job, layout: Layout, key: str) -> None:
         with _terminable(), lease(layout.running(stage), layout.leases, stage_name(stage, layout)) as held:
             if before:  # killed without an error record: it counts as an attempt
                 write_error(stage, layout, f"was killed ({before.describe()})", before)
-            _run(job, layout, key, held)
+            _run(job, layout, {"key": key} | ({"preset": preset} if isinstance(job, AvatarJob) else {}), held)
     except OSError as error:  # of the lease itself: a stage's own come explained
         raise explain(error, job.subject) from error
 
@@ -66,7 +66,7 @@ def stage_name(stage: str, layout: Layout) -> str:
     return f"{stage} of {layout.results.name}" if stage in CAPTURE_STAGES else f"{layout.method}/{stage} of {layout.results.name}"
 
 
-def _run(job: Job, layout: Layout, key: str, held: Lease) -> None:
+def _run(job: Job, layout: Layout, notes: dict[str, str], held: Lease) -> None:
     stage, start = job.stage.name, time.perf_counter()
     outputs = [getattr(job.outputs, name) for name in job.stage.outputs]
     try:
@@ -80,7 +80,7 @@ def _run(job: Job, layout: Layout, key: str, held: Lease) -> None:
             raise RuntimeError(f"the stage ended without writing {', '.join(map(str, missing))}")
         if not held.is_mine():
             raise RuntimeError("another process took this stage over while this one was asleep")
-        _write_manifest(job, layout, outputs, key, facts, time.perf_counter() - start)
+        _write_manifest(job, layout, outputs, notes, facts, time.perf_counter() - start)
     except BaseException as error:
         explained = explain(error, job.subject)
         if held.is_mine():
@@ -130,13 +130,15 @@ def _sweep(job: Job, layout: Layout, outputs: list[Path]) -> None:
             _remove(left)
 
 
-def _write_manifest(job: Job, layout: Layout, outputs: list[Path], key: str, facts: dict[str, Any], seconds: float) -> None:
+def _write_manifest(job: Job, layout: Layout, outputs: list[Path], notes: dict[str, str], facts: dict[str, Any], seconds: float) -> None:
     files = [file for path in outputs for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
+    settings, defaults = asdict(job.settings), asdict(type(job.settings)())
     manifest = {
         "stage": job.stage.name,
         "version": job.stage.version,
-        "key": key,
-        "settings": asdict(job.settings),
+        **notes,
+        "settings": settings,
+        "defaults": {name: defaults[name] for name in settings if settings[name] != defaults[name]},
         "sources": facts.pop("sources", {}),
         "facts": facts,
         "outputs": {str(file.relative_to(layout.results)): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files},

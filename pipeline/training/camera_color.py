@@ -27,6 +27,6 @@ class CameraColor(nn.Module):
         """[C, 3, 4]."""
         return color_maps(self.change)
 
-    def penalty(self) -> Tensor:
-        """Mean square of the change, []."""
-        return quadratic(self.change, 1 / self.change.numel())
+    def penalty(self, weight: float = 1.0) -> Tensor:
+        """Weighted mean square of the change, []."""
+        return quadratic(self.change, weight / self.change.numel())

@@ -11,6 +11,8 @@ from pipeline.machine.backend import backend_of
 from pipeline.splat.ssim import ssim_map
 from pipeline.training.camera_color import color_maps
 
+Weights = tuple[float, float, float]  # of the terms l1, dssim, alpha
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -44,14 +46,14 @@ class Target:
 
 
 def image_terms(
-    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None = None, dssim_weight: float = 0.2
+    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None = None, weights: Weights = (0.8, 0.2, 1.0)
 ) -> tuple[Tensor, Tensor]:
     """The terms [3] = (l1, dssim, alpha), differentiable in image, alpha and color_change, and the composed images [V, H, W, 3] (no gradient).
 
     Each view's map of camera colours (identity + change of its camera - mean change) is applied, the result put over the background and compared with its
-    target over the same background. With w = dssim_weight (Kerbl et al. 2023, eq. 7):
+    target over the same background. With three weights (Kerbl et al. 2023, eq. 7, and a term of alpha):
 
-        l1 = (1 - w) mean |x - y|,  dssim = w mean (1 - SSIM),  alpha = mean |alpha - target alpha|
+        l1 = w[0] mean |x - y|,  dssim = w[1] mean (1 - SSIM),  alpha = w[2] mean |alpha - target alpha|
 
     Means are over the valid pixels of the whole image, then over the views. Where a pixel is not valid both images show the background and alphas are equal;
     SSIM's windows cover all pixels (zero padding at the border), and the sum of 1 - SSIM over all pixels is divided by the number of valid ones.
@@ -68,16 +70,16 @@ def image_terms(
         case "cpu":
             from pipeline.training.image_loss_cpu import image_terms_on_cpu
 
-            return image_terms_on_cpu(image, alpha, target, background, color_change, dssim_weight)
+            return image_terms_on_cpu(image, alpha, target, background, color_change, weights)
         case "gpu":
             from pipeline.training.image_loss_gpu import image_terms_on_gpu
 
-            return image_terms_on_gpu(image, alpha, target, background, color_change, dssim_weight)
-    return image_terms_reference(image, alpha, target, background, color_change, dssim_weight)
+            return image_terms_on_gpu(image, alpha, target, background, color_change, weights)
+    return image_terms_reference(image, alpha, target, background, color_change, weights)
 
 
 def image_terms_reference(
-    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None, dssim_weight: float
+    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None, weights: Weights
 ) -> tuple[Tensor, Tensor]:
     """`image_terms` in plain PyTorch on whole images: any device, any dtype; the oracle of the kernels."""
     background = background.to(image)
@@ -87,7 +89,7 @@ def image_terms_reference(
     composed, alpha = compose(image, alpha, background, maps, valid)
     weight = target.weight.to(image).index_select(0, target.camera) / len(image)
     sums = (composed - color).abs().sum((1, 2, 3)), (1 - ssim_map(composed, color)).sum((1, 2, 3)), (alpha - target_alpha).abs().sum((1, 2))
-    scales = image.new_tensor([(1 - dssim_weight) / 3, dssim_weight / 3, 1])
+    scales = image.new_tensor([weights[0] / 3, weights[1] / 3, weights[2]])
     return scales * (torch.stack(sums) @ weight), composed.detach()
 
 

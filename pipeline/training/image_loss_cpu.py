@@ -17,17 +17,17 @@ from pipeline.splat.cpu.jit import use_threads
 from pipeline.splat.cpu.ssim import ssim_backward, ssim_maps
 from pipeline.splat.ssim import RADIUS, window
 from pipeline.training.camera_color import color_maps
-from pipeline.training.image_loss import Target
+from pipeline.training.image_loss import Target, Weights
 
 MARGIN = 2 * RADIUS
 _IDENTITY = np.eye(3, 4, dtype=np.float32)
 
 
 def image_terms_on_cpu(
-    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None, dssim_weight: float
+    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None, weights: Weights
 ) -> tuple[Tensor, Tensor]:
     """See `image_terms`; float32."""
-    return _ImageTerms.apply(image, alpha, color_change, target, background, dssim_weight)
+    return _ImageTerms.apply(image, alpha, color_change, target, background, weights)
 
 
 class View(NamedTuple):
@@ -46,10 +46,10 @@ class View(NamedTuple):
 
 class _ImageTerms(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, image, alpha, change, target, background, dssim_weight):
+    def forward(ctx, image, alpha, change, target, background, weights):
         use_threads()
         composed, terms, ctx.windows = background.detach().expand(image.shape).clone(), np.zeros(3), []
-        scales = np.array([(1 - dssim_weight) / 3, dssim_weight / 3, 1]) / len(image)
+        scales = np.array([weights[0] / 3, weights[1] / 3, weights[2]]) / len(image)
         for number, (view, height, width) in enumerate(_views(image, alpha, change, target, background)):
             shown, color = np.empty((2, height, 3 * width), np.float32)
             maps, sums = np.empty((3, height, 3 * width), np.float32), np.zeros((3, height), np.float32)

@@ -11,21 +11,21 @@ import triton.language as tl
 from torch import Tensor
 
 from pipeline.splat.gpu.ssim import l1_dssim_gradient, l1_dssim_sums
-from pipeline.training.image_loss import Target
+from pipeline.training.image_loss import Target, Weights
 
 _VALUES, _PIXELS = 1024, 1024  # per program
 
 
 def image_terms_on_gpu(
-    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None, dssim_weight: float
+    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None, weights: Weights
 ) -> tuple[Tensor, Tensor]:
     """See `image_terms`; float32."""
-    return _ImageTerms.apply(image, alpha, color_change, target, background, dssim_weight)
+    return _ImageTerms.apply(image, alpha, color_change, target, background, weights)
 
 
 class _ImageTerms(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, image, alpha, change, target, background, dssim_weight):
+    def forward(ctx, image, alpha, change, target, background, weights):
         image, alpha, background = (x.detach().contiguous() for x in (image, alpha, background))
         views, height, width, _ = image.shape
         pixels, programs = height * width, triton.cdiv(3 * height * width, _VALUES)
@@ -39,7 +39,7 @@ class _ImageTerms(torch.autograd.Function):
         _compose[(programs, views)](*inputs, composed, color, alpha_sums, pixels, **flags, BLOCK=_VALUES)
         sums, ssim_maps = l1_dssim_sums(composed, color, any(ctx.needs_input_grad[:3]))
         terms, scales = image.new_empty(3), image.new_empty(views)
-        by_l1, by_dssim, by_alpha = (1 - dssim_weight) / (3 * views), dssim_weight / (3 * views), 1 / views
+        by_l1, by_dssim, by_alpha = weights[0] / (3 * views), weights[1] / (3 * views), weights[2] / views
         _terms[(1,)](sums, alpha_sums, target.camera, target.weight, terms, scales, views, sums.shape[2], programs, by_l1, by_dssim, by_alpha, BLOCK=1024)
         ctx.save_for_backward(*inputs, composed, color, ssim_maps, scales)
         ctx.settings = by_l1, by_dssim, by_alpha, flags, len(change) if with_maps else 0

@@ -105,7 +105,8 @@ class TrainingImages:
 
     def _batch(self, rows: Tensor) -> Batch:
         slot, subject, camera, frame = rows.unbind(1)
-        views = Views(*(x.index_select(0, camera) for x in (self._K, self._R, self._t)), self.width, self.height)
+        K, R, t = (x.index_select(0, camera) for x in (self._K, self._R, self._t))
+        views = Views(K, R, t, self.width, self.height)
         return Batch(Target(self._rgba, slot, camera, self._valid, self._weight), views, subject[0], frame[0])
 
     def _add(self, subject: int, source: Source) -> None:

@@ -58,7 +58,7 @@ class Optimiser:
 
     def nonfinite(self) -> dict[str, int]:
         """Groups of which a GPU kernel met a gradient that is not finite, with the mark of the first such step. Waits for the GPU."""
-        marks = {}
+        marks: dict[str, int] = {}
         for kernel, kind in ((self._splats, "splats"), (self._rows, "rows")):
             flags = getattr(kernel, "nonfinite", None)
             if flags is not None:
@@ -82,7 +82,7 @@ class Optimiser:
                 adam.step()
                 adam.zero_grad(set_to_none=True)
 
-    def replace(self, name: str, parameter: nn.Parameter, sources: Tensor | None = None) -> None:
+    def replace(self, name: str, parameter: Tensor, sources: Tensor | None = None) -> None:
         """Let `parameter` take the place of the one of the splats' group `name`; in a group that is frozen it is frozen too.
 
         Args:
@@ -139,7 +139,8 @@ def _splat_adam(groups: Sequence[ParameterGroup], rates: Tensor, skip: Tensor, m
     """One tensor per group; on a GPU our own kernel, which updates all of them in one launch."""
     if not groups:
         return None
-    entries, betas = _entries(groups, rates), tuple(beta**images for beta in groups[0].betas)
+    entries, (beta1, beta2) = _entries(groups, rates), groups[0].betas
+    betas = beta1**images, beta2**images
     if backend_of(rates, "adam") == "gpu":
         from pipeline.training.adam_gpu import Adam
 
@@ -156,7 +157,7 @@ def _dense_adam(groups: Sequence[ParameterGroup], rates: Tensor, skip: Tensor, i
     return _torch_adam(torch.optim.AdamW, entries, groups[0].betas, groups[0].epsilon, skip)
 
 
-def _torch_adam(kind: type, entries: list[dict[str, Any]], betas: tuple, epsilon: float, skip: Tensor) -> torch.optim.Optimizer:
+def _torch_adam(kind: type, entries: list[dict[str, Any]], betas: tuple[float, float], epsilon: float, skip: Tensor) -> torch.optim.Optimizer:
     adam = kind(entries, betas=betas, eps=epsilon, fused=True, capturable=skip.is_cuda)
     adam.grad_scale, adam.found_inf = None, skip  # torch's fused kernels change nothing where `found_inf` is 1
     return adam

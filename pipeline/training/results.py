@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.contract.keys import result_settings
 from pipeline.io.arrays import save_npz
 from pipeline.io.files import atomic_path, digest, publish_folder, sha256
 from pipeline.training.checkpoint import Keys
@@ -22,7 +22,7 @@ from pipeline.training.trainer import Trainer
 def training_keys(settings: TrainSettings, inputs: Sequence[Path], version: int) -> Keys:
     """Digests of everything the result depends on: the stage's version, its settings and the bytes of all inputs."""
     hashes = [sha256(path) for path in inputs]
-    every = {name: value for name, value in asdict(settings).items() if name not in settings.RUN_ONLY}
+    every = result_settings(settings)
     others = {name: value for name, value in every.items() if name not in ("iterations", "lengthen")}
     return Keys(*(digest({"version": version, "settings": values, "inputs": hashes}) for values in (every, others)))
 

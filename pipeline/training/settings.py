@@ -18,8 +18,6 @@ class TrainSettings:
     )  # fmt: skip
     """Settings that change how a training runs, and not what it computes (but for the last bits)."""
 
-    RUN_ONLY: ClassVar[tuple[str, ...]] = ("device", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds")  # change no result
-
     iterations: int = 1600  # training steps
     lengthen: bool = False  # resume from where a shorter training with the same settings and inputs ended; the result then depends on that, too
     frames_per_step: int = 1  # instants of one step; learning rates grow with the square root of the images of a step (Zhao et al. 2024, Grendel)

@@ -25,7 +25,7 @@ class Validation:
     def __init__(self, sources: Sequence[Source], held_out: Sequence[Sequence[str]], device: torch.device):
         """Args: held_out: cameras of each source. The views are spread over subjects, cameras and training frames."""
         every = [(s, camera, frame) for s, source in enumerate(sources) for camera in held_out[s] for frame in source.frames]
-        picks = np.unique(np.linspace(0, len(every) - 1, MOST_VIEWS).round().astype(int)) if every else []
+        picks = np.unique(np.linspace(0, len(every) - 1, MOST_VIEWS).round().astype(int)).tolist() if every else []
         self._device, self._sources = device, sources
         self._views = [(*every[i], _over_white(sources[every[i][0]].images, *every[i][1:])) for i in picks]
 

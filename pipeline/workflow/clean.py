@@ -1,39 +1,42 @@
-"""Removes what complete captures no longer need of their scratch."""
+"""Removes what complete captures and groups no longer need of their scratch."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+from pipeline.avatars.method import Method
 from pipeline.avatars.registry import METHODS
 from pipeline.contract.layout import Layout
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.machine.lease import is_alive, lease, read_holder
-from pipeline.workflow.run_options import Request, load_config
+from pipeline.workflow.run_options import RunOptions, load_config
 
-KEPT = ("leases.tsv", "running")  # who did what, and who is at it: small
+KEPT = ("leases.tsv", "running")  # the lease log, and who is at work: small
 
 
-def clean(request: Request, dry_run: bool) -> int:
-    """Remove the scratch of captures with a report; say what goes, and of the others why theirs stays.
+def clean(options: RunOptions) -> int:
+    """Remove the scratch of captures and groups with a report; say what goes, and of the others why theirs is kept.
 
     Raises:
         InputError: there is no such scratch.
     """
-    config, ids = load_config(request), request.ids
+    config, names = load_config(options), options.names
     results, work = Path(config.results), Path(config.work)
-    if request.work and not work.is_dir():
+    if options.work and not work.is_dir():
         raise InputError("no such folder", file=work, expected="scratch of runs", remedy="correct --work")
-    unknown = [name for name in ids if not (work / name).is_dir()]
+    unknown = [name for name in names if not (work / name).is_dir()]
     if unknown:
-        raise InputError(f"no scratch of a capture '{unknown[0]}'", file=work / unknown[0], expected="a capture that was run", remedy="./c2a status")
-    total, verb = 0, "would remove" if dry_run else "removed"
-    for folder in sorted(work / name for name in ids) if ids else sorted(path for path in work.glob("*") if path.is_dir()):
+        raise InputError(f"no scratch of '{unknown[0]}'", file=work / unknown[0], expected="a capture or group that was run", remedy="./c2a status")
+    total, verb = 0, "would remove" if options.dry_run else "removed"
+    folders = [work / name for name in names] or [path for path in work.glob("*") if path.is_dir() and not path.name.startswith(".")]
+    for folder in sorted(folders):
         layout = Layout(results / folder.name, folder)
         try:
             with lease(layout.running("run"), layout.leases, f"clean-work of {folder.name}"):  # no run begins meanwhile
                 why = _why_kept(results / folder.name, folder)
-                size = 0 if why else _remove(folder, dry_run)
+                size = 0 if why else _remove(folder, options.dry_run)
         except InputError as error:
             why = str(error).splitlines()[0]
         print(f"{folder.name}: kept: {why}" if why else f"{folder.name}: {verb} {size / 1e6:.1f} MB")
@@ -43,27 +46,35 @@ def clean(request: Request, dry_run: bool) -> int:
 
 
 def _why_kept(results: Path, work: Path) -> str:
-    for layout in (Layout(results, work, method) for method in METHODS):
-        for name in METHODS[layout.method].table:
-            path = layout.running(name)
+    layouts = [(method, Layout(results, work, method.name)) for method in METHODS.values()]
+    for method, layout in layouts:
+        for stage in method.table:
+            path = layout.running(stage)
             holder = read_holder(path)
             if holder and is_alive(path, holder):
-                return f"{name} is at work: {holder.describe()}"
-    layouts = [Layout(results, work, method) for method in METHODS if (work / method).exists() or (results / method).exists()]
+                return f"{stage} is at work: {holder.describe()}"
+    layouts = [(method, layout) for method, layout in layouts if (work / method.name).exists() or (results / method.name).exists()]
     if not layouts:
         return "no avatar yet"
-    for layout in layouts:
-        failed = [stage for stage in METHODS[layout.method].table if layout.error(stage).is_file()]
+    for method, layout in layouts:
+        stages = _stages(method)
+        failed = [stage for stage in stages if layout.error(stage).is_file()]
         if failed:
-            return f"{failed[0]} failed, and what there is may be gone on with"
-        missing = [stage for stage in METHODS[layout.method].table if stage != "synthesise" and not layout.manifest(stage).is_file()]
+            return f"{failed[0]} failed, and may be resumed"
+        missing = [stage for stage in stages if not layout.manifest(stage).is_file()]
         if missing:
-            return f"{layout.method}: {missing[0]} is not done"
+            return f"{method.name}: {missing[0]} is not done"
     return ""
 
 
+def _stages(method: Method) -> list[str]:
+    """What must be done in a folder that has an avatar of this method: in that of a group its own stages alone."""
+    shared = [stage for stage in CAPTURE_STAGES if stage != "synthesise" and method.scope == "capture"]
+    return shared + [stage.name for stage in method.avatar_stages]
+
+
 def _remove(folder: Path, dry_run: bool) -> int:
-    """Scratch of stages, logs, curves, failure pages: everything but the lease book. Returns the bytes."""
+    """Scratch of stages, logs, curves, failure pages: everything but the lease log. Returns the bytes."""
     total = 0
     for path in sorted(folder.iterdir()):
         if path.name in KEPT:

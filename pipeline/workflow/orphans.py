@@ -1,7 +1,7 @@
 """Jobs whose `run` died: a killed driver leaves its SLURM jobs in the queue and its processes at work.
 
-Whoever holds a capture's lease knows that no other run is responsible for them. They are told to end (training saves first), and the new run goes on from
-what they leave: two that work on one capture would destroy each other's results.
+Whoever holds the lease of a capture or group knows that no other run is responsible for them. They are ended (training saves first), and the new run
+resumes from what they leave: two that work on one capture would destroy each other's results.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pipeline.machine.slurm import cancel_jobs, job_comment, job_prefix, queued_
 PATIENCE_SECONDS = 120.0  # SLURM kills what was told to end after KillWait, 30 s unless configured otherwise
 ASK_AGAIN_SECONDS = 0.5
 _PART = re.compile(rf"^rule_({'|'.join(stage.name for stage in PREPARE if stage.scattered)})_part_wildcards_(.+)_\d+_\d+$")
+_SEVERAL = re.compile(r"^rule_\w+\+(.+)\+_(\w+)$")  # several stages in one job, whose group in the rules is named `<stage>+<subject>+`
 
 
 def end_orphans(layouts: Mapping[str, Layout], config: Config) -> None:
@@ -34,7 +35,7 @@ def end_orphans(layouts: Mapping[str, Layout], config: Config) -> None:
     running = {path: holder for layout in layouts.values() for path in _leases(layout) if (holder := _orphan(path))}
     jobs = _queued(layouts, config)
     for holder in running.values():
-        log(f"left by a run that ended before its jobs did: {holder.describe()}; it is told to save and end")
+        log(f"left by a run that ended before its jobs did: {holder.describe()}; it saves and ends")
     for job, what in jobs.items():
         log(f"left in the queue by a run that ended before its jobs did: SLURM job {job}, {what}; it is cancelled")
     cancel_jobs(sorted({*jobs, *(holder.job for holder in running.values() if holder.job)}))
@@ -63,17 +64,16 @@ def _orphan(path: Path) -> Holder | None:
 
 
 def _queued(layouts: Mapping[str, Layout], config: Config) -> dict[str, str]:
-    found = queued_jobs(job_prefix(config.work))
-    if not found:
-        return {}
-    ours = {
-        job_comment(stage.name, name, method.name if stage.scope == "avatar" else ""): f"{stage.name} of {name}"
-        for name in layouts
-        for method in METHODS.values()
-        for stage in method.table.values()
-    }
-    whole = {job: _PART.sub(r"rule_\1_wildcards_\2", comment) for job, (_, comment) in found.items()}
-    return {job: ours[comment] for job, comment in whole.items() if comment in ours}
+    """Job -> its work, of the jobs in SLURM's queue that belong to these captures and groups."""
+    stages = dict.fromkeys(stage for method in METHODS.values() for stage in method.table)
+    ours = {job_comment(stage, name): f"{stage} of {name}" for name in layouts for stage in stages}
+    found = {}
+    for job, (_, comment) in queued_jobs(job_prefix(config.work)).items():
+        if (several := _SEVERAL.match(comment)) and several[1] in layouts:
+            found[job] = f"{several[2].replace('_', ' and ')} of {several[1]}"
+        elif (one := _PART.sub(r"rule_\1_wildcards_\2", comment)) in ours:
+            found[job] = ours[one]
+    return found
 
 
 def _signal(holders: Iterable[Holder], number: int) -> None:

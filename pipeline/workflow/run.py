@@ -1,122 +1,181 @@
-"""`run`: checks what can be checked, then hands exactly one command line to Snakemake and looks at what came of it."""
+"""`run`: checks what can be checked, hands one command line to Snakemake (one more for groups), and inspects the outcome."""
 
 from __future__ import annotations
 
 import contextlib
 import resource
-import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config
-from pipeline.contract.captures_table import CaptureRow
-from pipeline.contract.layout import Layout
-from pipeline.contract.stages import upstream
+from pipeline.contract.stages import CAPTURE_STAGES, upstream
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.io.progress import log
 from pipeline.machine.lease import lease
 from pipeline.workflow.orphans import end_orphans
-from pipeline.workflow.outcome import verdict
-from pipeline.workflow.run_options import Request, chosen_rows, layouts_of, load_config
-from pipeline.workflow.snakemake_command import call, snakemake_command
-from pipeline.workflow.staleness import stages_of, stale_stages, unfinished_stages
+from pipeline.workflow.outcome import failed_targets, report_outcome
+from pipeline.workflow.presets import resolved_config
+from pipeline.workflow.run_options import RunOptions
+from pipeline.workflow.snakemake_command import run_snakemake
+from pipeline.workflow.staleness import stale_stages, unfinished_stages
+from pipeline.workflow.targets import Target, Targets, chosen_targets, group_target
 
 
-def run(request: Request) -> int:
-    """Bring the asked-for captures up to date. Returns the exit code: 0 only when everything asked for exists and is current.
+def run(options: RunOptions) -> int:
+    """Bring captures and groups up to date. Returns the exit code: 0 only when everything asked for exists and is current.
 
     Raises:
-        InputError: the request, the table, the configuration or a capture's files are not as expected; nothing was started.
+        InputError: the options, the table, the configuration or a capture's files are not as expected; nothing was started.
     """
-    config = load_config(request)
-    rows = chosen_rows(request, config)
-    layouts = layouts_of(rows, config)
-    if not rows:
+    config = resolved_config(options)
+    targets = chosen_targets(options, config)
+    if options.failed:
+        targets = failed_targets(targets)
+    if not targets.all:
         print("no capture's last run failed")
         return 0
-    rows, broken = _preflight(rows, layouts, quiet=request.dry)
-    forced = {row.id: _forced_stages(request, row, layouts[row.id], config) for row in rows}
-    ids = "all" if request.every and not broken else ",".join(row.id for row in rows)
-    command = snakemake_command(request, config, ids, [str(layouts[name].manifest(stage)) for name, stages in forced.items() for stage in stages])
-    if not request.dry:
-        for folder, option in ((config.results, "--results"), (config.work, "--work")):
-            check_writable(Path(folder), option)
-    print("$ " + shlex.join(command), flush=True)
-    if request.dry:
-        return call(command)
-    with contextlib.ExitStack() as leases:
-        _allow_files(4 * len(rows))
-        tokens = [leases.enter_context(lease(layouts[row.id].running("run"), layouts[row.id].leases, f"run of {row.id}")).token for row in rows]
-        chosen = {row.id: layouts[row.id] for row in rows}
-        end_orphans(chosen, config)
-        for row in rows:
-            _forget(request, layouts[row.id], forced[row.id], stages_of(row, config.method, config.until))
-        code = call(command, token=tokens[0])
-        end_orphans(chosen, config)
-        code = verdict(code, rows, layouts, config, request.again)
+    _check_first(options, targets)
+    broken = _preflight(targets.captures, quiet=options.dry_run)
+    targets = _without(targets, broken, options.strict)
+    if options.dry_run:
+        return run_snakemake(options, config, targets.groups or targets.captures, _files(_forced(options, targets.all, config), targets.all))
+    for folder, option in ((config.results, "--results"), (config.work, "--work")):
+        check_writable(Path(folder), option)
+    code = _run(options, config, targets)
     for name, error in broken.items():
         print(f"{name}: was not started\n{error}", file=sys.stderr)
     return code or int(bool(broken))
 
 
-def _preflight(rows: list[CaptureRow], layouts: dict[str, Layout], quiet: bool) -> tuple[list[CaptureRow], dict[str, InputError]]:
-    """Check what can be checked without decoding anything: the captures that may start, and what is wrong with the others. Raises where none may."""
+def _run(options: RunOptions, config: Config, targets: Targets) -> int:
+    with contextlib.ExitStack() as leases:
+        _allow_files(4 * len(targets.all))
+        held = [leases.enter_context(lease(t.layout.running("run"), t.layout.leases, f"run of {t.name}")) for t in targets.all.values()]
+        layouts = {name: target.layout for name, target in targets.all.items()}
+        token, code, groups = held[0].token, 0, targets.groups
+        end_orphans(layouts, config)
+        forced = _forced(options, targets.captures, config)
+        if not groups or forced or any(unfinished_stages(target, config) for target in targets.captures.values()):
+            _forget(options, targets.captures, forced)
+            code = run_snakemake(options, config, targets.captures, _files(forced, targets.captures), token)
+        if groups:
+            groups = _groups_now(groups, targets.captures, config, options.strict)
+            forced = _forced(options, groups, config)
+            _forget(options, groups, forced)
+            code = (run_snakemake(options, config, groups, _files(forced, groups), token) if groups else 0) or code
+        end_orphans(layouts, config)
+        return report_outcome(code, Targets(targets.captures, {**targets.groups, **groups}), config, options.resume)
+
+
+def _preflight(captures: Mapping[str, Target], quiet: bool) -> dict[str, InputError]:
+    """Check what can be checked without decoding anything: what is wrong with which capture. Raises where none may start."""
     from pipeline.stages.failure import write_error
     from pipeline.stages.ingest import preflight
 
     broken: dict[str, InputError] = {}
-    for row in rows:
+    for name, target in captures.items():
         try:
-            preflight(row)
+            preflight(target.rows[0])
         except InputError as error:
-            broken[row.id] = error
+            broken[name] = error
             if not quiet:
-                write_error("ingest", layouts[row.id], str(error), None, user_error=True, attempt=1)
-    if len(broken) == len(rows):
+                write_error("ingest", target.layout, str(error), None, user_error=True, attempt=1)
+    if len(broken) == len(captures):
         for name in list(broken)[1:]:
             print(f"{name}: was not started\n{broken[name]}", file=sys.stderr)
         raise next(iter(broken.values()))
-    return [row for row in rows if row.id not in broken], broken
+    return broken
 
 
-def _forced_stages(request: Request, row: CaptureRow, layout: Layout, config: Config) -> list[str]:
-    """Stages to run although their outputs exist: asked for with --from or --fresh, or found stale."""
-    wanted = stages_of(row, config.method, config.until)
-    if request.fresh:
-        return wanted
-    stale = stale_stages(row, layout, config, wanted)
-    for stage, reason in stale.items():
-        log(f"{row.id}: {stage} will run again: {reason}")
-    if request.first is None:
-        return list(stale)
-    if request.first not in wanted:
-        raise InputError(f"--from {request.first} is none of the stages of {row.id}", expected="one of " + ", ".join(wanted), remedy="correct --from")
-    makers = upstream(tuple(method_of(config.method).table.values()))[request.first]
-    before = [stage for stage in wanted[: wanted.index(request.first)] if stage in makers]
-    missing = unfinished_stages(row, layout, config, before)
+def _without(targets: Targets, broken: dict[str, InputError], strict: bool) -> Targets:
+    """The targets that may start; groups that may not join those that are broken."""
+    groups = {}
+    for name, group in targets.groups.items():
+        rows = [row for row in group.rows if row.id not in broken]
+        lost = [row.id for row in group.rows if row.id in broken]
+        if lost and (strict or not rows):
+            broken[name] = InputError(f"its capture {lost[0]} cannot be used", remedy="correct it, or run without --strict" if rows else "correct it")
+        elif lost:
+            print(f"{name}: goes without {', '.join(lost)}", file=sys.stderr)
+            groups[name] = Target(name, tuple(rows), group.layout, group.stages)
+        else:
+            groups[name] = group
+    return Targets({name: target for name, target in targets.captures.items() if name not in broken}, groups)
+
+
+def _groups_now(groups: Mapping[str, Target], captures: Mapping[str, Target], config: Config, strict: bool) -> dict[str, Target]:
+    """The groups that can be made of the captures that are complete by now; those that are not are named."""
+    made = {}
+    for name, group in groups.items():
+        failed = [row.id for row in group.rows if unfinished_stages(captures[row.id], config)]
+        if failed and (strict or len(failed) == len(group.rows)):
+            log(f"{name} is not started: {', '.join(failed)} failed")
+            continue
+        if failed:
+            log(f"{name} goes without {', '.join(failed)}, which failed")
+        made[name] = group_target(name, [row for row in group.rows if row.id not in failed], config)
+    return made
+
+
+def _check_first(options: RunOptions, targets: Targets) -> None:
+    """That --from names a stage that will run."""
+    known = dict.fromkeys(stage for target in targets.all.values() for stage in target.stages)
+    if options.first is not None and options.first not in known:
+        where = ", ".join(list(targets.all)[:5])
+        raise InputError(f"--from {options.first} is none of the stages of {where}", expected="one of " + ", ".join(known), remedy="correct --from")
+
+
+def _forced(options: RunOptions, targets: Mapping[str, Target], config: Config) -> dict[str, list[str]]:
+    """Target -> stages to run although their outputs exist: asked for with --from or --fresh, or stale. Raises InputError where --from lacks what comes before."""
+    forced = {}
+    for target in targets.values():
+        stale = stale_stages(target, config)
+        for stage, reason in stale.items():
+            log(f"{target.name}: {stage} will run again: {reason}")
+        again = _asked_again(options, target, config)
+        forced[target.name] = [stage for stage in target.stages if stage in stale or stage in again]
+    return {name: stages for name, stages in forced.items() if stages}
+
+
+def _asked_again(options: RunOptions, target: Target, config: Config) -> tuple[str, ...]:
+    first, stages = options.first, target.stages
+    if options.fresh or (target.is_group and first in CAPTURE_STAGES):
+        return stages
+    if first not in stages:
+        return ()
+    makers = upstream(tuple(method_of(config.method).table.values()))[first]
+    missing = unfinished_stages(target, config, [stage for stage in stages[: stages.index(first)] if stage in makers])
     if missing:
         raise InputError(
-            f"--from {request.first} needs the results of {missing[0]}, which are not there or not current", file=layout.results, remedy=f"./c2a run {row.id}"
+            f"--from {first} needs the results of {missing[0]}, which are not there or not current",
+            file=target.layout.results,
+            remedy=f"./c2a run {target.name}",
         )
-    return list(dict.fromkeys([*stale, *wanted[wanted.index(request.first) :]]))
+    return stages[stages.index(first) :]
 
 
-def _forget(request: Request, layout: Layout, forced: list[str], stages: list[str]) -> None:
-    """Drop what earlier runs said of their failures, and what stages that begin anew by request would go on from; an interrupted stage goes on."""
-    for stage in stages:
-        layout.error(stage).unlink(missing_ok=True)
-    if request.fresh or request.first:
-        for stage in forced:
-            shutil.rmtree(layout.scratch(stage), ignore_errors=True)
-        if "train" in forced:
-            layout.trained.unlink(missing_ok=True)
+def _forget(options: RunOptions, targets: Mapping[str, Target], forced: Mapping[str, list[str]]) -> None:
+    """Drop the error files of earlier runs, and the unfinished work of stages that are re-run by request; an interrupted stage resumes."""
+    for target in targets.values():
+        for stage in target.stages:
+            target.layout.error(stage).unlink(missing_ok=True)
+        if options.fresh or options.first:
+            for stage in forced.get(target.name, []):
+                shutil.rmtree(target.layout.scratch(stage), ignore_errors=True)
+            if "train" in forced.get(target.name, []):
+                target.layout.trained.unlink(missing_ok=True)
+
+
+def _files(forced: Mapping[str, list[str]], targets: Mapping[str, Target]) -> list[str]:
+    return [str(targets[name].layout.manifest(stage)) for name, stages in forced.items() for stage in stages]
 
 
 def _allow_files(count: int) -> None:
-    """A lock per capture is an open file per capture; systems allow 1,024 unless asked."""
+    """A lock per target is an open file per target; systems allow 1,024 unless asked."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + 256
     if soft != resource.RLIM_INFINITY and soft < wanted:

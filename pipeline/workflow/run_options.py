@@ -1,69 +1,121 @@
-"""What a command is asked for, and the configuration, captures and folders that it means."""
+"""The options of a command, and the configuration that they mean together with config.yaml."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from pipeline.config import Config, parse_config
-from pipeline.contract.captures_table import CaptureRow, read_captures, unknown_capture
-from pipeline.contract.layout import Layout
+from pipeline.avatars.registry import method_of
+from pipeline.config import Config, by_method, merge, parse_config
 from pipeline.contract.stages import DEFAULT_METHOD
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
-from pipeline.workflow.outcome import failed_stages
+
+LAYERS = ("method", "preset", "captures", "results", "work", "until")  # options that are keys of config.yaml, too
 
 
 @dataclass(frozen=True)
-class Request:
-    """What one `run` is asked for; paths as the user gave them, who stands `here`."""
+class RunOptions:
+    """What one command is asked for; paths as the user wrote them, relative to `here`.
 
-    ids: tuple[str, ...]
-    every: bool = False
-    method: str = DEFAULT_METHOD
+    Attributes:
+        names: captures or groups. all: every one of the table. failed: those whose last run failed.
+        config: file laid over config.yaml. sets: KEY=VALUE, laid over both.
+        first: `--from`, the stage with which to begin. fresh: begin with the first.
+        strict: a group is not started where one of its captures fails.
+    """
+
+    names: tuple[str, ...] = ()
+    all: bool = False
+    failed: bool = False
+    method: str | None = None
+    preset: str | None = None
     captures: Path | None = None
     results: Path | None = None
     work: Path | None = None
     config: Path | None = None
+    sets: tuple[str, ...] = ()
     first: str | None = None
-    until: str = "report"
+    until: str | None = None
     fresh: bool = False
-    cores: int | None = None
-    dry: bool = False
-    failed: bool = False
+    strict: bool = False
     profile: str = "default"
+    cores: int | None = None
+    dry_run: bool = False
     here: Path = field(default_factory=Path.cwd)
 
-    def again(self, name: str) -> str:
-        """The command line that goes on with one capture, with the options that this request was given."""
-        given = {option: getattr(self, option) for option in ("method", "captures", "results", "work", "config", "until", "profile")}
-        plain = {entry.name: entry.default for entry in fields(self)}
-        options = [word for option, value in given.items() if value != plain[option] for word in (f"--{option}", str(value))]
-        return shlex.join(["./c2a", "run", name, *options])
+    def resume(self, name: str) -> str:
+        """The command line that resumes one capture or group, with the options of this one."""
+        defaults = {entry.name: entry.default for entry in fields(self)}
+        options = ("method", "preset", "captures", "results", "work", "config", "until", "profile")
+        words = [word for option in options if (value := getattr(self, option)) != defaults[option] for word in (f"--{option}", str(value))]
+        words += [word for setting in self.sets for word in ("--set", setting)] + ["--strict"] * self.strict
+        return shlex.join(["./c2a", "run", name, *words])
 
 
-def load_config(request: Request) -> Config:
-    """config.yaml with the file of --config laid over it and the command line over both; paths absolute or relative to the checkout."""
-    values = _read_yaml(ROOT / "config.yaml")
-    if request.config:
-        for key, value in _read_yaml(request.here / request.config).items():
-            values[key] = {**values[key], **value} if isinstance(value, dict) and isinstance(values.get(key), dict) else value
-    for name in ("captures", "results", "work"):
-        given = getattr(request, name)
-        values[name] = portable(request.here / given) if given else values.get(name, Config.__dataclass_fields__[name].default)
-    if request.cores is not None and request.cores < 1:
-        raise InputError("no run without cores", found=f"--cores {request.cores}", expected="1 or more", remedy="correct --cores, or leave it out")
-    values |= {"method": request.method, "until": request.until}
-    config = parse_config(values, file=request.config or "config.yaml")
+def load_config(options: RunOptions, preset: str = "") -> Config:
+    """config.yaml, the file of --config, --set and the other options, each laid over those before it.
+
+    Args:
+        preset: what "auto" means; default: it stays as it is.
+
+    Raises:
+        InputError: a file or a value is not as expected.
+    """
+    if options.cores is not None and options.cores < 1:
+        raise InputError("no run without cores", found=f"--cores {options.cores}", expected="1 or more", remedy="correct --cores, or leave it out")
+    layers = [_read_yaml(ROOT / "config.yaml")]
+    if options.config:
+        layers.append(_read_yaml(options.here / options.config))
+    layers += [parse_set(setting) for setting in options.sets]
+    layers.append({name: _portable(options, value) for name in LAYERS if (value := getattr(options, name)) is not None})
+    method = method_of(str(next((layer["method"] for layer in reversed(layers) if "method" in layer), DEFAULT_METHOD)))
+    values = merge(*(by_method(layer, method) for layer in layers))
+    if preset and values.get("preset", "auto") == "auto":
+        values["preset"] = preset
+    config = parse_config(values, file=" and ".join([str(options.config or "config.yaml"), *["--set"] * bool(options.sets)]))
     os.chdir(ROOT)  # relative paths in the configuration mean the checkout, wherever the user stands
     return config
 
 
-def _read_yaml(path: Path) -> dict:
+def resolutions(options: RunOptions) -> list[Config]:
+    """The configurations that may have made a result: under `preset: auto` one for what a run on a CPU uses and one for a GPU."""
+    config = load_config(options)
+    return [load_config(options, preset) for preset in ("draft", "standard")] if config.preset == "auto" else [config]
+
+
+def parse_set(setting: str) -> dict[str, Any]:
+    """`train.iterations=3000` as a layer; the value is YAML. Raises InputError."""
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError("--set needs a key and a value", found=setting, expected="KEY=VALUE, such as train.iterations=3000", remedy="correct --set")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {path}: not valid YAML", found=" ".join(str(error).split()), remedy="correct --set") from None
+    for key in reversed(keys):
+        value = {key: value}
+    return value
+
+
+def portable(path: Path) -> str:
+    """Relative to the checkout where it lies inside, so that the checkout may move; absolute elsewhere."""
+    path = Path(os.path.normpath(path))
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _portable(options: RunOptions, value: str | Path) -> str:
+    return portable(options.here / value) if isinstance(value, Path) else value
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
     expected, again = "a YAML file with some of the keys of config.yaml", "correct the file, then run again"
     if not path.is_file():
         raise InputError("no such configuration", file=path, expected=expected, remedy="correct --config, or write the file")
@@ -74,28 +126,3 @@ def _read_yaml(path: Path) -> dict:
     if not isinstance(values, dict):
         raise InputError("holds no keys", file=path, found=repr(values), expected=expected + ", such as 'threads: 4'", remedy=again)
     return values
-
-
-def portable(path: Path) -> str:
-    """Relative to the checkout where it lies inside, so that the checkout may move; absolute elsewhere."""
-    path = Path(os.path.normpath(path))
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
-def chosen_rows(request: Request, config: Config) -> list[CaptureRow]:
-    """The captures that a request means. Raises InputError for an unknown id, or where the request does not say which."""
-    table = read_captures(Path(config.captures))
-    if request.every + request.failed + bool(request.ids) != 1:
-        expected = "ids of " + config.captures + ", or --all, or --failed"
-        raise InputError("say which captures to run", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
-    unknown = [name for name in request.ids if name not in table]
-    if unknown:
-        raise unknown_capture(unknown[0], table, config.captures)
-    if request.failed:
-        return [row for row, layout in zip(table.values(), layouts_of(list(table.values()), config).values()) if failed_stages(row, layout)]
-    return list(table.values()) if request.every else [table[name] for name in dict.fromkeys(request.ids)]
-
-
-def layouts_of(rows: list[CaptureRow], config: Config) -> dict[str, Layout]:
-    """Where the files of each capture lie."""
-    return {row.id: Layout(Path(config.results) / row.id, Path(config.work) / row.id, config.method) for row in rows}

@@ -1,13 +1,16 @@
-"""The one Snakemake command of a run, and the process that executes it."""
+"""One Snakemake command of a run, and the process that executes it."""
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +18,48 @@ import yaml
 
 from pipeline.config import Config
 from pipeline.io.errors import InputError
-from pipeline.io.files import ROOT
+from pipeline.io.files import ROOT, digest, write_text
 from pipeline.io.progress import ON_TERMINAL
 from pipeline.machine.gpu_lock import cards
 from pipeline.machine.lease import RUN
 from pipeline.machine.slurm import job_prefix
-from pipeline.workflow.run_options import Request, portable
+from pipeline.workflow.run_options import RunOptions, portable
+from pipeline.workflow.targets import Target
 
 PROFILES = Path("profiles")
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def snakemake_command(request: Request, config: Config, ids: str, forced: list[str]) -> list[str]:
-    """What to execute. forced: files to make although they exist. Raises InputError for a profile that is not there, or whose cluster is not."""
-    folder = profile_folder(request.profile, request.here)
-    command = [sys.executable, "-m", "snakemake", "--profile", str(folder)]
+def run_snakemake(options: RunOptions, config: Config, targets: Mapping[str, Target], forced: list[str], token: str = "") -> int:
+    """Print the command that brings the targets up to date, execute it, and return its exit code.
+
+    Args:
+        forced: files to make although they exist. token: how the jobs know whose they are.
+    """
+    values = config.values() | {"subjects": list(targets), "members": {name: [row.id for row in t.rows] for name, t in targets.items() if t.is_group}}
+    text = json.dumps(values, indent=1) + "\n"
+    file = Path(config.work) / ".config" / f"{digest(text)}.json"  # named by its content: no run changes what another one reads
+    write_text(file, text)
+    command = snakemake_command(options, config, file, forced)
+    print("$ " + shlex.join(command), flush=True)
+    return call(command, token)
+
+
+def snakemake_command(options: RunOptions, config: Config, file: Path, forced: list[str]) -> list[str]:
+    """What to execute. file: the resolved configuration.
+
+    Raises:
+        InputError: the profile is not there, or the cluster that it is for.
+    """
+    folder = profile_folder(options.profile, options.here)
+    command = [sys.executable, "-m", "snakemake", "--profile", str(folder), "--configfile", str(file)]
     if is_cluster(folder):
         command += ["--slurm-jobname-prefix", job_prefix(config.work)]
     else:
-        cores = request.cores or len(os.sched_getaffinity(0))
+        cores = options.cores or len(os.sched_getaffinity(0))
         # a stage that can use a GPU asks for one: as many at once as there are, and without any as many as the cores bear
         command += ["--cores", str(cores), "--resources", f"gpu={len(cards()) or cores}"]
-    if request.config:
-        command += ["--configfile", "config.yaml", portable(request.here / request.config)]
-    if forced:
-        command += ["--forcerun", *forced]
-    if request.dry:
-        command.append("--dry-run")
-    settings = {name: getattr(config, name) for name in ("captures", "results", "work", "method", "until")}
-    return [*command, "--config", f"ids={ids}", *(f"{name}={value}" for name, value in settings.items())]
+    return command + (["--forcerun", *forced] if forced else []) + (["--dry-run"] if options.dry_run else [])
 
 
 def profile_folder(name: str, here: Path) -> Path:
@@ -69,10 +85,10 @@ def call(command: list[str], token: str = "") -> int:
     """Run Snakemake and wait until it has ended its jobs.
 
     Ctrl-C reaches it through the terminal, a SIGTERM is handed on as one; when this process is killed it dies too, so that nobody starts jobs
-    without holding the leases. token: how its jobs know whose they are.
+    without holding the leases.
     """
-    watched = {ON_TERMINAL: "1"} if sys.stderr.isatty() else {}
-    environment = {**os.environ, **watched, "PYTHONPATH": str(ROOT), RUN: token}
+    terminal = {ON_TERMINAL: "1"} if sys.stderr.isatty() else {}
+    environment = {**os.environ, **terminal, "PYTHONPATH": _python_path(), RUN: token}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=_die_with_parent)
     before = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
     try:
@@ -83,6 +99,11 @@ def call(command: list[str], token: str = "") -> int:
                 continue
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _python_path() -> str:
+    """The checkout first, then what the user has, where methods of their own may lie."""
+    return os.pathsep.join(dict.fromkeys([str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))
 
 
 def _die_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""What a run must do: which results are missing, stale or damaged.
+"""Which results are missing, stale or damaged.
 
 Snakemake decides by file times and recorded params. This page adds what it cannot see: each stage's manifest holds a key of
 everything its results depend on, and the sizes of what it wrote.
@@ -7,60 +7,48 @@ everything its results depend on, and the sizes of what it wrote.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pipeline.avatars.registry import method_of
 from pipeline.config import Config
-from pipeline.contract.captures_table import CaptureRow
-from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
-from pipeline.io.errors import InputError
+from pipeline.workflow.targets import Target, group_target
 
 
-def stages_of(row: CaptureRow, method: str, until: str = "") -> list[str]:
-    """The stages of a capture in order, up to and including `until` (default: the last); only synthetic captures are synthesised."""
-    stages = list(method_of(method).table)
-    until = until or stages[-1]
-    if until not in stages:
-        raise InputError(f"no stage is called '{until}'", expected="one of " + ", ".join(stages), remedy="correct --until")
-    return [stage for stage in stages[: stages.index(until) + 1] if stage != "synthesise" or row.kind == "synthetic"]
-
-
-def stage_keys(row: CaptureRow, config: Config) -> dict[str, str]:
-    """Stage -> digest of all that its result depends on; see contract/keys.py."""
-    own = capture_keys(row, config.result_settings)
-    return own | avatar_keys(config.method, method_of(config.method).avatar_stages, {row.id: own}, config.result_settings)
-
-
-def stage_key(stage: str, row: CaptureRow, config: Config) -> str:
-    """One of `stage_keys`."""
-    return stage_keys(row, config)[stage]
-
-
-def stale_stages(row: CaptureRow, layout: Layout, config: Config, stages: Iterable[str]) -> dict[str, str]:
+def stale_stages(target: Target, config: Config) -> dict[str, str]:
     """Stages whose results exist and yet must be made again, with the reason: another key, or files that are gone or changed in size."""
     stale: dict[str, str] = {}
-    finished = {stage: manifest for stage in stages if (manifest := read_manifest(layout, stage)) is not None}  # Snakemake makes what never finished
-    keys = stage_keys(row, config) if finished else {}
-    for stage, manifest in finished.items():
+    manifests = {stage: manifest for stage in target.stages if (manifest := read_manifest(target.layout, stage)) is not None}
+    keys = target.keys(config) if manifests else {}
+    for stage, manifest in manifests.items():
         if manifest.get("key") != keys[stage]:
             stale[stage] = "settings, version or capture changed"
             continue
-        damaged = _damaged(layout, manifest)
-        if damaged:
-            stale[stage] = damaged
+        damage = _damage(target.layout, manifest)
+        if damage:
+            stale[stage] = damage
     return stale
 
 
-def unfinished_stages(row: CaptureRow, layout: Layout, config: Config, stages: Iterable[str]) -> list[str]:
-    """Stages without a current, complete result."""
-    stages = list(stages)
-    stale = stale_stages(row, layout, config, stages)
-    return [stage for stage in stages if stage in stale or read_manifest(layout, stage) is None]
+def unfinished_stages(target: Target, config: Config, stages: Iterable[str] | None = None) -> list[str]:
+    """Stages (of these; default: of all) without a current, complete result."""
+    stale = stale_stages(target, config)
+    return [stage for stage in (target.stages if stages is None else stages) if stage in stale or read_manifest(target.layout, stage) is None]
 
 
-def read_manifest(layout: Layout, stage: str) -> dict | None:
+def with_complete_captures(group: Target, captures: Mapping[str, Target], config: Config) -> Target:
+    """The group as it can be made now: of those of its captures that are complete (of all, where none is)."""
+    complete = [row for row in group.rows if not unfinished_stages(captures[row.id], config)]
+    return group_target(group.name, complete or group.rows, config)
+
+
+def best_resolution(target: Target, configs: Sequence[Config]) -> Config:
+    """Of the configurations that may have made its results the one under which most of them are current."""
+    return min(configs, key=lambda config: len(unfinished_stages(target, config)))
+
+
+def read_manifest(layout: Layout, stage: str) -> dict[str, Any] | None:
     """A stage's manifest, or None where there is none that can be read."""
     try:
         return json.loads(layout.manifest(stage).read_text())
@@ -68,7 +56,7 @@ def read_manifest(layout: Layout, stage: str) -> dict | None:
         return None
 
 
-def _damaged(layout: Layout, manifest: dict) -> str:
+def _damage(layout: Layout, manifest: dict[str, Any]) -> str:
     for name, known in manifest.get("outputs", {}).items():
         path = layout.results / name
         if not path.is_file():

@@ -1,33 +1,32 @@
-"""How far every capture is, as a table in the terminal; and the rows of the cohort page."""
+"""How far every capture and group is, as a table in the terminal; and the rows of the cohort page."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.avatars.registry import method_of
 from pipeline.config import Config
-from pipeline.contract.captures_table import CaptureRow
-from pipeline.contract.layout import Layout
 from pipeline.io.files import check_writable, write_text
 from pipeline.machine.lease import is_alive, read_holder
 from pipeline.report.records import counted, failure_place
 from pipeline.workflow.outcome import failed_stages
-from pipeline.workflow.run_options import Request, chosen_rows, layouts_of, load_config
-from pipeline.workflow.staleness import read_manifest, stages_of, stale_stages
+from pipeline.workflow.run_options import RunOptions, resolutions
+from pipeline.workflow.staleness import best_resolution, read_manifest, stale_stages, with_complete_captures
+from pipeline.workflow.targets import Target, Targets, chosen_targets
 
-State = Literal["done", "stale", "running", "FAILED", "missing", ""]
-COLORS = {"done": "green", "stale": "yellow", "running": "cyan", "FAILED": "bold red", "missing": "dim", "": "dim"}
+State = Literal["done", "stale", "running", "FAILED", "missing"]
+COLORS = {"done": "green", "stale": "yellow", "running": "cyan", "FAILED": "bold red", "missing": "dim"}
 WATCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One stage of one capture. where: host and job of who is at work; error: the record of the last failure."""
+    """One stage of a capture or group. where: host and job of its process; error: the record of the last failure."""
 
     state: State
     where: str = ""
@@ -38,73 +37,84 @@ class Cell:
         return self.where or {"missing": "·"}.get(self.state, self.state)
 
 
-def survey(rows: list[CaptureRow], layouts: dict[str, Layout], config: Config) -> dict[str, dict[str, Cell]]:
-    """Capture -> stage -> cell; a stage that a capture does not have has an empty one."""
-    table = {}
-    for row in rows:
-        layout, stages = layouts[row.id], stages_of(row, config.method)
-        stale, failed = stale_stages(row, layout, config, stages), failed_stages(row, layout)
-        table[row.id] = {stage: _cell(layout, stage, stale, failed) if stage in stages else Cell("") for stage in method_of(config.method).table}
+Table = Mapping[str, Mapping[str, Cell]]
+
+
+def survey(targets: Targets, configs: Sequence[Config]) -> Table:
+    """Name -> stage -> cell. configs: those that may have made the results (`resolutions`); a result that is current under one of them is current."""
+    table = {name: _cells(target, best_resolution(target, configs)) for name, target in targets.captures.items()}
+    for name, target in targets.groups.items():
+        variants = [(with_complete_captures(target, targets.captures, config), config) for config in configs]
+        table[name] = min((_cells(*variant) for variant in variants), key=lambda cells: [cell.state for cell in cells.values()].count("stale"))
     return table
 
 
-def _cell(layout: Layout, stage: str, stale: dict[str, str], failed: dict[str, dict]) -> Cell:
-    path = layout.running(stage)
+def _cells(target: Target, config: Config) -> dict[str, Cell]:
+    stale, failed = stale_stages(target, config), failed_stages(target)
+    return {stage: _cell(target, stage, stale, failed) for stage in target.stages}
+
+
+def _cell(target: Target, stage: str, stale: dict[str, str], failed: dict[str, dict]) -> Cell:
+    path = target.layout.running(stage)
     for lease in (path, *path.parent.glob(f"{stage}-*of*.json")):  # the stage itself, or a part of a scattered one
         holder = read_holder(lease)
         if holder and is_alive(lease, holder):
             return Cell("running", f"{holder.host}{f':{holder.job}' if holder.job else ''}")
     if stage in failed:
         return Cell("FAILED", error=failed[stage])
-    if read_manifest(layout, stage) is None:
+    if read_manifest(target.layout, stage) is None:
         return Cell("missing")
     return Cell("stale") if stage in stale else Cell("done")
 
 
-def show(request: Request, watch: bool) -> int:
-    """Print the table; with `watch`, again and again until every capture is complete or the user ends it."""
+def print_status(options: RunOptions, watch: bool) -> int:
+    """Print the table; with `watch`, again and again until everything is complete or the user ends it."""
     from rich.console import Console
 
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=240)
     if not watch:
-        console.print(_drawn(_survey(request)))
+        console.print(_drawn(*_survey(options)))
         return 0
     from rich.live import Live
 
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
-            table = _survey(request)
-            live.update(_drawn(table), refresh=True)
+            targets, table = _survey(options)
+            live.update(_drawn(targets, table), refresh=True)
             if all(summary(cells) == "done" for cells in table.values()):
                 return 0
             time.sleep(WATCH_SECONDS)
 
 
-def _survey(request: Request) -> dict[str, dict[str, Cell]]:
+def _survey(options: RunOptions) -> tuple[Targets, Table]:
+    configs = resolutions(options)
+    targets = chosen_targets(options, configs[0])
+    return targets, survey(targets, configs)
 
-    config = load_config(request)
-    rows = chosen_rows(request, config)
-    return survey(rows, layouts_of(rows, config), config)
 
-
-def _drawn(table: dict[str, dict[str, Cell]]) -> Any:
+def _drawn(targets: Targets, table: Table) -> Any:
     from rich.console import Group
-    from rich.table import Table
+    from rich.table import Table as Drawing
     from rich.text import Text
 
-    used = list(dict.fromkeys(stage for cells in table.values() for stage, cell in cells.items() if cell.state))
-    drawn = Table("capture", *used, box=None, padding=(0, 1), header_style="bold")
+    stages = list(dict.fromkeys(stage for cells in table.values() for stage in cells))
+    drawing = Drawing("group" if targets.groups else "capture", *stages, box=None, padding=(0, 1), header_style="bold")
     for name, cells in table.items():
-        drawn.add_row(name, *(Text(cells[stage].text, style=COLORS[cells[stage].state]) for stage in used))
+        drawing.add_row(name, *(Text(cells[stage].text, style=COLORS[cells[stage].state]) if stage in cells else "" for stage in stages))
     counts = [summary(cells) for cells in table.values()]
-    line = f"{counted(len(table), 'capture')}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "unfinished"))
+    line = f"{_count(targets)}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "unfinished"))
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
-    return Group(drawn, "", Text(line), *problems)
+    return Group(drawing, "", Text(line), *problems)
 
 
-def summary(cells: dict[str, Cell]) -> str:
-    """A capture in a word."""
-    states = [cell.state for cell in cells.values() if cell.state]
+def _count(targets: Targets) -> str:
+    groups = [counted(len(targets.groups), "group")] if targets.groups else []
+    return " and ".join([counted(len(targets.captures), "capture"), *groups])
+
+
+def summary(cells: Mapping[str, Cell]) -> str:
+    """A capture or group in a word."""
+    states = [cell.state for cell in cells.values()]
     if "running" in states:
         return "running"
     return "failed" if "FAILED" in states else "done" if set(states) == {"done"} else "unfinished"
@@ -116,22 +126,24 @@ def describe(stage: str, error: dict[str, Any]) -> str:
     return f"{stage}: {first}" + (f" ({where})" if where else "")
 
 
-def write_cohort(request: Request, out: Path | None) -> int:
-    """Write cohort.tsv and cohort.html and name the page."""
+def write_cohort(options: RunOptions, out: Path | None) -> int:
+    """Write cohort.tsv and cohort.html and name the page. Of a method that makes one avatar per group it lists the groups, and the captures that failed."""
     from pipeline.report.cohort import Member, cohort_page, cohort_table
 
-    config = load_config(request)
-    rows = chosen_rows(request, config)
-    layouts = layouts_of(rows, config)
-    members = []
-    folder = out or Path(config.results)
+    configs = resolutions(options)
+    targets = chosen_targets(options, configs[0])
+    folder = out or Path(configs[0].results)
     check_writable(folder, "--out")
-    for name, cells in survey(rows, layouts, config).items():
-        failed = next(((stage, cell.error) for stage, cell in cells.items() if cell.error), None)
-        link = os.path.relpath(layouts[name].report, folder) if cells["report"].state == "done" else ""
+    members = []
+    for name, cells in survey(targets, configs).items():
+        target, state = targets.all[name], summary(cells)
+        if targets.groups and not target.is_group and state != "failed":
+            continue
+        failed, error = next(((stage, cell.error) for stage, cell in cells.items() if cell.error), ("", None))
+        link = os.path.relpath(target.layout.report, folder) if (cell := cells.get("report")) and cell.state == "done" else ""
         reached = [stage for stage, cell in cells.items() if cell.state in ("done", "stale")]
-        members.append(Member(layouts[name], summary(cells), reached[-1] if reached else "", failed[0] if failed else "", failed[1] if failed else {}, link))
+        members.append(Member(target.layout, state, reached[-1] if reached else "", failed, error or {}, link))
     write_text(folder / "cohort.tsv", cohort_table(members))
     write_text(folder / "cohort.html", cohort_page(members))
-    print(f"{counted(len(members), 'capture')}. Open {folder / 'cohort.html'}")
+    print(f"{_count(targets)}. Open {folder / 'cohort.html'}")
     return 0

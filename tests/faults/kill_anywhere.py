@@ -22,8 +22,9 @@ from pipeline.contract.captures_table import read_captures
 from pipeline.contract.layout import Layout
 from pipeline.io.files import TEMPORARY
 from pipeline.machine.lease import read_holder
-from pipeline.workflow.run_options import Request, load_config
-from pipeline.workflow.staleness import stages_of, unfinished_stages
+from pipeline.workflow.run_options import RunOptions, load_config
+from pipeline.workflow.staleness import unfinished_stages
+from pipeline.workflow.targets import capture_target
 from tests.workflow.leases import double_writers
 from tests.workflow.support import ROOT, Place
 
@@ -75,8 +76,8 @@ class Victim:
     def check(self) -> None:
         """After a run that ended with code 0. Raises AssertionError."""
         row = read_captures(self.place.table)["a"]
-        config = load_config(Request(("a",), captures=self.place.table, results=self.place.results, work=self.place.work, config=MICRO))
-        assert not unfinished_stages(row, self.layout, config, stages_of(row, config.method)), "success was reported with a stale or missing result"
+        config = load_config(RunOptions(("a",), captures=self.place.table, results=self.place.results, work=self.place.work, config=MICRO))
+        assert not unfinished_stages(capture_target(row, config), config), "success was reported with a stale or missing result"
         found = contents(self.layout.results)
         assert found.keys() == self.expected.keys(), found.keys() ^ self.expected.keys()
         differing = [name for name in found if found[name] != self.expected[name]]

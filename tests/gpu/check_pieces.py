@@ -121,8 +121,8 @@ def image_loss(height: int, width: int, views: int, masked: bool) -> Piece:
     image = (0.8 * color.cpu() + 0.2 * torch.rand(color.shape, generator=g)).cuda()
     return Piece(
         f"image loss {width}x{height}, {views} view(s){', masked' if masked else ''}",
-        lambda x, a, c: image_terms_on_gpu(x, a, target, background, c, 0.2)[:1],
-        lambda x, a, c: image_terms_reference(x, a, target, background, c, 0.2)[:1],
+        lambda x, a, c: image_terms_on_gpu(x, a, target, background, c, (0.8, 0.2, 1.0))[:1],
+        lambda x, a, c: image_terms_reference(x, a, target, background, c, (0.8, 0.2, 1.0))[:1],
         [image, 0.9 * alpha + 0.05, random(16, 3, 4, scale=0.1)],
     )
 

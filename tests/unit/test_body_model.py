@@ -112,8 +112,8 @@ def test_subset_poses_the_same_points(head):
     torch.testing.assert_close(part.joints, whole.joints, atol=1e-5, rtol=0)
     kept = light.landmarks["mediapipe_face"].valid
     assert 300 < int(kept.sum()) < int(head.landmarks["mediapipe_face"].valid.sum())
-    expected = head.landmark_points(whole.vertices, "mediapipe_face")[:, kept]
-    torch.testing.assert_close(light.landmark_points(part.vertices, "mediapipe_face")[:, kept], expected, atol=1e-5, rtol=0)
+    expected = head.landmarks["mediapipe_face"].points(whole.vertices)[:, kept]
+    torch.testing.assert_close(light.landmarks["mediapipe_face"].points(part.vertices)[:, kept], expected, atol=1e-5, rtol=0)
     assert light.regions["face"].all() and torch.equal(light.vertex_ids[light.faces], _whole_faces(head, ids))
 
 

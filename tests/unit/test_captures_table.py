@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.contract.captures_table import read_captures, unknown_capture
+from pipeline.contract.captures_table import read_captures
 from pipeline.io.errors import InputError
 
 
@@ -78,12 +78,6 @@ def test_bad_tables_are_named(tmp_path, lines, words):
     with pytest.raises(InputError, match=words) as error:
         read_captures(table(tmp_path, *lines))
     assert "expected: " in str(error.value) and "next: " in str(error.value)
-
-
-def test_an_unknown_id_is_told_some_of_the_known_ones(tmp_path):
-    rows = read_captures(table(tmp_path, ("id", "kind", "path"), *((f"p{number}", "rig", "x") for number in range(1000))))
-    told = str(unknown_capture("nobody", rows, "captures.tsv"))
-    assert "nobody" in told and "p0, p1, p2, p3, p4 and 995 more" in told and len(told) < 300
 
 
 def test_frames_may_leave_parts_open(tmp_path):

@@ -13,21 +13,19 @@ import pytest
 from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.config import parse_config
 from pipeline.contract.captures_table import read_captures
-from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
 from pipeline.machine.lease import lease, myself
 from pipeline.report.cohort import COLUMNS, Member, cohort_page, cohort_table
 from pipeline.stages.failure import attempts, explain, write_error
 from pipeline.workflow.clean import clean
-from pipeline.workflow.outcome import failed_stages, verdict
-from pipeline.workflow.run_options import Request
-from pipeline.workflow.staleness import stage_key
-from pipeline.workflow.status import describe, show, summary, survey, write_cohort
+from pipeline.workflow.outcome import failed_stages, report_outcome
+from pipeline.workflow.run_options import RunOptions
+from pipeline.workflow.status import describe, print_status, summary, survey, write_cohort
+from pipeline.workflow.targets import Targets, capture_target
 from tests.unit import show_example
 
 STAGES = tuple(METHODS[DEFAULT_METHOD].table)
-CONFIG = parse_config({})
 MESSAGE = "raw/x: no such folder\n  next:     correct the path"
 
 
@@ -36,41 +34,45 @@ def place(tmp_path):
     """Four captures: done, failed, running, untouched."""
     names = ("whole", "broken", "busy", "new")
     (tmp_path / "captures.tsv").write_text("id\tkind\tpath\n" + "".join(f"{name}\trig\traw/{name}\n" for name in names))
-    rows = read_captures(tmp_path / "captures.tsv")
-    layouts = {name: Layout(tmp_path / "results" / name, tmp_path / "work" / name) for name in names}
+    config = parse_config({name: str(tmp_path / name) for name in ("results", "work")} | {"captures": str(tmp_path / "captures.tsv")})
+    targets = {name: capture_target(row, config) for name, row in read_captures(config.captures).items()}
+    layouts = {name: target.layout for name, target in targets.items()}
     for stage in STAGES[1:]:
-        write_json(layouts["whole"].manifest(stage), {"key": stage_key(stage, rows["whole"], CONFIG), "timing": {"seconds": 2.0, "peak_memory_mb": 70}})
+        write_json(layouts["whole"].manifest(stage), {"key": targets["whole"].keys(config)[stage], "timing": {"seconds": 2.0, "peak_memory_mb": 70}})
     (layouts["broken"].log("frames").parent).mkdir(parents=True)
     layouts["broken"].log("frames").write_text("one\ntwo\n")
     write_error("frames", layouts["broken"], MESSAGE, replace(myself(), host="n1", job="12"), user_error=True)
-    return rows, layouts, tmp_path
+    return targets, layouts, config
 
 
 def test_every_state_is_seen(place):
-    rows, layouts, _ = place
+    targets, layouts, config = place
     with lease(layouts["busy"].running("train"), layouts["busy"].leases, "train of busy"):
-        table = survey(list(rows.values()), layouts, CONFIG)
+        table = survey(Targets(targets), [config])
         assert {name: summary(cells) for name, cells in table.items()} == {"whole": "done", "broken": "failed", "busy": "running", "new": "unfinished"}
         assert table["busy"]["train"].text.startswith(myself().host) and table["new"]["report"].state == "missing"
     assert describe("frames", table["broken"]["frames"].error) == "frames: raw/x: no such folder (attempt 1, SLURM job 12, on n1)"
-    changed = parse_config({"train": {"iterations": 7}})
-    assert survey([rows["whole"]], layouts, changed)["whole"]["train"].state == "stale"
+    changed = parse_config(config.values() | {"train": {"iterations": 7}})
+    whole = Targets({"whole": targets["whole"]})
+    assert survey(whole, [changed])["whole"]["train"].state == "stale"
+    assert survey(whole, [changed, config])["whole"]["train"].state == "done", "it is current under one of the configurations that may have made it"
 
 
-def test_a_killed_stage_counts_as_failed_although_it_left_no_word(place, capsys):
-    rows, layouts, _ = place
-    layout, row = layouts["new"], rows["new"]
+def test_a_killed_stage_counts_as_failed_although_it_left_no_error_file(place, capsys):
+    targets, layouts, config = place
+    layout, target = layouts["new"], targets["new"]
     process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     write_json(layout.running("ingest"), asdict(replace(myself(), pid=int(process.stdout), host="n2", job="")))
-    assert "was killed" in failed_stages(row, layout)["ingest"]["message"]
-    assert verdict(0, [row], layouts, CONFIG, Request((), results=Path("elsewhere"), profile="slurm").again) == 1
+    assert "was killed" in failed_stages(target)["ingest"]["message"]
+    options = RunOptions(results=Path("elsewhere"), profile="slurm", sets=("train.seed=3",))
+    assert report_outcome(0, Targets({"new": target}), config, options.resume) == 1
     record = json.loads(layout.error("ingest").read_text())
     assert record["host"] == "n2" and record["attempt"] == 1 and "memory" in record["message"]
     said = capsys.readouterr().err
     assert (
         "new: ingest failed" in said
-        and "go on with: ./c2a run new --results elsewhere --profile slurm\n" in said
-        and list(failed_stages(row, layout)) == ["ingest"]
+        and "resume with: ./c2a run new --results elsewhere --profile slurm --set train.seed=3\n" in said
+        and list(failed_stages(target)) == ["ingest"]
     )
 
 
@@ -91,7 +93,7 @@ def test_errors_that_are_no_fault_of_the_program_are_explained():
 
 
 def test_the_table_and_the_page_show_all_and_why(place, tmp_path):
-    rows, layouts, _ = place
+    _, layouts, _ = place
     drawn = show_example.make(tmp_path / "drawn")
     members = [Member(layouts["whole"], "done", "report"), Member(drawn, "unfinished", "render")]
     error = json.loads(layouts["broken"].error("frames").read_text())
@@ -106,29 +108,29 @@ def test_the_table_and_the_page_show_all_and_why(place, tmp_path):
 
 
 def test_one_capture_is_not_called_captures(place, capsys):
-    _, layouts, root = place
+    _, layouts, config = place
     assert "<h1>1 capture</h1>" in cohort_page([Member(layouts["whole"], "done")]) and "<h1>0 captures</h1>" in cohort_page([])
-    paths = {"captures": root / "captures.tsv", "results": root / "results", "work": root / "work"}
+    paths = {name: Path(getattr(config, name)) for name in ("captures", "results", "work")}
     for ids, said in ((("whole",), "1 capture"), (("whole", "new"), "2 captures")):
-        show(Request(ids, **paths), watch=False)
-        write_cohort(Request(ids, **paths), None)
+        print_status(RunOptions(ids, **paths), watch=False)
+        write_cohort(RunOptions(ids, **paths), None)
         text = capsys.readouterr().out
         assert f"{said}: 1 done" in text and f"{said}. Open" in text
 
 
 def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
-    rows, layouts, root = place
+    _, layouts, config = place
     for layout in layouts.values():
         layout.log("train").parent.mkdir(parents=True, exist_ok=True)
         layout.log("train").write_bytes(bytes(1_000_000))
     layouts["whole"].trained.write_bytes(b"")
-    paths = {"results": root / "results", "work": root / "work"}
-    clean(Request((), **paths), True)
+    paths = {name: Path(getattr(config, name)) for name in ("results", "work")}
+    clean(RunOptions(**paths, dry_run=True))
     assert layouts["whole"].log("train").is_file() and "whole: would remove 1.0 MB" in capsys.readouterr().out
     with lease(layouts["whole"].running("run"), layouts["whole"].leases, "run of whole"):
-        clean(Request((), **paths), False)
+        clean(RunOptions(**paths))
         assert layouts["whole"].log("train").is_file() and "whole: kept" in capsys.readouterr().out
-    clean(Request((), **paths), False)
+    clean(RunOptions(**paths))
     said = capsys.readouterr().out
     assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in all" in said
     assert (
@@ -138,7 +140,7 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
         and layouts["whole"].leases.is_file()
     )
     with pytest.raises(InputError, match="nobody"):
-        clean(Request(("nobody",), **paths), False)
+        clean(RunOptions(("nobody",), **paths))
 
 
 def test_a_failure_page_names_the_job(place):

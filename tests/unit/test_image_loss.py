@@ -13,7 +13,7 @@ from pipeline.splat.ssim import ssim_map
 from pipeline.training import image_loss_cpu
 from pipeline.training.image_loss import Target, image_terms, image_terms_reference
 
-HEIGHT, WIDTH, CAMERAS, WEIGHT = 52, 61, 4, 0.2
+HEIGHT, WIDTH, CAMERAS, WEIGHTS = 52, 61, 4, (0.7, 0.2, 0.5)
 BACKGROUND = torch.tensor([0.2013, 0.8991, 0.5032])  # no whole numbers of 255ths, which a pixel could equal
 
 
@@ -58,7 +58,7 @@ def results(function, s: Scene, dtype: torch.dtype) -> list[torch.Tensor]:  # no
     """Terms, composed images and the gradients of a combination of the terms by image, alpha and change."""
     leaves = [x.to(dtype).clone().requires_grad_() for x in (s.image, s.alpha, s.change) if x is not None]
     change = leaves[2] if s.change is not None else None
-    terms, composed = function(*leaves[:2], s.target, s.background, change, WEIGHT)
+    terms, composed = function(*leaves[:2], s.target, s.background, change, WEIGHTS)
     assert not composed.requires_grad
     (terms * torch.tensor([1.0, 2.0, 3.0], dtype=dtype)).sum().backward()
     return [x.detach().double() for x in (terms, composed, *(x.grad for x in leaves))]
@@ -95,9 +95,9 @@ def test_terms_without_mask_are_means_over_whole_images():
     maps = (torch.eye(3, 4) + s.change - s.change.mean(0))[s.target.camera]
     shown = torch.einsum("vcd,vhwd->vhwc", maps, torch.cat([s.image, s.alpha[..., None]], dim=-1)) + (1 - s.alpha)[..., None] * BACKGROUND
     truth, truth_alpha = s.target.over(BACKGROUND)
-    expected = [(1 - WEIGHT) * (shown - truth).abs().mean(), WEIGHT * (1 - ssim_map(shown, truth).mean()), (s.alpha - truth_alpha).abs().mean()]
-    terms, composed = image_terms(s.image, s.alpha, s.target, BACKGROUND, s.change, WEIGHT)
-    assert_close(terms, torch.stack(expected).detach(), rtol=1e-4, atol=1e-6)
+    expected = [(shown - truth).abs().mean(), 1 - ssim_map(shown, truth).mean(), (s.alpha - truth_alpha).abs().mean()]
+    terms, composed = image_terms(s.image, s.alpha, s.target, BACKGROUND, s.change, WEIGHTS)
+    assert_close(terms, torch.tensor(WEIGHTS) * torch.stack(expected).detach(), rtol=1e-4, atol=1e-6)
     assert_close(composed, shown.detach())
 
 

@@ -27,7 +27,7 @@ FIRST = {  # column -> the first stages that it makes stale; `upstream` says whi
     **dict.fromkeys(("id", "kind", "path", "calibration", "plates", "timestamps", "sequences", "color"), {"ingest"}),
     "frames": {"frames"}, "size": {"frames"}, "val_cameras": {"sample"}, "test_sequences": {"sample"}, "model": {"matte", "keypoints", "fit"}, "group": set(),
 }  # fmt: skip
-RUN_ONLY = ("device", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds")
+RUN_ONLY = ("device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share")
 
 
 def keys(row=ROW, settings=SETTINGS, method=METHOD):

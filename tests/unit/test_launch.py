@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.common.configfile import load_configfile
 
 from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.config import parse_config
+from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
@@ -21,10 +23,12 @@ from pipeline.machine.lease import RUN, myself, read_holder
 from pipeline.machine.slurm import job_prefix
 from pipeline.workflow import orphans
 from pipeline.workflow import snakemake_command as launch
-from pipeline.workflow.run_options import Request, load_config
+from pipeline.workflow.run_options import RunOptions, load_config
+from pipeline.workflow.targets import capture_target
 
 TABLE = METHODS[DEFAULT_METHOD].table
 CONFIG = parse_config({})
+FILE = Path("work/.config/1.json")
 
 
 def _option(command, name):
@@ -33,19 +37,19 @@ def _option(command, name):
 
 def test_as_many_gpus_as_there_are(monkeypatch):
     monkeypatch.setattr(launch, "cards", lambda: ["0", "1"])
-    assert _option(launch.snakemake_command(Request(("a",), cores=4), CONFIG, "a", []), "--resources") == "gpu=2"
+    assert _option(launch.snakemake_command(RunOptions(("a",), cores=4), CONFIG, FILE, []), "--resources") == "gpu=2"
     monkeypatch.setattr(launch, "cards", lambda: [])
-    command = launch.snakemake_command(Request(("a",), cores=4), CONFIG, "a", ["results/a/x"])
+    command = launch.snakemake_command(RunOptions(("a",), cores=4), CONFIG, FILE, ["results/a/x"])
     assert _option(command, "--resources") == "gpu=4" and _option(command, "--cores") == "4" and _option(command, "--forcerun") == "results/a/x"
 
 
 def test_a_clusters_profile_decides_by_itself(monkeypatch):
     monkeypatch.setattr(launch.shutil, "which", lambda name: "/usr/bin/sbatch")
-    command = launch.snakemake_command(Request(("a",), profile="slurm"), CONFIG, "a", [])
+    command = launch.snakemake_command(RunOptions(("a",), profile="slurm"), CONFIG, FILE, [])
     assert "--cores" not in command and _option(command, "--slurm-jobname-prefix") == job_prefix("work")
     monkeypatch.setattr(launch.shutil, "which", lambda name: None)
     with pytest.raises(InputError, match="needs SLURM"):
-        launch.snakemake_command(Request(("a",), profile="slurm"), CONFIG, "a", [])
+        launch.snakemake_command(RunOptions(("a",), profile="slurm"), CONFIG, FILE, [])
     with pytest.raises(InputError, match="no profile 'nothing'") as error:
         launch.profile_folder("nothing", ROOT)
     assert "slurm" in str(error.value)
@@ -56,13 +60,13 @@ def test_paths_mean_where_the_user_stands(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.yaml").write_text("keep-going: true\n")
     (tmp_path / "settings.yaml").write_text("threads: 3\nresults: kept\n")
-    request = Request(("a",), captures=Path("table.tsv"), work=Path("../scratch"), config=Path("settings.yaml"), profile="mine")
+    options = RunOptions(("a",), captures=Path("table.tsv"), work=Path("../scratch"), config=Path("settings.yaml"), profile="mine")
     for _ in range(2):  # `status --watch` reads it again and again
-        config = load_config(request)
+        config = load_config(options)
         assert config.captures == str(tmp_path / "table.tsv") and config.work == str(tmp_path.parent / "scratch") and config.threads == 3
         assert config.results == "kept", "what a configuration says is relative to the checkout"
-    command = launch.snakemake_command(request, config, "a", [])
-    assert str(tmp_path / "settings.yaml") in command and _option(command, "--profile") == str(tmp_path / "mine")
+    command = launch.snakemake_command(options, config, FILE, [])
+    assert _option(command, "--configfile") == str(FILE) and _option(command, "--profile") == str(tmp_path / "mine")
 
 
 @pytest.mark.parametrize("name", ["slurm", "ci"])
@@ -115,18 +119,21 @@ def test_what_a_dead_run_left_is_ended_and_what_a_person_started_is_not(tmp_path
 
 def test_jobs_in_the_queue_are_cancelled_and_those_of_other_captures_are_not(tmp_path, monkeypatch):
     queue = {
-        "5": ("PENDING", "rule_train_wildcards_a_rigged"),
+        "5": ("PENDING", "rule_train_wildcards_a"),
         "6": ("RUNNING", "rule_frames_part_wildcards_a_2_8"),
-        "7": ("PENDING", "rule_train_wildcards_ab_rigged"),
+        "7": ("PENDING", "rule_train_wildcards_ab"),
         "8": ("PENDING", "rule_fit_wildcards_a"),
         "9": ("PENDING", "rule_keypoints_part_wildcards_a_1_8"),
         "10": ("PENDING", "rule_keypoints_part_wildcards_ab_1_8"),
+        "11": ("PENDING", "rule_train+a+_init_train"),
+        "12": ("PENDING", "rule_train+ab+_init_train"),
+        "13": ("PENDING", "rule_evaluate+a_init+_report"),
     }
     cancelled = []
     monkeypatch.setattr(orphans, "queued_jobs", lambda prefix: {job: queue[job] for job in queue if job not in cancelled})
     monkeypatch.setattr(orphans, "cancel_jobs", cancelled.extend)
     orphans.end_orphans({"a": Layout(tmp_path / "results" / "a", tmp_path / "work" / "a")}, CONFIG)
-    assert cancelled == ["5", "6", "8", "9"]
+    assert cancelled == ["11", "5", "6", "8", "9"]
 
 
 def test_one_that_cannot_be_ended_is_named(tmp_path, monkeypatch):
@@ -139,6 +146,19 @@ def test_one_that_cannot_be_ended_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="still at work") as error:
         orphans.end_orphans({"a": layout}, CONFIG)
     assert "n9" in str(error.value) and "kill" in str(error.value)
+
+
+def test_the_resolved_configuration_is_handed_over_in_a_file_named_by_its_content(tmp_path, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(launch, "call", lambda command, token: calls.append(command) or 0)
+    config = parse_config({"work": str(tmp_path), "preset": "standard", "train": {"seed": 7}})
+    target = capture_target(CaptureRow("018", "rig", tmp_path), config)
+    for _ in range(2):
+        assert launch.run_snakemake(RunOptions(), config, {"018": target}, []) == 0
+    files = list((tmp_path / ".config").iterdir())
+    assert len(files) == 1 and _option(calls[0], "--configfile") == str(files[0]) and str(files[0]) in capsys.readouterr().out
+    values = load_configfile(files[0])
+    assert values.pop("subjects") == ["018"] and values.pop("members") == {} and parse_config(values) == config
 
 
 SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"

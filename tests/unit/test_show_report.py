@@ -66,16 +66,16 @@ def test_page_is_well_formed_and_needs_no_network(finished):
     assert "<script" not in text and not re.search(r"url\((?!#)", text) and "@import" not in text
 
 
-def test_every_section_but_the_first_state_is_drawn(finished):
+def test_every_section_but_initialisation_is_drawn(finished):
     """The example's init.npz holds no splats of an avatar."""
     _, facts, text = finished
-    assert facts["missing_sections"] == ["First state"]
+    assert facts["missing_sections"] == ["Initialisation"]
     assert all(f"<h2>{part.title}</h2>" in text for part in SECTIONS)
     assert text.count("data:video/mp4") == 1 and text.count("data:image/jpeg") > 20 and text.count("<svg") >= 4
     assert facts["bytes"] == len(text.encode())
 
 
-def test_figures_of_metrics_stand_on_the_page(finished):
+def test_metrics_are_on_the_page(finished):
     layout, _, text = finished
     val = metrics_of(layout)["val"]
     assert f"{val['psnr_box']:.2f} dB" in text and "LPIPS is absent" in text
@@ -102,10 +102,10 @@ def test_nothing_but_an_error_file(tmp_path):
 @pytest.mark.parametrize(
     ("lost", "titles"),
     [
-        ("keypoints", {"Key points"}),
+        ("keypoints", {"Keypoints"}),
         ("train_log", {"Training"}),
-        ("metrics", {"Renders beside truth", "Metrics"}),
-        ("alpha_json", {"Mattes", "Renders beside truth"}),
+        ("metrics", {"Renders and truth", "Metrics"}),
+        ("alpha_json", {"Mattes", "Renders and truth"}),
     ],
 )
 def test_one_lost_file_costs_its_own_sections(quick, finished, tmp_path, lost, titles):
@@ -113,18 +113,18 @@ def test_one_lost_file_costs_its_own_sections(quick, finished, tmp_path, lost, t
     layout = type(original)(tmp_path / "results" / "example", tmp_path / "work" / "example")
     shutil.copytree(original.results, layout.results)
     getattr(layout, lost).unlink()
-    assert set(run_stage("report", ReportSettings(), layout)["missing_sections"]) == titles | {"First state"}
+    assert set(run_stage("report", ReportSettings(), layout)["missing_sections"]) == titles | {"Initialisation"}
     assert layout.report.read_text().count("Next: <code>./c2a run example") == len(titles) + 1
 
 
-def test_a_damaged_file_is_told_and_not_fatal(quick, finished, tmp_path):
+def test_a_damaged_file_is_reported_and_not_fatal(quick, finished, tmp_path):
     original, _, _ = finished
     layout = type(original)(tmp_path / "results" / "example", tmp_path / "work" / "example")
     shutil.copytree(original.results, layout.results)
     write_json(layout.metrics, {"val": 3})
     write_text(layout.manifest("fit"), "{")
     facts = run_stage("report", ReportSettings(), layout)
-    assert {"Renders beside truth", "Metrics"} <= set(facts["missing_sections"])
+    assert {"Renders and truth", "Metrics"} <= set(facts["missing_sections"])
 
 
 def test_large_videos_are_named_instead(quick, finished):

@@ -55,3 +55,13 @@ def open_avatar(path: Path, device: torch.device | str = "cpu", *, remedy: str =
     avatar.initialise(arrays)
     avatar.eval()
     return avatar.to(device)
+
+
+def compile_kernels() -> None:
+    """Use each numba kernel of the method once."""
+    from pipeline.avatars.rigged.binding import bind
+
+    triangle = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]).requires_grad_()
+    local = [value.requires_grad_() for value in (torch.rand(8, 3), torch.rand(8, 4), torch.full((8, 3), -3.0))]
+    world = bind(triangle, torch.tensor([[0, 1, 2]]), torch.zeros(8, dtype=torch.int64), *local)
+    torch.cat([value.flatten() for value in world]).sum().backward()

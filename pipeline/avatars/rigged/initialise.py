@@ -38,7 +38,7 @@ def initial_splats(body: PosedBody, images: ImageSet, cameras: Sequence[str], fr
     return {
         "binding": face.astype(np.int64),
         "means": means.astype(np.float32),
-        "quats": np.tile(np.float32([1, 0, 0, 0]), (len(face), 1)),
+        "quats": np.tile(np.array([1, 0, 0, 0], np.float32), (len(face), 1)),
         "log_scales": log_scales.astype(np.float32),
         "opacities": np.full(len(face), math.log(settings.opacity / (1 - settings.opacity)), np.float32),
         "sh_dc": ((colors - 0.5) / SH_C0).astype(np.float32)[:, None],

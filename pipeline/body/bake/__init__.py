@@ -1,1 +1,1 @@
-"""How the embedded bodies were made."""
+"""Scripts that baked the embedded models (see docs/body.md)."""

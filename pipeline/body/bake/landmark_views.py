@@ -1,4 +1,4 @@
-"""Painted renders of a head from many sides, MediaPipe's face mesh on them, and every detection put back on the mesh."""
+"""Synthetic renders of a head from many views, and MediaPipe's face landmarks back-projected onto the mesh."""
 
 from __future__ import annotations
 
@@ -12,66 +12,32 @@ from pipeline.io.progress import progress
 from pipeline.mesh.raster import MeshBuffers, zbuffer
 from pipeline.mesh.topology import vertex_normals
 
-SIZE = 512
-FOCAL = 1500.0
-DISTANCE = 1.0
-YAWS = (-50, -38, -26, -14, -5, 5, 14, 26, 38, 50)
-PITCHES = (-18, -4, 10)
+SIZE = 512  # pixels
+FOCAL = 1500.0  # pixels
+DISTANCE = 1.0  # metres
+YAWS = (-50, -38, -26, -14, -5, 5, 14, 26, 38, 50)  # degrees
+PITCHES = (-18, -4, 10)  # degrees
 PEOPLE = 5
-LANDMARKS = 478
+LANDMARKS = 478  # of MediaPipe's face mesh with refine_landmarks; the irises start at FIRST_IRIS
 FIRST_IRIS = 468
-INNER_LIPS = frozenset((78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324))
-EYE_CONTOURS = frozenset(
-    (
-        33,
-        7,
-        163,
-        144,
-        145,
-        153,
-        154,
-        155,
-        133,
-        173,
-        157,
-        158,
-        159,
-        160,
-        161,
-        246,
-        263,
-        249,
-        390,
-        373,
-        374,
-        380,
-        381,
-        382,
-        362,
-        398,
-        384,
-        385,
-        386,
-        387,
-        388,
-        466,
-    )
-)
-"""MediaPipe's numbering: face_mesh_connections (FACEMESH_LIPS, FACEMESH_LEFT_EYE, FACEMESH_RIGHT_EYE)."""
-SNAP_PX = 4
+# MediaPipe's numbering: face_mesh_connections (FACEMESH_LIPS, FACEMESH_RIGHT_EYE, FACEMESH_LEFT_EYE).
+INNER_LIPS = frozenset(map(int, "78 191 80 81 82 13 312 311 310 415 308 95 88 178 87 14 317 402 318 324".split()))
+RIGHT_EYE = frozenset(map(int, "33 7 163 144 145 153 154 155 133 173 157 158 159 160 161 246".split()))
+LEFT_EYE = frozenset(map(int, "263 249 390 373 374 380 381 382 362 398 384 385 386 387 388 466".split()))
+SNAP_PX = 4  # reach of `snap` in `_surface_point`
 GRAZING = 0.45
-"""Cosine between normal and view below which a detection says little about the place on the surface."""
+"""Cosine between normal and view below which a detection does not determine the point on the surface."""
 
 
 class SurfacePoint(NamedTuple):
-    """A place on the mesh: face index, barycentric [3]."""
+    """A point on the mesh: face index and barycentrics [3]."""
 
     face: int
     barycentric: np.ndarray
 
 
 class View(NamedTuple):
-    """One render: image [H,W,3] uint8 RGB, what each pixel sees, and the cosine [H,W] between its normal and the line of sight."""
+    """One render: image uint8 RGB [H, W, 3], visible faces, facing: cosine [H, W] of normal and viewing direction."""
 
     image: np.ndarray
     buffers: MeshBuffers
@@ -79,11 +45,11 @@ class View(NamedTuple):
 
 
 def detections(model: ParametricModel) -> list[list[SurfacePoint]]:
-    """For each of the 478 landmarks the places where MediaPipe saw it. In every other view the mouth is open, which parts the lips."""
+    """For each of the 478 landmarks its detections on the mesh. In every other view the mouth is open (lips apart)."""
     import mediapipe
 
     allowed = _allowed_faces(model)
-    found: list[list[SurfacePoint]] = [[] for _ in range(LANDMARKS)]
+    points: list[list[SurfacePoint]] = [[] for _ in range(LANDMARKS)]
     jobs = [(person, yaw, pitch) for person in range(PEOPLE) for yaw in YAWS for pitch in PITCHES]
     with mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as detector:
         for number, (person, yaw, pitch) in enumerate(progress(jobs, "landmarks")):
@@ -98,8 +64,8 @@ def detections(model: ParametricModel) -> list[list[SurfacePoint]]:
                     continue
                 point = _surface_point(view, pixel, allowed[_kind(landmark)], snap=_kind(landmark) != "skin")
                 if point is not None:
-                    found[landmark].append(point)
-    return found
+                    points[landmark].append(point)
+    return points
 
 
 def _kind(landmark: int) -> str:
@@ -107,18 +73,22 @@ def _kind(landmark: int) -> str:
         return "eyes"
     if landmark in INNER_LIPS:
         return "lips"
-    return "eyelids" if landmark in EYE_CONTOURS else "skin"
+    return "eyelids" if landmark in RIGHT_EYE | LEFT_EYE else "skin"
 
 
 def _allowed_faces(model: ParametricModel) -> dict[str, np.ndarray]:
-    """Bool [F+1] per kind of landmark, the last entry (background) False."""
+    """Faces on which a kind of landmark may lie: {kind: bool [F + 1]}; the last entry is the background, False."""
     regions, faces = model.regions, model.faces.numpy()
-    masks = {"eyes": regions["eye_left"] | regions["eye_right"], "lips": regions["lips"], "eyelids": regions["eyelids"], "skin": regions["skin"]}
+    masks = {name: regions[name] for name in ("lips", "eyelids", "skin")}
+    masks["eyes"] = regions["eye_left"] | regions["eye_right"]
     return {kind: np.append(mask[faces].all(axis=1), False) for kind, mask in masks.items()}
 
 
 def _surface_point(view: View, pixel: np.ndarray, allowed: np.ndarray, snap: bool) -> SurfacePoint | None:
-    """The allowed, not grazing place that the pixel sees; with `snap` the nearest such within SNAP_PX (detections of edges fall to either side)."""
+    """The point on an allowed, not grazing face at the pixel, or None.
+
+    snap: search within SNAP_PX, for landmarks on edges, whose detections fall to either side.
+    """
     reach = SNAP_PX if snap else 0
     column, row = (int(np.floor(value)) for value in pixel)
     if not (reach <= column < SIZE - reach and reach <= row < SIZE - reach):
@@ -129,12 +99,12 @@ def _surface_point(view: View, pixel: np.ndarray, allowed: np.ndarray, snap: boo
         return None
     rows, columns = np.nonzero(good)
     nearest = np.argmin((rows + row - reach + 0.5 - pixel[1]) ** 2 + (columns + column - reach + 0.5 - pixel[0]) ** 2)
-    place = (rows[nearest] + row - reach, columns[nearest] + column - reach)
-    return SurfacePoint(int(view.buffers.face_id[place]), view.buffers.barycentric[place].astype(np.float64))
+    at = (rows[nearest] + row - reach, columns[nearest] + column - reach)
+    return SurfacePoint(int(view.buffers.face_id[at]), view.buffers.barycentric[at].astype(np.float64))
 
 
 def render(model: ParametricModel, person: int, yaw: float, pitch: float, mouth_open: bool) -> View:
-    """Person 0 is the mean, others are random but mild; yaw and pitch in degrees turn the camera about the head."""
+    """Render one view. person: 0 is the mean shape, others are random. yaw, pitch: degrees about the head."""
     parameters = model.zeros(1)
     if person:
         noise = torch.randn(len(parameters["identity"]), generator=torch.Generator().manual_seed(person))
@@ -162,18 +132,27 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _camera_rotation(yaw: float, pitch: float) -> np.ndarray:
-    """Model axes (z up, face along -y) to a camera in front of the face, then turned."""
+    """Rotation from model axes (z up, face along -y) to a camera in front of the face, rotated by yaw and pitch
+    (rad)."""
     front = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
-    nod = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
-    return front @ nod @ turn
+    about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+    return front @ about_x @ about_z
 
 
 def _paint(model: ParametricModel, buffers: MeshBuffers) -> np.ndarray:
-    """Albedo [H,W,3]: skin with lips, brows, hair, dark mouth; white eyeballs with iris and pupil painted by the angle from straight ahead."""
+    """Albedo [H, W, 3] of skin, lips, brows, hair, mouth and eyes; iris and pupil by their angle from the front."""
     colour = np.tile([0.85, 0.64, 0.53], (model.vertex_count, 1))
-    paints = {"scalp": (0.20, 0.14, 0.10), "brows": (0.25, 0.17, 0.12), "lips": (0.72, 0.33, 0.33), "inner_mouth": (0.15, 0.04, 0.04)}
-    for region, paint in (paints | {"tongue": (0.55, 0.22, 0.24), "eye_left": (0.93, 0.92, 0.90), "eye_right": (0.93, 0.92, 0.90)}).items():
+    paints = {
+        "scalp": (0.20, 0.14, 0.10),
+        "brows": (0.25, 0.17, 0.12),
+        "lips": (0.72, 0.33, 0.33),
+        "inner_mouth": (0.15, 0.04, 0.04),
+        "tongue": (0.55, 0.22, 0.24),
+        "eye_left": (0.93, 0.92, 0.90),
+        "eye_right": (0.93, 0.92, 0.90),
+    }
+    for region, paint in paints.items():
         colour[model.regions[region]] = paint
     faces = model.faces.numpy()
     image = buffers.interpolate(colour, faces)
@@ -182,7 +161,8 @@ def _paint(model: ParametricModel, buffers: MeshBuffers) -> np.ndarray:
         mask = model.regions[side]
         eye[mask] = model.template.numpy()[mask] - model.rest_joints[model.joint_names.index(joint)].numpy()
     angle = np.degrees(np.arccos(np.clip(-_unit(buffers.interpolate(eye, faces))[..., 1], -1, 1)))
-    seen = (buffers.face_id >= 0) & (model.regions["eye_left"] | model.regions["eye_right"])[faces[np.maximum(buffers.face_id, 0), 0]]
-    image[seen & (angle < 29)] = (0.30, 0.20, 0.12)
-    image[seen & (angle < 12)] = (0.03, 0.03, 0.03)
+    eyes = model.regions["eye_left"] | model.regions["eye_right"]
+    visible = (buffers.face_id >= 0) & eyes[faces[np.maximum(buffers.face_id, 0), 0]]
+    image[visible & (angle < 29)] = (0.30, 0.20, 0.12)  # iris
+    image[visible & (angle < 12)] = (0.03, 0.03, 0.03)  # pupil
     return image

@@ -1,16 +1,19 @@
-"""The two regressions of a bake: a linear basis of people and joints as weighted sums of vertices."""
+"""The two linear models of a bake: a PCA basis of shapes, and joints as weighted sums of vertices."""
 
 from __future__ import annotations
 
 import numpy as np
 
 VERTEX_NOISE = 1e-2
-"""Metres of independent noise a joint regressor must bear on every vertex: the ridge that keeps its weights small."""
+"""Metres of independent noise per vertex assumed by the joint regressor: the ridge term that keeps its weights
+small."""
 
 
 def principal_components(samples: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [V,3] and basis [count,V,3] of people [N,V,3]; a coefficient of 1 is one standard deviation. Uses the [N,N] Gram matrix. The sign of each
-    component makes its largest entry positive, so that a bake gives the same file again."""
+    """PCA of shapes [N, V, 3]: mean [V, 3] and basis [count, V, 3]; a coefficient of 1 is one standard deviation.
+
+    Uses the [N, N] Gram matrix. The largest entry of each component is positive, so that repeated bakes are equal.
+    """
     mean = samples.mean(axis=0)
     centred = (samples - mean).reshape(len(samples), -1)
     values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
@@ -21,7 +24,8 @@ def principal_components(samples: np.ndarray, count: int) -> tuple[np.ndarray, n
 
 
 def held_out_error(mean: np.ndarray, basis: np.ndarray, people: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """Distances (mm, vertices of `mask`) between people [N,V,3] who were not sampled for the basis and their projections onto it."""
+    """Distances between held-out shapes [N, V, 3] and their projections onto the basis, in mm over the vertices
+    `mask`."""
     flat = basis.reshape(len(basis), -1).astype(np.float64)
     centred = (people - mean).reshape(len(people), -1)
     coefficients = np.linalg.solve(flat @ flat.T, flat @ centred.T).T
@@ -34,11 +38,17 @@ def held_out_error(mean: np.ndarray, basis: np.ndarray, people: np.ndarray, mask
     }
 
 
-def joint_regressor(vertices: np.ndarray, joints: np.ndarray, allowed: list[np.ndarray], nearest: int = 1200, used: int = 300) -> np.ndarray:
-    """Sparse weights [J,V], rows sum to 1, that give joints [N,J,3] from vertices [N,V,3].
+def joint_regressor(
+    vertices: np.ndarray,
+    joints: np.ndarray,
+    allowed: list[np.ndarray],
+    nearest: int = 1200,
+    used: int = 300,
+) -> np.ndarray:
+    """Sparse weights [J, V], rows sum to 1, that give joints [N, J, 3] from vertices [N, V, 3].
 
-    Each joint uses at most 2 * `used` of its `allowed` vertices ([V] bool per joint), thinned evenly from the `nearest` ones. The weights are the plain mean
-    plus the ridge solution for what the mean misses, with the ridge of VERTEX_NOISE.
+    Each joint uses at most 2 * `used` of its `allowed` vertices ([V] bool per joint), evenly subsampled from the
+    `nearest` ones. The weights are those of the mean plus a ridge regression of the residual, with VERTEX_NOISE.
     """
     regressor = np.zeros((joints.shape[1], vertices.shape[1]))
     mean_vertices, mean_joints = vertices.mean(axis=0), joints.mean(axis=0)
@@ -50,12 +60,13 @@ def joint_regressor(vertices: np.ndarray, joints: np.ndarray, allowed: list[np.n
         ring = vertices[:, ids].transpose(0, 2, 1).reshape(-1, len(ids)).astype(np.float64)
         centre = ring.mean(axis=1, keepdims=True)
         ring = ring - centre
-        missed = joints[:, joint].reshape(-1) - centre[:, 0]
+        residual = joints[:, joint].reshape(-1) - centre[:, 0]
         ridge = len(ring) * VERTEX_NOISE**2 * np.eye(len(ids))
-        regressor[joint, ids] = 1 / len(ids) + np.linalg.solve(ring.T @ ring + ridge, ring.T @ missed)
+        regressor[joint, ids] = 1 / len(ids) + np.linalg.solve(ring.T @ ring + ridge, ring.T @ residual)
     return regressor
 
 
 def joint_error(regressor: np.ndarray, vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """Mean distance [J] in mm between regressed and true joints over people."""
-    return np.linalg.norm(np.einsum("jv,nvc->njc", regressor, vertices, optimize=True) - joints, axis=-1).mean(axis=0) * 1000
+    """Mean distance [J] in mm over people between regressed and true joints."""
+    regressed = np.einsum("jv,nvc->njc", regressor, vertices, optimize=True)
+    return np.linalg.norm(regressed - joints, axis=-1).mean(axis=0) * 1000

@@ -1,4 +1,4 @@
-"""MediaPipe's 33 body points on a mesh: points of the face table, tips, and rings of skin whose weighted mean is a joint."""
+"""MediaPipe's 33 body points on a mesh: face landmarks, tips, and rings of skin whose weighted mean is a joint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import scipy.optimize
 
 from pipeline.body.model import ParametricModel
 
-RING = 40
+RING = 40  # most vertices per point
 FACE = {0: 1, 1: 362, 2: 473, 3: 263, 4: 133, 5: 468, 6: 33, 9: 291, 10: 61}
-"""Body point -> point of the face mesh: nose, left eye (inner, centre, outer), right eye, mouth corners."""
+"""Body point: face landmark. Nose, left eye (inner, centre, outer), right eye, mouth corners."""
 JOINTS = {
     11: "upperarm01.L",
     12: "upperarm01.R",
@@ -30,20 +30,29 @@ JOINTS = {
     27: "foot.L",
     28: "foot.R",
 }
-"""Body point -> joint: shoulders, elbows, wrists, knuckles of little finger and index, thumb, hips, knees, ankles (BlazePose: Bazarevsky et al. 2020, fig. 3)."""
+"""Body point: joint. Shoulders, elbows, wrists, knuckles of little and index finger, thumbs, hips, knees, ankles
+(BlazePose: Bazarevsky et al. 2020, fig. 3)."""
 COUNT = 33
 
 Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def pose_table(model: ParametricModel, face: Table) -> Table:
-    """vertices [33,RING], weights [33,RING], valid [33], spread_mm [33] (unknown); points that the mesh does not have are not valid."""
-    vertices, weights, valid = np.zeros((COUNT, RING), np.int64), np.zeros((COUNT, RING)), np.zeros(COUNT, bool)
+    """Pose table: vertices, weights [33, RING], valid, spread_mm [33] (nan); points that the mesh lacks are invalid.
+
+    face: the face table of the model.
+    """
+    vertices = np.zeros((COUNT, RING), np.int64)
+    weights = np.zeros((COUNT, RING))
+    valid = np.zeros(COUNT, bool)
     weights[:, 0] = 1.0
 
     def put(point: int, ids: np.ndarray, values: np.ndarray) -> None:
-        vertices[point], weights[point], valid[point] = 0, 0.0, True
-        vertices[point, : len(ids)], weights[point, : len(ids)] = ids, values / values.sum()
+        vertices[point] = 0
+        weights[point] = 0.0
+        valid[point] = True
+        vertices[point, : len(ids)] = ids
+        weights[point, : len(ids)] = values / values.sum()
 
     for point, landmark in FACE.items():
         if face[2][landmark]:
@@ -59,7 +68,8 @@ def pose_table(model: ParametricModel, face: Table) -> Table:
         for side, heel, toe in ((1, 29, 31), (-1, 30, 32)):
             foot = np.flatnonzero(model.regions["feet"] & (template[:, 0] * side > 0))
             put(heel, _nearest(template, foot, _extreme(template[foot], np.array([0, 1.0, -0.5])), 8), np.ones(8))
-            put(toe, _nearest(template, foot, _extreme(template[foot], np.array([-0.2 * side, -1.0, 0])), 8), np.ones(8))
+            tip = _extreme(template[foot], np.array([-0.2 * side, -1.0, 0]))
+            put(toe, _nearest(template, foot, tip, 8), np.ones(8))
     return vertices, weights, valid, np.full(COUNT, np.nan)
 
 
@@ -72,8 +82,12 @@ def _extreme(points: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
 
 def _ring(model: ParametricModel, joint: int) -> tuple[np.ndarray, np.ndarray]:
-    """Skin around a joint and weights >= 0 whose mean is the joint of the mean person: least squares with a small preference for equal weights."""
-    template, centre = model.template.numpy().astype(np.float64), model.rest_joints[joint].numpy().astype(np.float64)
+    """Skin vertices around a joint and weights >= 0 whose mean is the joint of the mean shape.
+
+    Non-negative least squares with a weak prior for equal weights.
+    """
+    template = model.template.numpy().astype(np.float64)
+    centre = model.rest_joints[joint].numpy().astype(np.float64)
     lbs = model.lbs_weights.numpy()
     hinge = model.regions["skin"] & (lbs[:, joint] > 0.05) & (lbs[:, model.parents[joint]] > 0.05)
     ids = _nearest(template, np.flatnonzero(hinge), centre, 10 * RING)

