@@ -35,7 +35,7 @@ Function = Callable[..., tuple[Tensor, ...]]
 
 @dataclass
 class Piece:
-    """A function of floats that need gradients, and its twin, which is given the same floats in double precision."""
+    """A function of floats that need gradients, and its twin, which gets the same floats in double precision."""
 
     name: str
     ours: Function
