@@ -29,8 +29,8 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
         views: B views of W x H pixels.
         background: anything that broadcasts to [B, H, W, C], such as [C].
         sh_degree: use SH only up to this degree; None = all coefficients there are.
-        screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control. Of zeros [B, N, 4] the last
-            two columns receive the sum over the pixels of its absolute values (Ye et al. 2024, AbsGS, arXiv 2404.10484): opposite gradients then add up.
+        screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control. Of zeros [B, N, 4] the
+            last two columns receive the sum over the pixels of its absolute values (Ye et al. 2024, AbsGS, arXiv 2404.10484): opposite gradients then add up.
         backend: "gpu" (Triton, float32), "cpu" (numba, float32) or "reference" (torch, anything); None = as `backend_of` says.
         near: metres, splats nearer than this are not drawn.
         antialias: scale down the opacity of splats smaller than a pixel (Mip-Splatting's compensation).

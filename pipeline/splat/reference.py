@@ -15,7 +15,10 @@ PAIRS_AT_ONCE = 2**22  # splats x pixels held in memory together
 
 
 class Projected(NamedTuple):
-    """Splats on the screen. mean: [N, 2] px; conic: [N, 3] xx, xy, yy of the inverse covariance; depth, opacity, radius: [N]; screen: the argument, or [N, 0]."""
+    """Splats on the screen.
+
+    mean: [N, 2] px. conic: [N, 3] xx, xy, yy of the inverse covariance. depth, opacity, radius: [N]. screen: the argument, or [N, 0].
+    """
 
     mean: torch.Tensor
     conic: torch.Tensor
@@ -102,9 +105,12 @@ def composite(projected: Projected, colours: torch.Tensor, pixels: torch.Tensor)
     return weights.T @ colours, transmittance
 
 
-def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *, sh_degree: int | None, near: float,
-                   screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
-    """One view of unbatched splats: image [H, W, C], alpha and depth [H, W], radii [N]; K [3, 3], R [3, 3], t [3], background [1 or H, 1 or W, 1 or C], screen [N, 2] or [N, 4]."""
+def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *,
+                   sh_degree: int | None, near: float, screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    """One view of unbatched splats: image [H, W, C], alpha and depth [H, W], radii [N].
+
+    Args: K: [3, 3]. R: [3, 3]. t: [3]. background: [1 or H, 1 or W, 1 or C]. screen: [N, 2] or [N, 4].
+    """
     projected = project(splats, K, R, t, width, height, near, screen, antialias)
     colours = splats.colours if splats.sh is None else view_sh(splats.means, splats.sh, -R.T @ t, sh_degree)
     colours = torch.cat([colours, projected.depth[:, None]], dim=1)

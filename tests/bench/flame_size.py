@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
-from pipeline.avatars.rigged.posed_body import Rig
+from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.body.model import ParametricModel
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set, write_image_set
@@ -62,8 +62,8 @@ def model() -> ParametricModel:
     )
 
 
-def avatar(splats: int, sh_degree: int = 3) -> RiggedAvatar:
-    """`splats` splats spread over the triangles, of random colours."""
+def avatar(splats: int) -> RiggedAvatar:
+    """`splats` splats spread over the triangles, of random colours of SH degree 3."""
     rng = np.random.default_rng(0)
     fit = {"model": np.array("flame size"), "frames": np.array(ids()), "identity": np.zeros(0), "offsets": np.zeros((VERTICES, 3)), "scale": np.float32(1)}
     fit |= {
@@ -71,13 +71,13 @@ def avatar(splats: int, sh_degree: int = 3) -> RiggedAvatar:
         "expression": 0.02 * rng.normal(size=(FRAMES, DIRECTIONS)),
         "translation": np.zeros((FRAMES, 3)),
     }
-    made = RiggedAvatar(Rig(model(), fit))
+    made = RiggedAvatar(PosedBody(model(), fit))
     corners, faces = ellipsoid()
     a, b, c = corners[faces].transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)  # as `init` spreads them
     rest = {"means": 0.5 * rng.normal(size=(splats, 3)), "quats": rng.normal(size=(splats, 4)), "log_scales": rng.normal(-2.5, 0.5, (splats, 3))}
     rest |= {"opacities": rng.normal(0.5, 1, splats), "sh_dc": (rng.random((splats, 1, 3)) - 0.5) / SH_C0, "sh_rest": 0.05 * rng.normal(size=(splats, 15, 3))}
-    made.initialise({"binding": np.sort(rng.choice(len(area), splats, p=area / area.sum())), **rest}, sh_degree)
+    made.initialise({"binding": np.sort(rng.choice(len(area), splats, p=area / area.sum())), **rest})
     return made
 
 

@@ -235,7 +235,8 @@ def test_runs_are_equal_to_the_bit():
 
 def test_number_of_threads_is_torchs():
     """Numba's first start must not change it: a fresh process, since only the first start would."""
-    code = "import torch; torch.set_num_threads(1); from pipeline.splat.cpu.jit import use_threads; use_threads(); import numba; print(torch.get_num_threads(), numba.get_num_threads())"
+    code = "import torch; torch.set_num_threads(1); from pipeline.splat.cpu.jit import use_threads; use_threads(); "
+    code += "import numba; print(torch.get_num_threads(), numba.get_num_threads())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["1", "1"]
 
 

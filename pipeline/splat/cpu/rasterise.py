@@ -46,8 +46,8 @@ class Lists(NamedTuple):
     first: np.ndarray
 
 
-def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *, sh_degree: int | None,
-                   near: float, screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
+def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *,
+                   sh_degree: int | None, near: float, screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
     """As `reference.rasterise_view`; K has no gradient."""
     if splats.sh is None:
         colour, active = splats.colours[:, None], 0
@@ -94,8 +94,10 @@ class _Rasterise(torch.autograd.Function):
         d_splats = [np.zeros_like(x) for x in (inputs.means, inputs.quats, inputs.log_scales, inputs.opacities, inputs.colour)]
         d_screen = np.zeros((len(inputs.means), max(screen_columns, 2)), np.float32)
         d_camera = np.zeros((-(-len(inputs.means) // cpu_splats.BLOCK), 15), np.float32)
-        cpu_splats.prepare_backward(inputs.camera, inputs.means, inputs.quats, inputs.log_scales, inputs.colour, inputs.active, projected.radii, projected.splat,
-                                   projected.colours, lists.first, projected.counts, d_pairs, d_depth is not None, *d_splats, d_screen, d_camera)  # fmt: skip
+        cpu_splats.prepare_backward(
+            inputs.camera, inputs.means, inputs.quats, inputs.log_scales, inputs.colour, inputs.active, projected.radii, projected.splat, projected.colours,
+            lists.first, projected.counts, d_pairs, d_depth is not None, *d_splats, d_screen, d_camera,
+        )  # fmt: skip
         d_R, d_t = _pose_gradient(inputs.camera, d_camera.sum(0))
         d_background = _background_gradient(d_image, *rendered[:3]) if ctx.needs_input_grad[8] else None
         return *(torch.from_numpy(x) for x in d_splats), d_R, d_t, torch.from_numpy(d_screen) if screen_columns else None, d_background, None, None

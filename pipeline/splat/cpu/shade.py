@@ -77,7 +77,10 @@ def shade_splat(camera, mean, sh, active, basis, colour):
 
 @partial(helper, fastmath=MATH)
 def shade_splat_backward(camera, mean, sh, active, basis, weight, colour, d_colour, d_sh, d_mean, d_centre):
-    """Gradients of `shade_splat`: fills the first `active` of d_sh [K, 3], adds to d_mean [3] and d_centre [3] (camera centre); basis and weight [16] are scratch."""
+    """Gradients of `shade_splat`: fills the first `active` of d_sh [K, 3], adds to d_mean [3] and d_centre [3] (camera centre).
+
+    basis and weight [16] are scratch.
+    """
     r = d_colour[0] if colour[0] > 0 else f4(0)
     g = d_colour[1] if colour[1] > 0 else f4(0)
     b = d_colour[2] if colour[2] > 0 else f4(0)

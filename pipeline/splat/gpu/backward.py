@@ -193,7 +193,7 @@ def _store_colours(out, weight, targets, d_depth_sum, kept, CHANNELS: tl.constex
 
 @triton.jit
 def _store_absolute(out, projected, at_splat, px, py, d_exponent, kept):
-    """Sums over the pixels of |g a u| and |g (a r u + k dy)|: up to a constant the absolute gradients of the mean x y (Ye et al. 2024, AbsGS, arXiv 2404.10484)."""
+    """Sums over pixels of |g a u| and |g (a r u + k dy)|, up to a constant the absolute gradients of the mean x y (Ye et al. 2024, AbsGS, arXiv 2404.10484)."""
     mx, my, minus_a, r = load_columns(projected, at_splat)
     minus_k = tl.load(projected + at_splat + 4)[:, None]
     dy = my - py

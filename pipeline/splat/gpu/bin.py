@@ -140,7 +140,7 @@ def _ranks(entries, sorted_splats, sorted_slots, begin, end, EXACT: tl.constexpr
 
 @triton.jit
 def sort_tile(entries, sorted_splats, sorted_slots, begin, end):
-    """Write the entries begin..end of a tile in order of (depth, splat). Without equal depths the ranks by depth alone are 0, 1, 2...; otherwise once more by both."""
+    """Write the entries begin..end of a tile in order of (depth, splat). Without equal depths the ranks by depth alone are 0, 1, 2...; else again by both."""
     count = (end - begin).to(tl.int64)
     if _ranks(entries, sorted_splats, sorted_slots, begin, end, False) != count * (count - 1) // 2:
         tl.debug_barrier()

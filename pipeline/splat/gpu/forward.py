@@ -33,7 +33,7 @@ def splats_at(sorted_splats, at, end, empty, CHUNK: tl.constexpr):
 
 @triton.jit
 def load_columns(projected, at):
-    """Four neighbouring numbers at offsets `at` [CHUNK], multiples of four, as columns [CHUNK, 1]: one wide load, shared between lanes through shared memory."""
+    """Four neighbouring numbers at offsets `at` [CHUNK], multiples of four, as columns [CHUNK, 1]: one wide load, distributed through shared memory."""
     even, odd = tl.split(tl.reshape(tl.load(projected + (at[:, None] + tl.arange(0, 4)[None, :])), [at.shape[0], 2, 2]))
     first, third = tl.split(even)
     second, fourth = tl.split(odd)

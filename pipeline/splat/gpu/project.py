@@ -118,7 +118,7 @@ def project(means, quats, log_scales, opacities, colour, K, R, t, screen, projec
             N, width, height, columns, tile_rows, near,
             SHARED: tl.constexpr, ACTIVE: tl.constexpr, STORED: tl.constexpr, CHANNELS: tl.constexpr, RECORD: tl.constexpr, PADDED: tl.constexpr,
             SCREEN: tl.constexpr, ANTIALIAS: tl.constexpr, TX: tl.constexpr, TY: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
-    """Grid (splat blocks, views). Fills projected [B, N, RECORD], radii, first_slot and counts [B, N]; adds to tile_counts [B, tiles] and totals [1] (pairs)."""
+    """Grid (splat blocks, views). Fills projected [B, N, RECORD], radii, first_slot and counts [B, N]; adds to tile_counts [B, tiles] and totals [1], pairs."""
     view = tl.program_id(1)
     splat = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = splat < N

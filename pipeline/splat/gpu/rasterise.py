@@ -114,7 +114,10 @@ def _forward(plan: Plan, inputs: list, screen: Tensor, background: Tensor, works
 
 
 def _backward(plan: Plan, inputs: list, pairs: Pairs, background: Tensor, rendered: tuple, d_rendered: tuple, with_pose: bool) -> tuple:
-    """Gradients of means, quats, log_scales, opacities, colour, R, t, screen. rendered, d_rendered: of image, alpha and depth; None where there is no gradient."""
+    """Gradients of means, quats, log_scales, opacities, colour, R, t, screen.
+
+    Args: rendered, d_rendered: image, alpha and depth, and their gradients, of which those of alpha and depth may be None.
+    """
     shape, device = plan.shape, plan.shape.device
     d_image, d_alpha, d_depth = d_rendered
     with_alpha, with_depth = d_alpha is not None, d_depth is not None
