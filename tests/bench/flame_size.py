@@ -9,6 +9,7 @@ import torch
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
 from pipeline.avatars.rigged.posed_body import PosedBody
+from pipeline.avatars.rigged.settings import RiggedTrainSettings
 from pipeline.body.model import ParametricModel
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set, write_image_set
@@ -62,8 +63,8 @@ def model() -> ParametricModel:
     )
 
 
-def avatar(splats: int) -> RiggedAvatar:
-    """`splats` splats spread over the triangles, of random colours of SH degree 3."""
+def avatar(splats: int, settings: RiggedTrainSettings | None = None) -> RiggedAvatar:
+    """`splats` splats spread over the triangles, of random colours of degree 3. settings: of a training."""
     rng = np.random.default_rng(0)
     fit = {"model": np.array("flame size"), "frames": np.array(ids()), "identity": np.zeros(0), "offsets": np.zeros((VERTICES, 3)), "scale": np.float32(1)}
     fit |= {
@@ -71,7 +72,7 @@ def avatar(splats: int) -> RiggedAvatar:
         "expression": 0.02 * rng.normal(size=(FRAMES, DIRECTIONS)),
         "translation": np.zeros((FRAMES, 3)),
     }
-    made = RiggedAvatar(PosedBody(model(), fit))
+    made = RiggedAvatar(PosedBody(model(), fit), "flame", settings)
     corners, faces = ellipsoid()
     a, b, c = corners[faces].transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)  # as `init` spreads them
@@ -86,8 +87,8 @@ def ids() -> list[str]:
     return [frame_id("take", i) for i in range(FRAMES)]
 
 
-def pictures(folder: Path, width: int, height: int) -> ImageSet:
-    """Random pictures of two cameras at every frame."""
+def images(folder: Path, width: int, height: int) -> ImageSet:
+    """Random images of two cameras at every frame."""
     rng = np.random.default_rng(1)
     focal = height / 0.30
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
