@@ -55,6 +55,7 @@ class Piece:
         return [*values, *torch.autograd.grad(values, inputs, self.upstream[dtype])]
 
 
+@torch.no_grad()
 def error(ours: Tensor, reference: Tensor) -> float:
     """Largest difference, as a part of the largest value."""
     return float((ours.double() - reference.double()).abs().max() / reference.abs().max().clamp_min(1e-300))
