@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.avatars.rigged.posed_body import Rig
+from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.body.model import load_model
 from pipeline.capture.camera import Camera
 from pipeline.contract.layout import Layout
@@ -30,7 +30,8 @@ def test_splats_appear_on_their_triangles(tmp_path):
         "sh_rest": np.zeros((1, 0, 3)),
     }
     save_npz(layout.init, {"binding": np.array([17]), **{name: value.astype(np.float32) for name, value in splats.items()}})
-    centre = Rig.from_fit(layout.fit).vertices(0).detach().numpy()[model.faces[17].numpy()].mean(0)
+    body = PosedBody.from_fit(layout.fit)
+    centre = body.vertices(body.tracked_pose(0)[0]).detach().numpy()[model.faces[17].numpy()].mean(0)
     camera = Camera("a", 40, 30, np.array([[80.0, 0, 20], [0, 80, 15], [0, 0, 1]]), np.eye(3), -centre + np.array([0.05, -0.02, 0.5]))
     image = render_untrained(layout, [camera], "take_000003")[0]
     redness = image[..., 0].astype(float) - image[..., 1]
