@@ -11,9 +11,9 @@ def main() -> None:
     from pipeline.avatars.registry import METHODS
     from pipeline.geometry.triangulation import triangulate
     from pipeline.mesh.raster import zbuffer
-    from pipeline.splat.losses import l1_dssim
     from pipeline.splat.rasterise import rasterise
     from pipeline.splat.splats import Splats, Views
+    from pipeline.training.image_loss import Target, image_terms
 
     corners = np.array([[1.0, 1.0], [30.0, 2.0], [5.0, 30.0]])
     zbuffer(corners, np.ones(3), np.array([[0, 1, 2]]), 32, 32)
@@ -23,8 +23,9 @@ def main() -> None:
     splats = Splats(*(value.requires_grad_() for value in (*shape, torch.zeros(8), torch.rand(8, 9, 3))))
     K = torch.tensor([[[40.0, 0, 16], [0, 40, 16], [0, 0, 1]]])
     views = Views(K, torch.eye(3)[None], torch.tensor([[0.0, 0, 2]]), 32, 32)
-    drawn = rasterise(splats, views, torch.ones(3), sh_degree=2, screen=torch.zeros(1, 8, 2, requires_grad=True))
-    (l1_dssim(drawn.image[0], torch.zeros(32, 32, 3)) + drawn.alpha.mean()).backward()
+    drawn = rasterise(splats, views, torch.zeros(3), sh_degree=2, screen=torch.zeros(1, 8, 2, requires_grad=True))
+    target = Target.of(torch.zeros(1, 32, 32, 4, dtype=torch.uint8))
+    image_terms(drawn.image, drawn.alpha, target, torch.ones(3))[0].sum().backward()
     for method in METHODS.values():
         if method.has("compile_kernels"):
             method.function("compile_kernels")()

@@ -1,4 +1,4 @@
-"""A pose of a body as a value: tracked frames are one source of it, motions another."""
+"""The pose of a body as a value, from tracked frames or from a motion."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ class BodyPose:
     """One instant of one body.
 
     Attributes:
-        expression: [E] weights. rotations: [J, 3] axis-angle of every joint about its rest position, radians; the first joint turns the whole body.
-        translation: [3] metres. latents: further per-instant codes of a method, by name.
+        expression: [E] weights.
+        rotations: [J, 3] rotation vectors of the joints about their rest positions, radians; the first joint rotates
+            the whole body.
+        translation: [3] metres. latents: {name: further per-frame codes of a method}.
     """
 
     expression: Tensor

@@ -13,7 +13,7 @@ _POINTS, _VERTICES, _ROWS = 64, 64, 1024  # values of points, vertices, and regr
 
 
 def pose_vertices(tables: PosingTables, offsets: Tensor, expression: Tensor, pose: Tensor, translation: Tensor, scale: float) -> Tensor:
-    """`ParametricModel.pose_vertices(...).vertices` [B, V, 3] of a model with a settled identity; differentiable in all tensors.
+    """`ParametricModel.pose_vertices(...).vertices` [B, V, 3] of a model whose identity is part of its template; differentiable in all tensors.
 
     Args:
         offsets: [V, 3] metres at rest. expression: [B, E]. pose: [B, J, 3] axis-angle, radians. translation: [B, 3] metres.
@@ -23,7 +23,7 @@ def pose_vertices(tables: PosingTables, offsets: Tensor, expression: Tensor, pos
 
 class _Pose(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, tables, offsets, expression, pose, translation, scale):  # noqa: ANN001, ANN205
+    def forward(ctx, tables, offsets, expression, pose, translation, scale):
         offsets, expression, pose, translation = (x.detach().contiguous() for x in (offsets, expression, pose, translation))
         frames, vertices, joints, values = len(pose), tables.vertex_count, tables.joint_count, tables.rest.numel()
         rest, points = offsets.new_empty(joints, 3), offsets.new_empty(frames, values)
@@ -46,13 +46,13 @@ class _Pose(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, d_posed):  # noqa: ANN001, ANN205
+    def backward(ctx, d_posed):
         pose, points, moves = ctx.saved_tensors
         tables, d_posed = ctx.tables, d_posed.contiguous()
         frames, vertices, joints = len(pose), tables.vertex_count, tables.joint_count
         runs = len(tables.run_joint)
         partial = points.new_empty(frames, runs, 8)
-        kernels.pull_of_runs[(runs, frames)](
+        kernels.sum_runs[(runs, frames)](
             points, moves, d_posed, tables.run_start, tables.run_joint, tables.run_vertices, tables.run_weights, partial, vertices, joints, BLOCK=RUN
         )
         d_pose, d_translation, d_points = torch.empty_like(pose), pose.new_empty(frames, 3), torch.empty_like(points)

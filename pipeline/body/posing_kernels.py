@@ -1,6 +1,6 @@
 """Triton kernels of `posing_gpu`. Rows of 12 hold a rotation (row by row) and then a place or a shift; points are the vertices, then the joints.
 
-Derivative of the kinematics: a vertex pulled by g gives each of its joints the force w g and the moment w (R x + t) x g about the origin. Forces and moments
+Derivative of the kinematics: a vertex of gradient g gives each of its joints the force w g and the moment w (R x + t) x g about the origin. Forces and moments
 summed over a joint and all joints below it give the torque about the joint's own place, and the left Jacobian of SO(3) (Chirikjian 2012, section 10.3) makes of
 the torque the derivative by the axis-angle vector.
 """
@@ -10,42 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-
-@triton.jit
-def _three(rows, at, on):
-    place = rows + at  # first: then the three differ in a constant that costs nothing
-    return tl.load(place, mask=on, other=0.0), tl.load(place + 1, mask=on, other=0.0), tl.load(place + 2, mask=on, other=0.0)
-
-
-@triton.jit
-def _put_three(rows, at, values, on):
-    place = rows + at
-    for k in tl.static_range(3):
-        tl.store(place + k, values[k], mask=on)
-
-
-@triton.jit
-def _nine(rows, at, on):
-    a, b, c = _three(rows, at, on)
-    d, e, f = _three(rows + 3, at, on)
-    g, h, i = _three(rows + 6, at, on)
-    return a, b, c, d, e, f, g, h, i
-
-
-@triton.jit
-def _times(m, v):
-    """Matrix (9 values) times vector."""
-    return m[0] * v[0] + m[1] * v[1] + m[2] * v[2], m[3] * v[0] + m[4] * v[1] + m[5] * v[2], m[6] * v[0] + m[7] * v[1] + m[8] * v[2]
-
-
-@triton.jit
-def _transposed(m):
-    return m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]
-
-
-@triton.jit
-def _cross(a, b):
-    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+from pipeline.geometry.triton_vector import cross, load_matrix, load_vector, matrix_times, store_matrix, store_vector, transposed
 
 
 @triton.jit
@@ -68,8 +33,8 @@ def _turn_of_axis_angle(pose, torque):
     wide = tl.where(small, 1.0, square)
     series = 1 / 6 - square * (1 / 120 - square * (1 / 5040 - square * (1 / 362880 - square / 39916800)))
     third = tl.where(small, series, (1 - tl.sin(angle) / angle) / wide)
-    once = _cross(pose, torque)
-    twice = _cross(pose, once)
+    once = cross(pose, torque)
+    twice = cross(pose, once)
     c = 2 * half * half
     return torque[0] - c * once[0] + third * twice[0], torque[1] - c * once[1] + third * twice[1], torque[2] - c * once[2] + third * twice[2]
 
@@ -84,7 +49,7 @@ def rest_joints(rest_points, offsets, start, vertex, weight, rest, vertices, BLO
         at = first + tl.arange(0, BLOCK)
         on = at < end
         share = tl.load(weight + at, mask=on, other=0.0)
-        moved = _three(offsets, 3 * tl.load(vertex + at, mask=on, other=0), on)
+        moved = load_vector(offsets + 3 * tl.load(vertex + at, mask=on, other=0), on)
         x, y, z = x + share * moved[0], y + share * moved[1], z + share * moved[2]
     point = rest_points + 3 * (vertices + joint)
     tl.store(rest + 3 * joint, tl.load(point) + tl.sum(x))
@@ -113,20 +78,19 @@ def kinematics(pose, points, chains, local, moves, vertices, joints, depth, LANE
     frame, joint = tl.program_id(0), tl.arange(0, LANES)
     on = joint < joints
     row = local + frame * joints * 12
-    a = _three(pose + frame * joints * 3, 3 * joint, on)
+    a = load_vector(pose + frame * joints * 3 + 3 * joint, on)
     turn = _rotation(a[0], a[1], a[2])
-    for k in tl.static_range(9):
-        tl.store(row + 12 * joint + k, turn[k], mask=on)
-    _put_three(row + 9, 12 * joint, _three(points + frame * 3 * (vertices + joints), 3 * (vertices + joint), on), on)
+    store_matrix(row + 12 * joint, turn, on)
+    store_vector(row + 9 + 12 * joint, load_vector(points + frame * 3 * (vertices + joints) + 3 * (vertices + joint), on), on)
     tl.debug_barrier()  # the lanes read each other's rows
     zero, one = tl.zeros([LANES], tl.float32), tl.full([LANES], 1.0, tl.float32)
     R, t = (one, zero, zero, zero, one, zero, zero, zero, one), (zero, zero, zero)
     for d in tl.range(0, depth, loop_unroll_factor=4):
         above = tl.load(chains + d * joints + joint, mask=on, other=-1)
         live = above >= 0
-        L, place = _nine(row, 12 * above, live), _three(row + 9, 12 * above, live)
-        first, second, third = _times(L, (R[0], R[3], R[6])), _times(L, (R[1], R[4], R[7])), _times(L, (R[2], R[5], R[8]))
-        shift = _times(L, (t[0] - place[0], t[1] - place[1], t[2] - place[2]))
+        L, place = load_matrix(row + 12 * above, live), load_vector(row + 9 + 12 * above, live)
+        first, second, third = matrix_times(L, (R[0], R[3], R[6])), matrix_times(L, (R[1], R[4], R[7])), matrix_times(L, (R[2], R[5], R[8]))
+        shift = matrix_times(L, (t[0] - place[0], t[1] - place[1], t[2] - place[2]))
         R = (
             tl.where(live, first[0], R[0]),
             tl.where(live, second[0], R[1]),
@@ -140,9 +104,8 @@ def kinematics(pose, points, chains, local, moves, vertices, joints, depth, LANE
         )
         t = tl.where(live, shift[0] + place[0], t[0]), tl.where(live, shift[1] + place[1], t[1]), tl.where(live, shift[2] + place[2], t[2])
     row = moves + frame * joints * 12
-    for k in tl.static_range(9):
-        tl.store(row + 12 * joint + k, R[k], mask=on)
-    _put_three(row + 9, 12 * joint, t, on)
+    store_matrix(row + 12 * joint, R, on)
+    store_vector(row + 9 + 12 * joint, t, on)
 
 
 @triton.jit
@@ -154,7 +117,7 @@ def _blended(moves, joints, weights, vertex, vertices, on, K: tl.constexpr, BLOC
         weight = tl.load(weights + k * vertices + vertex, mask=on, other=0.0)
         live = weight != 0
         at = 12 * tl.load(joints + k * vertices + vertex, mask=live, other=0)
-        r, s = _nine(moves, at, live), _three(moves + 9, at, live)
+        r, s = load_matrix(moves + at, live), load_vector(moves + 9 + at, live)
         m = (
             m[0] + weight * r[0],
             m[1] + weight * r[1],
@@ -176,26 +139,26 @@ def skin(points, moves, joints, weights, translation, posed, scale, vertices, jo
     vertex, frame = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), tl.program_id(1)
     on = vertex < vertices
     m, t = _blended(moves + frame * joints_count * 12, joints, weights, vertex, vertices, on, K, BLOCK)
-    v = _times(m, _three(points + frame * 3 * (vertices + joints_count), 3 * vertex, on))
+    v = matrix_times(m, load_vector(points + frame * 3 * (vertices + joints_count) + 3 * vertex, on))
     s = tl.load(translation + 3 * frame), tl.load(translation + 3 * frame + 1), tl.load(translation + 3 * frame + 2)
     put = scale * (v[0] + t[0]) + s[0], scale * (v[1] + t[1]) + s[1], scale * (v[2] + t[2]) + s[2]
-    _put_three(posed + frame * 3 * vertices, 3 * vertex, put, on)
+    store_vector(posed + frame * 3 * vertices + 3 * vertex, put, on)
 
 
 @triton.jit(do_not_specialize=["vertices", "joints"])
-def pull_of_runs(points, moves, d_posed, start, run_joint, run_vertices, run_weights, partial, vertices, joints, BLOCK: tl.constexpr):
+def sum_runs(points, moves, d_posed, start, run_joint, run_vertices, run_weights, partial, vertices, joints, BLOCK: tl.constexpr):
     """partial [B, runs, 8]: moment (3) about the origin and force (3) on one joint by a run of its vertices, before scaling."""
     run, frame = tl.program_id(0), tl.program_id(1)
     at = tl.load(start + run) + tl.arange(0, BLOCK)
     on = at < tl.load(start + run + 1)
     share, vertex = tl.load(run_weights + at, mask=on, other=0.0), 3 * tl.load(run_vertices + at, mask=on, other=0)
-    x = _three(points + frame * 3 * (vertices + joints), vertex, on)
-    g = _three(d_posed + frame * 3 * vertices, vertex, on)
+    x = load_vector(points + frame * 3 * (vertices + joints) + vertex, on)
+    g = load_vector(d_posed + frame * 3 * vertices + vertex, on)
     joint = tl.load(run_joint + run)
     row, real = moves + frame * joints * 12, joint < joints
-    y, t = _times(_nine(row, 12 * joint, real), x), _three(row + 9, 12 * joint, real)
+    y, t = matrix_times(load_matrix(row + 12 * joint, real), x), load_vector(row + 9 + 12 * joint, real)
     force = share * g[0], share * g[1], share * g[2]
-    moment = _cross((y[0] + t[0], y[1] + t[1], y[2] + t[2]), force)
+    moment = cross((y[0] + t[0], y[1] + t[1], y[2] + t[2]), force)
     row = partial + (frame * tl.num_programs(0) + run) * 8
     for k in tl.static_range(3):
         tl.store(row + k, tl.sum(moment[k]))
@@ -210,7 +173,7 @@ def _sum_of_runs(partial, start, end, BLOCK: tl.constexpr):
     for first in range(start, end, BLOCK):
         run = first + tl.arange(0, BLOCK)
         on = run < end
-        a, b = _three(partial, 8 * run, on), _three(partial + 3, 8 * run, on)
+        a, b = load_vector(partial + 8 * run, on), load_vector(partial + 3 + 8 * run, on)
         m, f = (m[0] + a[0], m[1] + a[1], m[2] + a[2]), (f[0] + b[0], f[1] + b[1], f[2] + b[2])
     return (tl.sum(m[0]), tl.sum(m[1]), tl.sum(m[2])), (tl.sum(f[0]), tl.sum(f[1]), tl.sum(f[2]))
 
@@ -226,19 +189,19 @@ def kinematics_backward(
     if real:
         row = moves + frame * joints * 12
         parent = tl.load(parents + joint)
-        R, t, above = _nine(row, 12 * joint, real), _three(row + 9, 12 * joint, real), _nine(row, 12 * parent, parent >= 0)
+        R, t, above = load_matrix(row + 12 * joint, real), load_vector(row + 9 + 12 * joint, real), load_matrix(row + 12 * parent, parent >= 0)
         one = tl.where(parent < 0, 1.0, 0.0)
         above = above[0] + one, above[1], above[2], above[3], above[4] + one, above[5], above[6], above[7], above[8] + one
-        place = _times(R, _three(points + frame * 3 * (vertices + joints), 3 * (vertices + joint), real))
-        lever = _cross((place[0] + t[0], place[1] + t[1], place[2] + t[2]), force)
-        torque = _times(_transposed(above), (scale * (moment[0] - lever[0]), scale * (moment[1] - lever[1]), scale * (moment[2] - lever[2])))
-        a = _three(pose + frame * joints * 3, 3 * joint, real)
-        _put_three(d_pose + frame * joints * 3, 3 * joint, _turn_of_axis_angle(a, torque), real)
-        still, carried = _times(_transposed(above), force), _times(_transposed(R), force)
+        place = matrix_times(R, load_vector(points + frame * 3 * (vertices + joints) + 3 * (vertices + joint), real))
+        lever = cross((place[0] + t[0], place[1] + t[1], place[2] + t[2]), force)
+        torque = matrix_times(transposed(above), (scale * (moment[0] - lever[0]), scale * (moment[1] - lever[1]), scale * (moment[2] - lever[2])))
+        a = load_vector(pose + frame * joints * 3 + 3 * joint, real)
+        store_vector(d_pose + frame * joints * 3 + 3 * joint, _turn_of_axis_angle(a, torque), real)
+        still, carried = matrix_times(transposed(above), force), matrix_times(transposed(R), force)
         moved = scale * (still[0] - carried[0]), scale * (still[1] - carried[1]), scale * (still[2] - carried[2])
-        _put_three(d_points + frame * 3 * (vertices + joints), 3 * (vertices + joint), moved, real)
+        store_vector(d_points + frame * 3 * (vertices + joints) + 3 * (vertices + joint), moved, real)
     else:
-        _put_three(d_translation, 3 * frame, force, joint == joints)
+        store_vector(d_translation + 3 * frame, force, joint == joints)
 
 
 @triton.jit(do_not_specialize=["vertices", "joints_count", "frames"])
@@ -252,13 +215,13 @@ def skin_backward(
     x, y, z = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     for frame in range(frames):
         m, t = _blended(moves + frame * joints_count * 12, joints, weights, vertex, vertices, on, K, BLOCK)
-        g = _times(_transposed(m), _three(d_posed + frame * 3 * vertices, 3 * vertex, on))
+        g = matrix_times(transposed(m), load_vector(d_posed + frame * 3 * vertices + 3 * vertex, on))
         row = d_points + frame * 3 * (vertices + joints_count)
-        _put_three(row, 3 * vertex, (scale * g[0], scale * g[1], scale * g[2]), on)
+        store_vector(row + 3 * vertex, (scale * g[0], scale * g[1], scale * g[2]), on)
         x, y, z = x + scale * g[0], y + scale * g[1], z + scale * g[2]
         for k in tl.static_range(L):
             share = tl.load(regressing_weights + k * vertices + vertex, mask=on, other=0.0)
             live = share != 0
-            pull = _three(row, 3 * (vertices + tl.load(regressing_joints + k * vertices + vertex, mask=live, other=0)), live)
-            x, y, z = x + share * pull[0], y + share * pull[1], z + share * pull[2]
-    _put_three(d_offsets, 3 * vertex, (x, y, z), on)
+            g = load_vector(row + 3 * (vertices + tl.load(regressing_joints + k * vertices + vertex, mask=live, other=0)), live)
+            x, y, z = x + share * g[0], y + share * g[1], z + share * g[2]
+    store_vector(d_offsets + 3 * vertex, (x, y, z), on)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.body.model import ParametricModel
 
-RUN = 512  # vertices whose pull on one joint is summed by one program
+RUN = 512  # vertices whose forces on one joint are summed by one program
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class PosingTables:
 
     @staticmethod
     def of(model: ParametricModel) -> PosingTables:
-        """The tables of a model whose identity is settled (identity_basis is not looked at), on its device."""
+        """The tables of a model whose identity is part of its template (identity_basis is not read), on its device."""
         weights, regressor = model.lbs_weights.cpu().numpy(), model.joint_regressor.to_dense().cpu().numpy()
         joints, moved = _by_column(weights.T)
         regressing, shares = _by_column(regressor)

@@ -28,7 +28,8 @@ def choose_frames(
 
     Without a stride, every n-th frame is used so that the rate is at most `max_rate` frames per second.
 
-    Raises InputError if no frame is left, or where cameras without time stamps differ in length and frames behind the shortest would be used.
+    Raises InputError if no frame is left, or if cameras without time stamps have different lengths and frames after the
+    end of the shortest are requested.
     """
     stride = stride or max(1, math.ceil(capture.fps / max_rate - 1e-3))
     frames = []
@@ -51,6 +52,7 @@ def choose_frames(
 
 
 def _check_lengths(capture: Capture, sequence: str) -> None:
+    """Raise InputError if the cameras have different numbers of frames and no time stamps match them."""
     counts = {camera: video["frames"] for camera, video in capture.sequences[sequence]["videos"].items()}
     if len(set(counts.values())) > 1 and "indices" not in capture.sequences[sequence]["sync"]:
         raise InputError(

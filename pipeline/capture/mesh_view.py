@@ -1,4 +1,4 @@
-"""A mesh in the image of a camera."""
+"""A mesh rasterised in the image of a camera."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.mesh.raster import MeshBuffers, zbuffer
 
 
 class MeshView(NamedTuple):
-    """pixels [V, 2] and depth [V] (camera z, in the unit of the input) of the vertices, and the z-buffer of the faces."""
+    """Projected vertices: pixels [V, 2], depth [V] (camera z, in the unit of the input); z-buffer of the faces."""
 
     pixels: np.ndarray
     depth: np.ndarray
@@ -19,9 +19,12 @@ class MeshView(NamedTuple):
 
 
 def view_mesh(camera: Camera, vertices: np.ndarray, faces: np.ndarray, samples: int = 1) -> MeshView:
-    """Rasterise a mesh, vertices [V, 3] float64 world and faces [F, 3], with `samples` x `samples` samples per pixel.
+    """Rasterise a mesh with `samples` x `samples` samples per pixel.
 
-    The camera must have no distortion. Everything is in units of samples: with samples = 2, `pixels` are twice as large.
+    Pixel coordinates and buffers are in samples: with samples = 2 the image is twice as wide and high.
+
+    Args:
+        camera: without distortion. vertices: [V, 3] float64, world. faces: [F, 3].
     """
     local = camera.to_camera(vertices)
     pixels = (local[:, :2] / local[:, 2:] @ camera.K[:2, :2].T + camera.K[:2, 2]) * samples

@@ -112,7 +112,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, c
             image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-                stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
+                stream.height, stream.width = image.shape[:2]
+                stream.pix_fmt = "yuv420p"
                 # Deterministic bytes: one thread, and no CPU-specific code (x264's fast paths read uninitialised
                 # memory: 60 runs gave nine different files).
                 stream.options = {"crf": str(crf), "preset": "veryfast", "x264-params": "cpu-independent=1"}

@@ -17,8 +17,7 @@ def job_prefix(work: str) -> str:
 
 
 def queued_jobs(prefix: str) -> dict[str, tuple[str, str]]:
-    """{job id: (state, comment set by the plugin)} of this user's pending and running jobs whose name starts with
-    `prefix`."""
+    """{job id: (state, comment of the plugin)} of this user's queued and running jobs with a name prefix."""
     lines = _ask("squeue", "--me", "--noheader", "--format=%i|%j|%T|%k").splitlines()
     jobs = [line.split("|", 3) for line in lines if line.count("|") >= 3]
     return {job.strip(): (state, comment) for job, name, state, comment in jobs if name.startswith(prefix)}

@@ -45,7 +45,7 @@ def _row_spans(points, depth, faces, height, spans):
         if not (depth[a] > 0 and depth[b] > 0 and depth[c] > 0):
             continue
         area = (points[b, 0] - points[a, 0]) * (points[c, 1] - points[a, 1]) - (points[b, 1] - points[a, 1]) * (points[c, 0] - points[a, 0])
-        if not (abs(area) > 1e-12 and abs(area) < 1e18):
+        if not (abs(area) > 1e-12 and abs(area) < 1e18):  # no area, overflow, or nan
             continue
         low = min(points[a, 1], points[b, 1], points[c, 1])
         high = max(points[a, 1], points[b, 1], points[c, 1])

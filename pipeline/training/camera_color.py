@@ -8,6 +8,11 @@ from torch import Tensor, nn
 from pipeline.training.quadratic import quadratic
 
 
+def color_maps(change: Tensor) -> Tensor:
+    """Maps [C, 3, 4] of camera colours: identity + change [C, 3, 4] - mean change."""
+    return torch.eye(3, 4, dtype=change.dtype, device=change.device) + change - change.mean(0)
+
+
 class CameraColor(nn.Module):
     """A 3x4 map of colour for every training camera, c' = A c + b, which begins as no change.
 
@@ -20,14 +25,8 @@ class CameraColor(nn.Module):
 
     def maps(self) -> Tensor:
         """[C, 3, 4]."""
-        return torch.eye(3, 4, device=self.change.device) + self.change - self.change.mean(0)
+        return color_maps(self.change)
 
-    def apply_to(self, image: Tensor, alpha: Tensor, camera: int | Tensor) -> Tensor:
-        """Colours as a camera sees them: image [H, W, 3] over black (so already multiplied with alpha [H, W])."""
-        maps = self.maps()
-        change = maps[camera] if isinstance(camera, int) else maps.index_select(0, camera.view(1))[0]  # indexing by a device tensor would wait for it
-        return torch.addmm(alpha.reshape(-1, 1) * change[:, 3], image.reshape(-1, 3), change[:, :3].T).view_as(image)
-
-    def penalty(self) -> Tensor:
-        """Mean square of the change, []."""
-        return quadratic(self.change, 1 / self.change.numel())
+    def penalty(self, weight: float = 1.0) -> Tensor:
+        """Weighted mean square of the change, []."""
+        return quadratic(self.change, weight / self.change.numel())

@@ -1,4 +1,7 @@
-"""Picture and rendering, made comparable on a GPU (Triton): which picture and which camera are numbers on the device."""
+"""`image_terms` on a GPU (Triton), for all views of a step together: four launches forward and three backward.
+
+Which images and which cameras are numbers on the device. Sums are made in a fixed order, so that results are equal to the bit from run to run.
+"""
 
 from __future__ import annotations
 
@@ -7,138 +10,174 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from pipeline.splat.gpu.ssim import l1_dssim_gradient, l1_dssim_sums
+from pipeline.training.image_loss import Target, Weights
+
 _VALUES, _PIXELS = 1024, 1024  # per program
 
 
-def over_background(pictures: Tensor, index: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Colours [h, w, 3] over `background` [3] and alpha [h, w], in 0..1, of picture `index` (int64 []) of `pictures` (uint8 RGBA [P, h, w, 4])."""
-    height, width = pictures.shape[1:3]
-    color, alpha = background.new_empty(height, width, 3), background.new_empty(height, width)
-    grid = (triton.cdiv(color.numel(), _VALUES),)
-    _over_background[grid](pictures.view(torch.int32), index, background, color, alpha, height * width, BLOCK=_VALUES)
-    return color, alpha
+def image_terms_on_gpu(
+    image: Tensor, alpha: Tensor, target: Target, background: Tensor, color_change: Tensor | None, weights: Weights
+) -> tuple[Tensor, Tensor]:
+    """See `image_terms`; float32."""
+    return _ImageTerms.apply(image, alpha, color_change, target, background, weights)
 
 
-def as_camera_sees(image: Tensor, alpha: Tensor, truth_alpha: Tensor, background: Tensor, change: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
-    """A rendering [H, W, 3] with the colours of a camera (`CameraColor.apply_to`) over the background, and the mean difference of the mattes, [].
-
-    Differentiable in image, alpha and change.
-
-    Args:
-        image: [H, W, 3] over black. alpha, truth_alpha: [H, W]. background: [3]. change: [C, 3, 4], the parameter of CameraColor. camera: int64 [].
-    """
-    return _Seen.apply(image, alpha, truth_alpha, background, change, camera)
-
-
-class _Seen(torch.autograd.Function):
+class _ImageTerms(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, image, alpha, truth_alpha, background, change, camera):  # noqa: ANN001, ANN205
-        image, alpha, truth_alpha, change = (x.detach().contiguous() for x in (image, alpha, truth_alpha, change))
-        programs = triton.cdiv(image.numel(), _VALUES)
-        matrix, sums, difference, seen = change.new_empty(12), alpha.new_empty(programs), alpha.new_empty(()), torch.empty_like(image)
-        _map_of[(1,)](change, camera, matrix, len(change))
-        _compose[(programs,)](image, alpha, truth_alpha, background, matrix, seen, sums, alpha.numel(), BLOCK=_VALUES)
-        _mean[(1,)](sums, difference, programs, alpha.numel(), BLOCK=1024)
-        ctx.save_for_backward(image, alpha, truth_alpha, background, matrix, camera)
-        ctx.cameras = len(change)
-        return seen, difference
+    def forward(ctx, image, alpha, change, target, background, weights):
+        image, alpha, background = (x.detach().contiguous() for x in (image, alpha, background))
+        views, height, width, _ = image.shape
+        pixels, programs = height * width, triton.cdiv(3 * height * width, _VALUES)
+        with_maps = change is not None
+        maps = image.new_empty(views, 12) if with_maps else image
+        if with_maps:
+            _maps[(views,)](change.detach().contiguous(), target.camera, maps, len(change))
+        composed, color, alpha_sums = torch.empty_like(image), torch.empty_like(image), image.new_empty(views, programs)
+        flags = {"MAPS": with_maps, "MASK": target.valid is not None}
+        inputs = image, alpha, target.images.view(torch.int32), target.slot, target.camera, image if target.valid is None else target.valid, background, maps
+        _compose[(programs, views)](*inputs, composed, color, alpha_sums, pixels, **flags, BLOCK=_VALUES)
+        sums, ssim_maps = l1_dssim_sums(composed, color, any(ctx.needs_input_grad[:3]))
+        terms, scales = image.new_empty(3), image.new_empty(views)
+        by_l1, by_dssim, by_alpha = weights[0] / (3 * views), weights[1] / (3 * views), weights[2] / views
+        _terms[(1,)](sums, alpha_sums, target.camera, target.weight, terms, scales, views, sums.shape[2], programs, by_l1, by_dssim, by_alpha, BLOCK=1024)
+        ctx.save_for_backward(*inputs, composed, color, ssim_maps, scales)
+        ctx.settings = by_l1, by_dssim, by_alpha, flags, len(change) if with_maps else 0
+        ctx.mark_non_differentiable(composed)
+        return terms, composed
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, d_seen, d_difference):  # noqa: ANN001, ANN205
-        *given, camera = ctx.saved_tensors
-        image, alpha = given[:2]
-        programs = triton.cdiv(alpha.numel(), _PIXELS)
-        d_image, d_alpha, partial = torch.empty_like(image), torch.empty_like(alpha), alpha.new_empty(programs, 16)
-        _compose_backward[(programs,)](*given, d_seen.contiguous(), d_difference, d_image, d_alpha, partial, alpha.numel(), BLOCK=_PIXELS)
+    def backward(ctx, d_terms, _):
+        *inputs, composed, color, ssim_maps, scales = ctx.saved_tensors
+        by_l1, by_dssim, by_alpha, flags, cameras = ctx.settings
+        image, alpha, camera = inputs[0], inputs[1], inputs[4]
+        views, pixels = len(image), alpha[0].numel()
+        programs = triton.cdiv(pixels, _PIXELS)
+        d_composed = l1_dssim_gradient(composed, color, ssim_maps, scales, d_terms, by_l1, by_dssim)
+        d_image, d_alpha, partial = torch.empty_like(image), torch.empty_like(alpha), image.new_empty(views, programs, 16) if cameras else image
+        _compose_backward[(programs, views)](
+            *inputs, d_composed, scales, d_terms, d_terms.stride(0), by_alpha, d_image, d_alpha, partial, pixels, **flags, BLOCK=_PIXELS
+        )
         d_change = None
-        if ctx.needs_input_grad[4]:
-            d_change = alpha.new_empty(ctx.cameras, 3, 4)
-            _map_backward[(1,)](partial, camera, d_change, programs, ctx.cameras, ROWS=256, num_warps=8)
-        return d_image, d_alpha, None, None, d_change, None
-
-
-@triton.jit(do_not_specialize=["pixels"])
-def _over_background(pictures, index, background, color, alpha, pixels, BLOCK: tl.constexpr):
-    """One value (of three in a pixel) per lane."""
-    value = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    pixel, channel = value // 3, value % 3
-    on = pixel < pixels
-    rgba = tl.load(pictures + tl.load(index) * pixels + pixel, mask=on, other=0)
-    a, behind = ((rgba >> 24) & 255).to(tl.float32) / 255, tl.load(background + channel)
-    tl.store(color + value, behind + a * (((rgba >> (8 * channel)) & 255).to(tl.float32) / 255 - behind), mask=on)
-    tl.store(alpha + pixel, a, mask=on & (channel == 0))
+        if ctx.needs_input_grad[2]:
+            d_change = image.new_empty(cameras, 3, 4)
+            _maps_backward[(cameras,)](partial, camera, d_change, views, programs, cameras, ROWS=256, num_warps=8)
+        return d_image, d_alpha, d_change, None, None, None
 
 
 @triton.jit(do_not_specialize=["cameras"])
-def _map_of(change, camera, matrix, cameras):
-    """matrix [3, 4] = identity + the camera's change - the mean change."""
-    k = tl.arange(0, 16)
+def _maps(change, camera, maps, cameras):
+    """maps [V, 3, 4] = identity + change of the view's camera - mean change, one view per program."""
+    k, view = tl.arange(0, 16), tl.program_id(0)
     on = k < 12
     total = tl.zeros([16], tl.float32)
     for c in range(cameras):
         total += tl.load(change + 12 * c + k, mask=on, other=0.0)
     same = tl.where((k == 0) | (k == 5) | (k == 10), 1.0, 0.0)
-    tl.store(matrix + k, same + tl.load(change + 12 * tl.load(camera) + k, mask=on, other=0.0) - total / cameras, mask=on)
+    own = tl.load(change + 12 * tl.load(camera + view) + k, mask=on, other=0.0)
+    tl.store(maps + 12 * view + k, same + own - total / cameras, mask=on)
 
 
 @triton.jit(do_not_specialize=["pixels"])
-def _compose(image, alpha, truth_alpha, background, matrix, seen, sums, pixels, BLOCK: tl.constexpr):
-    """seen = A c + alpha b + (1 - alpha) background for the matrix (A, b), one value (of three a pixel) per lane; sums [programs] of |alpha - truth_alpha|."""
-    value = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+def _compose(
+    image, alpha, images, slot, camera, valid, background, maps, composed, color, alpha_sums, pixels,
+    MAPS: tl.constexpr, MASK: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """composed = A c + alpha b + (1 - alpha) background for the map (A, b) of the view, color = the target over the background; alpha_sums [V, programs] of
+    |alpha - target alpha|. One value (of three a pixel) per lane; grid (programs, views)."""
+    view, value = tl.program_id(1), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     pixel, channel = value // 3, value % 3
     on = pixel < pixels
-    a, truth = tl.load(alpha + pixel, mask=on, other=0.0), tl.load(truth_alpha + pixel, mask=on, other=0.0)
-    row, color, behind = matrix + 4 * channel, image + 3 * pixel, tl.load(background + channel)
-    total = tl.load(row + 3) * a + (1 - a) * behind
-    for k in tl.static_range(3):
-        total += tl.load(row + k) * tl.load(color + k, mask=on, other=0.0)
-    tl.store(seen + value, total, mask=on)
-    tl.store(sums + tl.program_id(0), tl.sum(tl.where(channel == 0, tl.abs(a - truth), 0.0)))
+    rgba = tl.load(images + tl.load(slot + view) * pixels + pixel, mask=on, other=0)
+    target_alpha, base = ((rgba >> 24) & 255).to(tl.float32) / 255, tl.load(background + channel)
+    target = base + target_alpha * (((rgba >> (8 * channel)) & 255).to(tl.float32) / 255 - base)
+    a = tl.load(alpha + view * pixels + pixel, mask=on, other=0.0)
+    total, difference = (1 - a) * base, tl.abs(a - target_alpha)
+    image += view * pixels * 3
+    if MAPS:
+        row = maps + 12 * view + 4 * channel
+        total += tl.load(row + 3) * a
+        for k in tl.static_range(3):
+            total += tl.load(row + k) * tl.load(image + 3 * pixel + k, mask=on, other=0.0)
+    else:
+        total += tl.load(image + value, mask=on, other=0.0)
+    if MASK:
+        keep = tl.load(valid + tl.load(camera + view) * pixels + pixel, mask=on, other=0) > 0
+        total, target, difference = tl.where(keep, total, base), tl.where(keep, target, base), tl.where(keep, difference, 0.0)
+    tl.store(composed + view * pixels * 3 + value, total, mask=on)
+    tl.store(color + view * pixels * 3 + value, target, mask=on)
+    tl.store(alpha_sums + view * tl.num_programs(0) + tl.program_id(0), tl.sum(tl.where(channel == 0, difference, 0.0)))
 
 
-@triton.jit(do_not_specialize=["programs", "count"])
-def _mean(sums, mean, programs, count, BLOCK: tl.constexpr):
-    lanes, total = tl.arange(0, BLOCK), tl.zeros([BLOCK], tl.float32)
-    for start in range(0, programs, BLOCK):
-        total += tl.load(sums + start + lanes, mask=start + lanes < programs, other=0.0)
-    tl.store(mean, tl.sum(total) / count)
-
-
-@triton.jit(do_not_specialize=["pixels"])
-def _compose_backward(
-    image, alpha, truth_alpha, background, matrix, d_seen, d_difference, d_image, d_alpha, partial, pixels, BLOCK: tl.constexpr
+@triton.jit(do_not_specialize=["views", "ssim_parts", "alpha_parts"])
+def _terms(
+    sums, alpha_sums, camera, weight, terms, scales, views, ssim_parts, alpha_parts, by_l1, by_dssim, by_alpha, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """d_image, d_alpha, and partial [programs, 16]: sums for the derivative by the matrix [3, 4]."""
-    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    """terms [3] of the sums [2, V, ssim_parts] of `l1_dssim_sums` and [V, alpha_parts]; scales [V]: the weight of each view's camera."""
+    lanes = tl.arange(0, BLOCK)
+    l1, dssim, alpha = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
+    for view in range(views):
+        scale = tl.load(weight + tl.load(camera + view))
+        tl.store(scales + view, scale)
+        for start in range(0, ssim_parts, BLOCK):
+            at, on = view * ssim_parts + start + lanes, start + lanes < ssim_parts
+            l1 += scale * tl.load(sums + at, mask=on, other=0.0)
+            dssim += scale * tl.load(sums + views * ssim_parts + at, mask=on, other=0.0)
+        for start in range(0, alpha_parts, BLOCK):
+            alpha += scale * tl.load(alpha_sums + view * alpha_parts + start + lanes, mask=start + lanes < alpha_parts, other=0.0)
+    tl.store(terms, by_l1 * tl.sum(l1))
+    tl.store(terms + 1, by_dssim * tl.sum(dssim))
+    tl.store(terms + 2, by_alpha * tl.sum(alpha))
+
+
+@triton.jit(do_not_specialize=["stride", "pixels"])
+def _compose_backward(
+    image, alpha, images, slot, camera, valid, background, maps, d_composed, scales, d_terms, stride, by_alpha, d_image, d_alpha, partial, pixels,
+    MAPS: tl.constexpr, MASK: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """d_image, d_alpha, and partial [V, programs, 16]: sums for the derivative by the maps [V, 3, 4]. One pixel per lane; grid (programs, views)."""
+    view, pixel = tl.program_id(1), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     on = pixel < pixels
-    a, truth = tl.load(alpha + pixel, mask=on, other=0.0), tl.load(truth_alpha + pixel, mask=on, other=0.0)
-    color, pull, to = image + 3 * pixel, d_seen + 3 * pixel, d_image + 3 * pixel
-    x, y, z = tl.load(color, mask=on, other=0.0), tl.load(color + 1, mask=on, other=0.0), tl.load(color + 2, mask=on, other=0.0)
-    dx, dy, dz = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
-    da = tl.where(a > truth, 1.0, tl.where(a < truth, -1.0, 0.0)) * (tl.load(d_difference) / pixels)
+    at = view * pixels + pixel
+    live = on
+    if MASK:
+        live = on & (tl.load(valid + tl.load(camera + view) * pixels + pixel, mask=on, other=0) > 0)
+    a = tl.load(alpha + at, mask=on, other=0.0)
+    target_alpha = ((tl.load(images + tl.load(slot + view) * pixels + pixel, mask=on, other=0) >> 24) & 255).to(tl.float32) / 255
+    da = tl.where(a > target_alpha, 1.0, tl.where(a < target_alpha, -1.0, 0.0)) * (tl.load(d_terms + 2 * stride) * tl.load(scales + view) * by_alpha)
+    if MAPS:
+        color = image + 3 * at
+        x, y, z = tl.load(color, mask=live, other=0.0), tl.load(color + 1, mask=live, other=0.0), tl.load(color + 2, mask=live, other=0.0)
+        dx, dy, dz = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     for k in tl.static_range(3):
-        g, row, sums = tl.load(pull + k, mask=on, other=0.0), matrix + 4 * k, partial + 16 * tl.program_id(0) + 4 * k
-        dx, dy, dz = dx + g * tl.load(row), dy + g * tl.load(row + 1), dz + g * tl.load(row + 2)
-        da += g * (tl.load(row + 3) - tl.load(background + k))
-        tl.store(sums, tl.sum(g * x))
-        tl.store(sums + 1, tl.sum(g * y))
-        tl.store(sums + 2, tl.sum(g * z))
-        tl.store(sums + 3, tl.sum(g * a))
-    tl.store(to, dx, mask=on)
-    tl.store(to + 1, dy, mask=on)
-    tl.store(to + 2, dz, mask=on)
-    tl.store(d_alpha + pixel, da, mask=on)
+        g = tl.load(d_composed + 3 * at + k, mask=live, other=0.0)
+        da -= g * tl.load(background + k)
+        if MAPS:
+            row, sums = maps + 12 * view + 4 * k, partial + 16 * (view * tl.num_programs(0) + tl.program_id(0)) + 4 * k
+            dx, dy, dz = dx + g * tl.load(row), dy + g * tl.load(row + 1), dz + g * tl.load(row + 2)
+            da += g * tl.load(row + 3)
+            tl.store(sums, tl.sum(g * x))
+            tl.store(sums + 1, tl.sum(g * y))
+            tl.store(sums + 2, tl.sum(g * z))
+            tl.store(sums + 3, tl.sum(g * a))
+        else:
+            tl.store(d_image + 3 * at + k, g, mask=on)
+    if MAPS:
+        tl.store(d_image + 3 * at, dx, mask=on)
+        tl.store(d_image + 3 * at + 1, dy, mask=on)
+        tl.store(d_image + 3 * at + 2, dz, mask=on)
+    tl.store(d_alpha + at, tl.where(live, da, 0.0), mask=on)
 
 
-@triton.jit(do_not_specialize=["programs", "cameras"])
-def _map_backward(partial, camera, d_change, programs, cameras, ROWS: tl.constexpr):
-    """d_change [C, 3, 4] from the sums [programs, 16]: the camera's own part, and its share in the mean."""
-    k = tl.arange(0, 16)
+@triton.jit(do_not_specialize=["views", "programs", "cameras"])
+def _maps_backward(partial, camera, d_change, views, programs, cameras, ROWS: tl.constexpr):
+    """d_change [C, 3, 4] from the sums [V, programs, 16], one camera per program: its own views, and its share in the mean of every view."""
+    k, own = tl.arange(0, 16), tl.program_id(0)
     total = tl.zeros([ROWS, 16], tl.float32)
-    for start in range(0, programs, ROWS):
-        row = (start + tl.arange(0, ROWS))[:, None]
-        total += tl.load(partial + 16 * row + k[None, :], mask=(row < programs) & (k[None, :] < 12), other=0.0)
-    d_matrix, drawn = tl.sum(total, axis=0), tl.load(camera)
-    for c in range(cameras):
-        tl.store(d_change + 12 * c + k, d_matrix * (tl.where(c == drawn, 1.0, 0.0) - 1.0 / cameras), mask=k < 12)
+    for view in range(views):
+        share = tl.where(tl.load(camera + view) == own, 1.0, 0.0) - 1.0 / cameras
+        for start in range(0, programs, ROWS):
+            row = (start + tl.arange(0, ROWS))[:, None]
+            total += share * tl.load(partial + 16 * (view * programs + row) + k[None, :], mask=(row < programs) & (k[None, :] < 12), other=0.0)
+    tl.store(d_change + 12 * own + k, tl.sum(total, axis=0), mask=k < 12)

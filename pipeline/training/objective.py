@@ -30,7 +30,7 @@ class ImageObjective:
         self.color = CameraColor(cameras).to(device)
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._background = torch.ones(3, device=device)
-        self._weights = torch.tensor([1.0, 1.0, settings.lambda_alpha], device=device)
+        self._weights = (1 - settings.lambda_dssim, settings.lambda_dssim, settings.lambda_alpha)
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """The colour corrections."""
@@ -46,11 +46,11 @@ class ImageObjective:
     def terms(self, rendering: Rendering, batch: Batch) -> dict[str | tuple[str, ...], Tensor]:
         """Weighted terms of one batch."""
         settings = self._settings
-        values, self.composed = image_terms(rendering.image, rendering.alpha, batch.target, self._background, self.color.change, settings.lambda_dssim)
+        values, self.composed = image_terms(rendering.image, rendering.alpha, batch.target, self._background, self.color.change, self._weights)
         self._target = batch.target
-        terms: dict[str | tuple[str, ...], Tensor] = {IMAGE_TERMS: values * self._weights}
+        terms: dict[str | tuple[str, ...], Tensor] = {IMAGE_TERMS: values}
         if settings.lr_camera_color > 0 and settings.lambda_camera_color > 0:
-            terms["camera_color"] = settings.lambda_camera_color * self.color.penalty()
+            terms["camera_color"] = self.color.penalty(settings.lambda_camera_color)
         return terms
 
     def psnr(self) -> float:

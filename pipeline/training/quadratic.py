@@ -13,12 +13,12 @@ def quadratic(x: Tensor, weight: Tensor | float) -> Tensor:
 
 class _Quadratic(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight):  # noqa: ANN001, ANN205
+    def forward(ctx, x, weight):
         sparse = isinstance(weight, Tensor) and weight.layout != torch.strided
         product = weight @ x if sparse else weight * x  # autograd would transpose a sparse weight each time
         ctx.save_for_backward(product)
         return torch.dot(x.flatten(), product.flatten())
 
     @staticmethod
-    def backward(ctx, upstream):  # noqa: ANN001, ANN205
+    def backward(ctx, upstream):
         return 2 * upstream * ctx.saved_tensors[0], None

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.splat.losses import l1_dssim
 from pipeline.splat.rasterise import rasterise
+from pipeline.training.image_loss import Target, image_terms
 from tests.bench import sketch
 from tests.bench.scene import head
 
@@ -37,7 +37,7 @@ def measure(case: Case, repetitions: int) -> dict[str, list[float]]:
     splats, views = head(case.splats, case.width, case.height, case.degree)
     for name in ("means", "quats", "log_scales", "opacities", "sh"):
         getattr(splats, name).requires_grad_()
-    background, target = torch.ones(3), torch.rand(1, case.height, case.width, 3)
+    background, target = torch.ones(3), Target.of(torch.randint(0, 256, (1, case.height, case.width, 4), dtype=torch.uint8))
     gradient = [torch.randn(1, case.height, case.width, 3), torch.randn(1, case.height, case.width) if case.alpha else None]
     times: dict[str, list[float]] = {"forward": [], "backward": [], "loss": []}
 
@@ -51,8 +51,8 @@ def measure(case: Case, repetitions: int) -> dict[str, list[float]]:
         drawn = timed("forward", lambda: rasterise(splats, views, background))
         outputs = (drawn.image, drawn.alpha) if case.alpha else (drawn.image,)
         timed("backward", lambda outputs=outputs: torch.autograd.backward(outputs, gradient[: len(outputs)]))
-        image = drawn.image.detach().requires_grad_()
-        timed("loss", lambda image=image: l1_dssim(image, target).backward())
+        image, alpha = drawn.image.detach().requires_grad_(), drawn.alpha.detach().requires_grad_()
+        timed("loss", lambda image=image, alpha=alpha: image_terms(image, alpha, target, background)[0].sum().backward())
     return {name: sorted(values[3:]) for name, values in times.items()}
 
 

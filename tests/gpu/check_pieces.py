@@ -16,17 +16,16 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch import Tensor
 
-from pipeline.avatars.rigged.avatar import RiggedAvatar
 from pipeline.avatars.rigged.binding import bind_reference
 from pipeline.avatars.rigged.binding_gpu import BindOnGpu
-from pipeline.avatars.rigged.density_gpu import watch
-from pipeline.avatars.rigged.regularise_gpu import TERMS, splat_terms
+from pipeline.avatars.rigged.density_gpu import accumulate
+from pipeline.avatars.rigged.regularise import TERMS, splat_terms_reference
+from pipeline.avatars.rigged.regularise_gpu import splat_terms
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_gpu import pose_vertices
 from pipeline.body.posing_tables import PosingTables
-from pipeline.splat.gpu.ssim import L1DSSIM
-from pipeline.splat.losses import l1, ssim
-from pipeline.training.image_loss_gpu import as_camera_sees, over_background
+from pipeline.training.image_loss import Target, image_terms_reference
+from pipeline.training.image_loss_gpu import image_terms_on_gpu
 from pipeline.training.row_adam_gpu import RowAdam
 from tests.bench.flame_size import model as flame_size
 
@@ -109,14 +108,22 @@ def random(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
     return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)).cuda()
 
 
-def losses(height: int, width: int) -> Piece:
-    image, target = (torch.rand(height, width, 3, generator=torch.Generator().manual_seed(i)).cuda() for i in range(2))
-    image = 0.8 * target + 0.2 * image
+def image_loss(height: int, width: int, views: int, masked: bool) -> Piece:
+    """Of 16 cameras, each image near its target."""
+    g = torch.Generator().manual_seed(0)
+    rgba = torch.randint(0, 256, (views + 2, height, width, 4), dtype=torch.uint8, generator=g)
+    valid = (torch.rand(16, height, width, generator=g) < 0.95).to(torch.uint8)
+    weight = 1 / valid.sum((1, 2)) if masked else torch.full((16,), 1 / (height * width))
+    slot, camera = torch.arange(views).flip(0) + 2, torch.arange(views) % 5 + 3
+    target = Target(rgba.cuda(), slot.cuda(), camera.cuda(), valid.cuda() if masked else None, weight.float().cuda())
+    background = torch.rand(3, generator=g).cuda()
+    color, alpha = target.over(background)
+    image = (0.8 * color.cpu() + 0.2 * torch.rand(color.shape, generator=g)).cuda()
     return Piece(
-        f"l1_dssim {width}x{height}",
-        lambda x: (L1DSSIM.apply(x, target, 0.2),),
-        lambda x: (0.8 * l1(x, target.double()) + 0.2 * (1 - ssim(x, target.double())),),
-        [image],
+        f"image loss {width}x{height}, {views} view(s){', masked' if masked else ''}",
+        lambda x, a, c: image_terms_on_gpu(x, a, target, background, c, (0.8, 0.2, 1.0))[:1],
+        lambda x, a, c: image_terms_reference(x, a, target, background, c, (0.8, 0.2, 1.0))[:1],
+        [image, 0.9 * alpha + 0.05, random(16, 3, 4, scale=0.1)],
     )
 
 
@@ -153,80 +160,53 @@ def posing(model: ParametricModel, frames: int) -> Piece:
 
 def own_terms(count: int) -> Piece:
     weights = {"position": 0.01, "scale": 1.0, "opacity": 0.1, "anisotropy": 0.2}
-    free = {"position": 1.0, "scale": 0.6, "anisotropy": 3.0}
+    margins = {"position": 1.0, "scale": 0.6, "anisotropy": 3.0}
     visible = random(count, seed=5) > 0
 
     def twin(means: Tensor, log_scales: Tensor, opacities: Tensor) -> tuple[Tensor, ...]:
-        avatar = RiggedAvatar.__new__(RiggedAvatar)  # one that has splats and no rig
-        torch.nn.Module.__init__(avatar)
-        avatar.local = {"means": means, "log_scales": log_scales, "opacities": opacities}
-        terms = avatar.splat_terms(weights, free, visible)
+        local = {"means": means, "log_scales": log_scales, "opacities": opacities}
+        terms = splat_terms_reference(local, weights, margins, visible)
         return (torch.stack([terms[name] for name in TERMS]),)
 
     return Piece(
         f"own terms of {count} splats",
-        lambda m, s, o: (splat_terms({"means": m, "log_scales": s, "opacities": o}, weights, free, visible),),
+        lambda m, s, o: (splat_terms({"means": m, "log_scales": s, "opacities": o}, weights, margins, visible),),
         twin,
         [random(count, 3), random(count, 3, seed=1), random(count, seed=2)],
     )
 
 
-def seen(height: int, width: int, cameras: int) -> Piece:
-    camera, background, truth = torch.tensor(3).cuda(), torch.rand(3).cuda(), torch.rand(height, width).cuda()
-
-    def twin(image: Tensor, alpha: Tensor, change: Tensor) -> tuple[Tensor, ...]:
-        maps = torch.eye(3, 4, device=change.device) + change - change.mean(0)
-        image = image @ maps[3, :, :3].T + alpha[..., None] * maps[3, :, 3]
-        return image + (1 - alpha)[..., None] * background, (alpha - truth).abs().mean()
-
-    return Piece(
-        f"as_camera_sees {width}x{height}",
-        lambda x, a, c: as_camera_sees(x, a, truth, background, c, camera),
-        twin,
-        [torch.rand(height, width, 3).cuda(), torch.rand(height, width).cuda(), 0.1 * torch.randn(cameras, 3, 4).cuda()],
-    )
-
-
-def truth(height: int, width: int, count: int) -> Piece:
-    pictures = torch.randint(0, 256, (count, height, width, 4), dtype=torch.uint8).cuda()
-    index, background = torch.tensor(count - 1).cuda(), torch.rand(3).cuda()
-    values = pictures[-1].double() / 255
-    return Piece(
-        f"over_background {width}x{height}",
-        lambda: over_background(pictures, index, background),
-        lambda: (background + values[..., 3:] * (values[..., :3] - background), values[..., 3]),
-        [],
-    )
-
-
-def statistics(count: int) -> Piece:
-    gradient, radii = random(count, 2), torch.randint(0, 3, (count,), dtype=torch.int32).cuda()
-    pull, seen, skip = torch.zeros(count).cuda(), torch.zeros(count).cuda(), torch.tensor(0.0).cuda()
+def statistics(count: int, views: int) -> Piece:
+    gradient, radii = random(views, count, 2), torch.randint(0, 3, (views, count)).float().cuda()
+    grad_accum, visible_count, skip = torch.zeros(count).cuda(), torch.zeros(count).cuda(), torch.tensor(0.0).cuda()
 
     def ours() -> tuple[Tensor, ...]:
-        pull.zero_()
-        seen.zero_()
-        watch(gradient, radii, (550, 802), skip, pull, seen)
-        return pull.clone(), seen.clone()
+        grad_accum.zero_()
+        visible_count.zero_()
+        accumulate(gradient, radii, (550, 802), skip, grad_accum, visible_count)
+        return grad_accum.clone(), visible_count.clone()
 
-    return Piece(
-        f"density.watch {count} (+ 4 copies)", ours, lambda: ((gradient.double() * torch.tensor([275.0, 401.0]).cuda()).norm(dim=1), (radii > 0).float()), []
-    )
+    def twin() -> tuple[Tensor, ...]:
+        return (gradient.double() * torch.tensor([275.0, 401.0]).cuda()).norm(dim=-1).sum(0), (radii > 0).float().sum(0)
+
+    return Piece(f"density statistics {count}, {views} view(s) (+ 4 copies)", ours, twin, [])
 
 
 def rows(model: ParametricModel) -> Piece:
     shapes = {"pose": (len(model.parents), 3), "expression": (len(model.expression_basis),), "translation": (3,)}
     start = {name: random(9, *shape) for name, shape in shapes.items()}
     gradients = {name: random(*shape, seed=1) for name, shape in shapes.items()}
-    rates, frame = {"pose": 0.01, "expression": 0.02, "translation": 0.03}, torch.tensor(4).cuda()
-    none, adam = torch.tensor(0.0).cuda(), RowAdam(start, rates, (0.9, 0.999), 1e-15)
+    index, skip, mark = torch.tensor(4).cuda(), torch.tensor(0.0).cuda(), torch.tensor(1.0).cuda()
+    tables = {name: table.clone() for name, table in start.items()}
+    adam = RowAdam(tables, torch.tensor([0.01, 0.02, 0.03]).cuda(), (0.9, 0.999), 1e-15, mark)
 
     def ours() -> tuple[Tensor, ...]:
         for group in (adam.first, adam.second, adam.steps):
             for value in group.values():
                 value.zero_()
-        tables = {name: table.clone() for name, table in start.items()}
-        adam.step(frame, tables, gradients, none)
+        for name, table in tables.items():
+            table.copy_(start[name])
+        adam.step(index, gradients, skip)
         return tuple(tables[name][4] - start[name][4] for name in shapes)
 
     return Piece(f"rows of {model.name} (+ 18 copies)", ours, None, [])
@@ -234,18 +214,17 @@ def rows(model: ParametricModel) -> Piece:
 
 def pieces(quick: bool) -> Iterator[Piece]:
     head, body = load_model("anny_head"), load_model("anny_body")
-    yield losses(802, 550)
+    yield image_loss(802, 550, 1, False)
     yield binding(100_000, False)
     yield posing(head, 1)
     yield own_terms(100_000)
-    yield seen(802, 550, 16)
-    yield truth(802, 550, 40)
-    yield statistics(100_000)
+    yield statistics(100_000, 1)
     yield rows(body)
     if quick:
         return
-    yield losses(2048, 2048)
-    yield losses(257, 131)
+    yield image_loss(2048, 2048, 1, True)
+    yield image_loss(257, 131, 4, True)
+    yield statistics(100_000, 16)
     yield binding(100_000, True)
     yield posing(body, 1)
     yield posing(flame_size(), 1)

@@ -98,9 +98,9 @@ def body() -> PosedBody:
     return PosedBody(model(), fit())
 
 
-def avatar(settings: RiggedTrainSettings | None = None, sh_degree: int = 1) -> RiggedAvatar:
+def avatar(settings: RiggedTrainSettings | None = None, sh_degree: int = 1, device: str = "cpu") -> RiggedAvatar:
     """A sphere with one grey splat per triangle or more. settings: of a training; None for one that is only drawn."""
-    made = RiggedAvatar(body(), "toy", settings)
+    made = RiggedAvatar(body().to(device), "toy", settings)
     nothing = ImageSet(None, (), (), {}, {})
     arrays = initial_splats(made.body, nothing, (), FRAMES, InitSettings(splats=300))
     rest = np.zeros((len(arrays["binding"]), (sh_degree + 1) ** 2 - 1, 3), np.float32)

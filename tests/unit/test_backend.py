@@ -13,14 +13,15 @@ from torch.testing import assert_close
 
 from pipeline.avatars.rigged.binding import bind
 from pipeline.machine.backend import KERNELS, backend_of, set_backend, use_backend
-from pipeline.splat.losses import l1_dssim
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Splats
+from pipeline.training.image_loss import Target, image_terms
 from tests.unit.test_rigged_binding import random_mesh, random_splats
 from tests.unit.test_splat_rasterise import view
 
 KERNEL_MODULES = (
     "pipeline.avatars.rigged.binding_cpu", "pipeline.avatars.rigged.binding_gpu", "pipeline.splat.gpu.rasterise", "pipeline.splat.gpu.ssim",
+    "pipeline.training.image_loss_cpu", "pipeline.training.image_loss_gpu",
 )  # fmt: skip
 
 
@@ -68,8 +69,9 @@ def results() -> list[torch.Tensor]:
     world = bind(leaves[0], faces, binding, *leaves[1:])
     generator = torch.Generator().manual_seed(0)
     splats = Splats(*world, torch.zeros(len(binding)), torch.randn(len(binding), 4, 3, generator=generator))
-    image = rasterise(splats, view(20, 16), torch.ones(3)).image
-    loss = l1_dssim(image, torch.rand(image.shape, generator=generator))
+    drawn = rasterise(splats, view(20, 16), torch.zeros(3))
+    target = Target.of(torch.randint(0, 256, (1, 16, 20, 4), dtype=torch.uint8, generator=generator))
+    loss = image_terms(drawn.image, drawn.alpha, target, torch.ones(3))[0].sum()
     return [loss.detach(), *torch.autograd.grad(loss, leaves)]
 
 
@@ -77,7 +79,6 @@ def test_references_use_no_kernel_and_agree_with_them(monkeypatch):
     expected = results()
     for name in KERNEL_MODULES:
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
-    monkeypatch.setattr("pipeline.splat.losses._L1DSSIM", None)
     monkeypatch.delitem(rasterise.__globals__["BY_VIEW"], "cpu")
     with pytest.raises((ImportError, KeyError, TypeError, AttributeError)):
         results()

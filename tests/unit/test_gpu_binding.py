@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from pipeline.avatars.rigged.binding import bind_reference
-from pipeline.avatars.rigged.csr_groups import groups_by
+from pipeline.avatars.rigged.csr_index import inverse_index
 from tests.unit.test_rigged_binding import random_mesh, random_splats
 from tests.unit.triton_interpreter import interpreted
 
@@ -33,11 +33,11 @@ def test_a_collapsed_triangle_stays_finite():
     assert torch.isfinite(inputs[0].grad).all() and all(torch.isfinite(part).all() for part in outputs)
 
 
-def test_groups_are_remembered_and_follow_their_owners():
+def test_an_inverse_index_is_cached_and_follows_its_owners():
     owners = torch.tensor([2, 0, 2, 2, 0])
-    groups = groups_by(owners, 4)
-    assert groups.members.tolist() == [1, 4, 0, 2, 3] and groups.starts.tolist() == [0, 2, 2, 5, 5]
-    assert groups_by(owners, 4) is groups
-    place = groups.members.data_ptr()
+    index = inverse_index(owners, 4)
+    assert index.members.tolist() == [1, 4, 0, 2, 3] and index.starts.tolist() == [0, 2, 2, 5, 5]
+    assert inverse_index(owners, 4) is index
+    place = index.members.data_ptr()
     owners[0] = 1
-    assert groups_by(owners, 4).starts.tolist() == [0, 2, 3, 5, 5] and groups.members.data_ptr() == place
+    assert inverse_index(owners, 4).starts.tolist() == [0, 2, 3, 5, 5] and index.members.data_ptr() == place

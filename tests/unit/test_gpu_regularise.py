@@ -6,39 +6,38 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from tests.unit.rigged_toy import avatar
+from pipeline.avatars.rigged.regularise import TERMS, splat_terms_reference
 from tests.unit.triton_interpreter import interpreted
 
 regularise_gpu = interpreted("pipeline.avatars.rigged.regularise_gpu")
 THRESHOLDS = {"position": 0.5, "scale": 0.9, "anisotropy": 1.5}
+COUNT = 700  # more than a program has
+
+
+def random_splats() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return {name: torch.randn(shape, generator=generator) for name, shape in (("means", (COUNT, 3)), ("log_scales", (COUNT, 3)), ("opacities", (COUNT,)))}
 
 
 @pytest.mark.parametrize("weights", [{"position": 0.3, "scale": 2.0}, {"scale": 0.5, "opacity": 0.2, "anisotropy": 0.7}])
 def test_terms_agree_with_the_torch_ones_in_values_and_gradients(weights):
-    made, generator = avatar(), torch.Generator().manual_seed(3)
-    for name in ("means", "log_scales", "opacities"):
-        made.local[name].data.normal_(generator=generator)
-    visible = torch.rand(made.splat_count, generator=generator) < 0.7
+    visible = torch.rand(COUNT, generator=torch.Generator().manual_seed(4)) < 0.7
     upstream = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    terms = regularise_gpu.splat_terms(made.local, weights, THRESHOLDS, visible)
+    ours, wide = ({name: value.to(dtype).requires_grad_() for name, value in random_splats().items()} for dtype in (torch.float32, torch.float64))
+    terms = regularise_gpu.splat_terms(ours, weights, THRESHOLDS, visible)
     (terms * upstream).sum().backward()
-    names = ("means", "log_scales", "opacities")
-    ours = [made.local[name].grad.double() for name in names]
-    made.double()
-    made.zero_grad(set_to_none=True)
-    expected = made.regularise(weights, THRESHOLDS, visible)
-    sum(upstream[regularise_gpu.TERMS.index(name)] * value for name, value in expected.items()).backward()
-    for i, name in enumerate(regularise_gpu.TERMS):
+    expected = splat_terms_reference(wide, weights, THRESHOLDS, visible)
+    sum(upstream[TERMS.index(name)] * value for name, value in expected.items()).backward()
+    for i, name in enumerate(TERMS):
         assert terms[i].item() == pytest.approx(expected[name].item() if name in expected else 0, rel=1e-5)
-    for name, gradient in zip(names, ours):
-        reference = made.local[name].grad
-        reference = torch.zeros_like(gradient) if reference is None else reference
-        assert_close(gradient, reference, rtol=1e-4, atol=1e-6 * float(reference.abs().max()))
+    for name, value in wide.items():
+        reference = torch.zeros_like(value) if value.grad is None else value.grad
+        assert_close(ours[name].grad.double(), reference, rtol=1e-4, atol=1e-6 * float(reference.abs().max()))
 
 
-def test_nothing_visible_pulls_at_nothing():
-    made = avatar()
-    nothing = torch.zeros(made.splat_count, dtype=torch.bool)
-    terms = regularise_gpu.splat_terms(made.local, {"position": 1.0, "scale": 1.0}, {"position": 0.0, "scale": 0.0}, nothing)
+def test_nothing_visible_has_no_gradient():
+    local = {name: value.requires_grad_() for name, value in random_splats().items()}
+    nothing = torch.zeros(COUNT, dtype=torch.bool)
+    terms = regularise_gpu.splat_terms(local, {"position": 1.0, "scale": 1.0}, {"position": 0.0, "scale": 0.0}, nothing)
     terms.sum().backward()
-    assert terms.tolist() == [0, 0, 0, 0] and not made.local["means"].grad.any() and not made.local["log_scales"].grad.any()
+    assert terms.tolist() == [0, 0, 0, 0] and not local["means"].grad.any() and not local["log_scales"].grad.any()

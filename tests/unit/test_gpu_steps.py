@@ -67,12 +67,12 @@ def test_tables_without_gradients_and_elements_that_are_not_finite_keep_still():
     assert adam.state()["pose"]["steps"].tolist() == [0, 0, 0] and adam.state()["translation"]["steps"].tolist() == [0, 1, 0]
 
 
-@pytest.mark.parametrize(("dtype", "columns"), [(torch.int32, 2), (torch.float32, 4)])
-def test_statistics_add_up(dtype, columns):
-    gradient, radii = torch.randn(700, columns), torch.randint(0, 3, (700,)).to(dtype)
-    pull, seen = torch.rand(700), torch.ones(700)
-    expected = pull + (gradient[:, -2:] * torch.tensor([20.0, 15.0])).norm(dim=1), seen + (radii > 0)
-    density_gpu.watch(gradient, radii, (40, 30), torch.tensor(0.0), pull, seen)
-    density_gpu.watch(gradient, radii, (40, 30), torch.tensor(1.0), pull, seen)  # skipped
-    assert_close(pull, expected[0])
-    assert torch.equal(seen, expected[1])
+@pytest.mark.parametrize(("dtype", "columns", "views"), [(torch.int32, 2, 1), (torch.float32, 4, 3)])
+def test_statistics_add_up(dtype, columns, views):
+    gradient, radii = torch.randn(views, 700, columns), torch.randint(0, 3, (views, 700)).to(dtype)
+    grad_accum, visible_count = torch.rand(700), torch.ones(700)
+    expected = grad_accum + (gradient[..., -2:] * torch.tensor([20.0, 15.0])).norm(dim=-1).sum(0), visible_count + (radii > 0).sum(0)
+    density_gpu.accumulate(gradient, radii, (40, 30), torch.tensor(0.0), grad_accum, visible_count)
+    density_gpu.accumulate(gradient, radii, (40, 30), torch.tensor(1.0), grad_accum, visible_count)  # skipped
+    assert_close(grad_accum, expected[0])
+    assert torch.equal(visible_count, expected[1])

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.vision.matting.components import fill_holes, keep_subject
 from pipeline.vision.matting.guided_filter import guided_filter
+from pipeline.vision.matting.image_ops import gradient_magnitude
 from pipeline.vision.matting.plate import matte_with_plate
 from pipeline.vision.matting.plate_difference import estimate_gain
 
@@ -104,6 +105,12 @@ def test_gain_is_the_backgrounds_though_the_subject_is_larger():
     gain, on_background = estimate_gain(image, plate)
     np.testing.assert_allclose(gain, [1.1, 0.9, 1.0], rtol=0.01)
     assert on_background[3000:].mean() > 0.9 and on_background[:3000].mean() < 0.1
+
+
+def test_gradient_magnitude_is_exact_to_the_last_bit():
+    grey = np.random.default_rng(0).uniform(0, 255, (352, 240)).astype(np.float32)
+    x, y = (cv2.Sobel(grey, cv2.CV_32F, *order) / 8 for order in ((1, 0), (0, 1)))
+    np.testing.assert_array_equal(gradient_magnitude(grey), np.sqrt(x * x + y * y))
 
 
 def test_guided_filter_keeps_affine_functions_of_the_guide():

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from pipeline.capture.camera import Camera
+from pipeline.io.color_map import error_map
 from pipeline.report import plots
-from pipeline.report.images import around, error_map, even_choice, over_board, with_points
+from pipeline.report.images import around, even_choice, over_board, with_points
 
 
 def test_board_shows_through_what_is_transparent():

@@ -13,7 +13,7 @@ from pipeline.training import loop
 from pipeline.training.checkpoint import Keys, load_checkpoint, load_shorter, save_checkpoint
 from pipeline.training.results import training_keys
 from pipeline.training.trainer import Trainer
-from tests.unit import training_toy as toy
+from tests.unit import flat_avatar as flat
 
 
 def test_two_are_kept_damaged_ones_are_passed_over_and_those_of_others_refused(tmp_path):
@@ -61,21 +61,21 @@ def test_keys_depend_on_results_alone_and_one_of_them_not_on_the_length(tmp_path
     inputs = [tmp_path / name for name in ("init.npz", "fit.npz")]
     for path in inputs:
         path.write_text(path.name)
-    before = training_keys(toy.SETTINGS, inputs, 1)
+    before = training_keys(flat.SETTINGS, inputs, 1)
     run_only = {"device": "cuda:7", "backend": "reference", "graph": False}
-    for name in toy.SETTINGS.RUN_ONLY:
-        value = run_only.get(name) if name in run_only else getattr(toy.SETTINGS, name) * 2 + 1
-        assert training_keys(replace(toy.SETTINGS, **{name: value}), inputs, 1) == before, name
+    for name in flat.SETTINGS.RUN_ONLY:
+        value = run_only.get(name) if name in run_only else getattr(flat.SETTINGS, name) * 2 + 1
+        assert training_keys(replace(flat.SETTINGS, **{name: value}), inputs, 1) == before, name
     for change in ({"iterations": 25}, {"lengthen": True}):
-        keys = training_keys(replace(toy.SETTINGS, **change), inputs, 1)
+        keys = training_keys(replace(flat.SETTINGS, **change), inputs, 1)
         assert keys.exact != before.exact and keys.but_length == before.but_length
-    for name in {field.name for field in fields(toy.SETTINGS)} - {*toy.SETTINGS.RUN_ONLY, "iterations", "lengthen"}:
-        value = getattr(toy.SETTINGS, name)
+    for name in {field.name for field in fields(flat.SETTINGS)} - {*flat.SETTINGS.RUN_ONLY, "iterations", "lengthen"}:
+        value = getattr(flat.SETTINGS, name)
         changed = {name: "random" if name == "background" else value + (0.5 if isinstance(value, float) else 1)}
-        assert differs(training_keys(replace(toy.SETTINGS, **changed), inputs, 1), before), name
-    assert differs(training_keys(toy.SETTINGS, inputs, 2), before)
+        assert differs(training_keys(replace(flat.SETTINGS, **changed), inputs, 1), before), name
+    assert differs(training_keys(flat.SETTINGS, inputs, 2), before)
     inputs[1].write_text("another fit")
-    assert differs(training_keys(toy.SETTINGS, inputs, 1), before)
+    assert differs(training_keys(flat.SETTINGS, inputs, 1), before)
 
 
 def differs(one: Keys, other: Keys) -> bool:
@@ -113,5 +113,5 @@ def clock(monkeypatch):  # noqa: ANN001, ANN201
     ],
 )
 def test_checkpoints_by_the_clock_take_a_small_share_of_the_time(tmp_path, clock, settings, expected):
-    toy.train_in(tmp_path, toy.new_trainer(toy.source(tmp_path), settings=replace(toy.SETTINGS, iterations=60, log_every=60, **settings)))
+    flat.train_in(tmp_path, flat.new_trainer(flat.source(tmp_path), settings=replace(flat.SETTINGS, iterations=60, log_every=60, **settings)))
     assert clock.saved == expected

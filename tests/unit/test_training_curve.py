@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.training.curve import Curve
-from tests.unit import training_toy as toy
-from tests.unit.training_toy import FlatAvatar, curve_of, new_trainer, train_in
+from tests.unit import flat_avatar as flat
+from tests.unit.flat_avatar import FlatAvatar, curve_of, new_trainer, train_in
 
 NOT_TERMS = ("step", "seconds", "loss", "psnr", "val_psnr", "splats", "rate")
 
@@ -48,7 +48,7 @@ def test_a_new_training_begins_a_new_file(tmp_path):
 
 @pytest.fixture
 def source(tmp_path):  # noqa: ANN001, ANN201
-    return toy.source(tmp_path)
+    return flat.source(tmp_path)
 
 
 def columns(row: dict[str, str]) -> dict[str, float]:
@@ -60,7 +60,7 @@ def columns(row: dict[str, str]) -> dict[str, float]:
 def test_rows_have_the_mean_of_every_term_over_their_steps_and_the_loss_is_their_sum(source, tmp_path, frames):
     rows = {}
     for every in (1, 4):
-        settings = replace(toy.SETTINGS, log_every=every, frames_per_step=frames, lambda_alpha=0.1)
+        settings = replace(flat.SETTINGS, log_every=every, frames_per_step=frames, lambda_alpha=0.1)
         train_in(tmp_path / str(every), new_trainer(source, settings=settings, avatar=FlatAvatar(settings, late=10)))
         rows[every] = curve_of(tmp_path / str(every))
     assert [int(row["step"]) for row in rows[4]] == [4, 8, 12, 16, 20, 24]
@@ -83,7 +83,7 @@ def test_a_curve_says_how_long_how_many_and_how_fast(source, tmp_path):
 
 
 def test_held_out_cameras_are_validated_at_an_interval_and_at_the_end(source, tmp_path):
-    settings = replace(toy.SETTINGS, val_every=8, iterations=21)
+    settings = replace(flat.SETTINGS, val_every=8, iterations=21)
     train_in(tmp_path, new_trainer(replace(source, cameras=["c0"]), settings=settings), held_out=["c1"])
     rows = curve_of(tmp_path)
     assert [row["step"] for row in rows if row["val_psnr"]] == ["8", "16", "21"]

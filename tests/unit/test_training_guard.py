@@ -10,8 +10,8 @@ import torch
 from pipeline.io.errors import InputError
 from pipeline.training.guard import Poll, StepGuard, record_reference
 from pipeline.training.trainer import Trainer
-from tests.unit import training_toy as toy
-from tests.unit.training_toy import FlatAvatar, equal, new_trainer, train_to
+from tests.unit import flat_avatar as flat
+from tests.unit.flat_avatar import FlatAvatar, equal, new_trainer, train_to
 
 CPU = torch.device("cpu")
 
@@ -77,12 +77,12 @@ def test_a_value_that_is_not_finite_counts_only_before_other_invalid_steps():
 
 @pytest.fixture
 def source(tmp_path):  # noqa: ANN001, ANN201
-    return toy.source(tmp_path)
+    return flat.source(tmp_path)
 
 
 @pytest.mark.parametrize("settings", [{}, {"frames_per_step": 2, "views_per_frame": 2, "background": "random"}])
 def test_steps_after_an_overflow_change_nothing_and_are_repeated(source, settings):
-    settings = replace(toy.SETTINGS, log_every=5, **settings)
+    settings = replace(flat.SETTINGS, log_every=5, **settings)
     expected, trainer = new_trainer(source, settings=settings), new_trainer(source, settings=settings)
     workspace = trainer.guard.workspace = SmallWorkspace()
     train_to(trainer, 7)
@@ -120,7 +120,7 @@ def test_a_checkpoint_between_an_overflow_and_its_discovery_is_of_the_last_valid
 )
 @pytest.mark.parametrize("frames", [1, 2])
 def test_what_is_not_finite_is_named_and_changed_nothing(source, name, message, frames):
-    settings = replace(toy.SETTINGS, frames_per_step=frames)
+    settings = replace(flat.SETTINGS, frames_per_step=frames)
     avatar = FlatAvatar(settings)
     avatar.bad = (name, 6)
     trainer = train_to(new_trainer(source, settings=settings, avatar=avatar), 6)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.training.images import Source, TrainingImages
-from tests.unit import training_toy as toy
+from tests.unit import flat_avatar as flat
 
 MIXED = ((12, 10), (9, 14), (7, 6))
 
@@ -23,8 +23,8 @@ def all_of(images: TrainingImages) -> list[int]:
 
 
 def test_every_image_comes_with_its_camera_frame_and_subject(tmp_path):
-    first, second = toy.source(tmp_path / "a"), toy.source(tmp_path / "b", MIXED, seed=1)
-    later = Source(second.images, ["c2", "c0"], toy.FRAMES[1:], toy.FRAMES)
+    first, second = flat.source(tmp_path / "a"), flat.source(tmp_path / "b", MIXED, seed=1)
+    later = Source(second.images, ["c2", "c0"], flat.FRAMES[1:], flat.FRAMES)
     images = TrainingImages([first, later], memory_mb=10)
     combinations = set()
     assert len(images) == 6 + 4 and images.cameras == 4 and [len(instant) for instant in images.instants] == [2] * 5
@@ -34,7 +34,7 @@ def test_every_image_comes_with_its_camera_frame_and_subject(tmp_path):
         subject, camera, frame = int(batch.subject), int(batch.target.camera), int(batch.frame)
         combinations.add((subject, camera, frame))
         source, name = [(first, "c0"), (first, "c1"), (later, "c2"), (later, "c0")][camera]
-        expected = stored(source, name, toy.FRAMES[frame])
+        expected = stored(source, name, flat.FRAMES[frame])
         image = batch.target.images[batch.target.slot[0]]
         assert torch.equal(image[: expected.shape[0], : expected.shape[1]], expected)
         for values, key in ((batch.views.K, "K"), (batch.views.R, "R"), (batch.views.t, "t")):
@@ -43,7 +43,7 @@ def test_every_image_comes_with_its_camera_frame_and_subject(tmp_path):
 
 
 def test_instants_of_a_step_are_batches_and_their_cameras_are_views(tmp_path):
-    source = toy.source(tmp_path)
+    source = flat.source(tmp_path)
     images = TrainingImages([source], frames=2, views=2, memory_mb=10)
     images.select([[1, 0], [4, 5]])
     batches = images.batches()
@@ -56,7 +56,7 @@ def test_instants_of_a_step_are_batches_and_their_cameras_are_views(tmp_path):
 
 
 def test_several_sizes_are_padded_and_padding_is_not_valid(tmp_path):
-    images = TrainingImages([toy.source(tmp_path, MIXED)], memory_mb=10)
+    images = TrainingImages([flat.source(tmp_path, MIXED)], memory_mb=10)
     assert (images.width, images.height) == (12, 14)
     for item in all_of(images):
         images.select([[item]])
@@ -74,7 +74,7 @@ def test_several_sizes_are_padded_and_padding_is_not_valid(tmp_path):
 def test_pixels_that_the_raw_image_did_not_have_are_not_valid(tmp_path):
     mask = np.full((10, 12), 255, np.uint8)
     mask[:4, 3:] = 0
-    images = TrainingImages([toy.source(tmp_path, masks={1: mask})], memory_mb=10)
+    images = TrainingImages([flat.source(tmp_path, masks={1: mask})], memory_mb=10)
     images.select([[0]])
     target = images.batches()[0].target
     assert target.valid[0].all() and torch.equal(target.valid[1], torch.from_numpy(mask // 255))
@@ -83,7 +83,7 @@ def test_pixels_that_the_raw_image_did_not_have_are_not_valid(tmp_path):
 
 @pytest.mark.parametrize("masks", [None, {}, {0: np.full((10, 12), 255, np.uint8)}])
 def test_there_is_no_mask_where_every_pixel_is_valid(tmp_path, masks):
-    images = TrainingImages([toy.source(tmp_path, masks=masks)], memory_mb=10)
+    images = TrainingImages([flat.source(tmp_path, masks=masks)], memory_mb=10)
     images.select([[0]])
     assert images.batches()[0].target.valid is None
 
@@ -101,30 +101,30 @@ def selected(images: TrainingImages, chunks: list[list[int]]) -> list[torch.Tens
 
 
 def test_images_come_and_go_where_not_all_have_room(tmp_path, monkeypatch):
-    source = toy.source(tmp_path, ((12, 10), (9, 14)))
+    source = flat.source(tmp_path, ((12, 10), (9, 14)))
     images = limited(source, monkeypatch)
     for item in (0, 1, 2, 3, 4, 5, 0, 3, 3, 5):
         (image,) = selected(images, [[item]])
-        expected = stored(source, f"c{item % 2}", toy.FRAMES[item // 2])
+        expected = stored(source, f"c{item % 2}", flat.FRAMES[item // 2])
         height, width = expected.shape[:2]
         assert len(images._rgba) == 3 and torch.equal(image[:height, :width], expected)
         assert not image[height:].any() and not image[:, width:].any(), "nothing is left of a larger image"
 
 
 def test_an_image_is_not_replaced_by_another_of_the_same_step(tmp_path, monkeypatch):
-    source = toy.source(tmp_path, ((12, 10),) * 4)
+    source = flat.source(tmp_path, ((12, 10),) * 4)
     images = limited(source, monkeypatch, frames=2, views=2)  # room for 6 of 12
     for chunks in ([[0, 1], [4, 5]], [[2, 3], [8, 9]], [[0, 6], [10, 11]], [[10, 3], [2, 1]], [[11, 4], [5, 6]]):
         for item, image in zip([item for chunk in chunks for item in chunk], selected(images, chunks), strict=True):
-            assert torch.equal(image, stored(source, f"c{item % 4}", toy.FRAMES[item // 4])), (chunks, item)
+            assert torch.equal(image, stored(source, f"c{item % 4}", flat.FRAMES[item // 4])), (chunks, item)
 
 
 def test_images_of_the_next_steps_are_being_read(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.training.images._AHEAD", 6)
-    settings = replace(toy.SETTINGS, views_per_frame=2)
-    trainer = toy.new_trainer(toy.source(tmp_path, ((12, 10),) * 8), settings=settings, memory_mb=0)  # room for 14 of 24
+    settings = replace(flat.SETTINGS, views_per_frame=2)
+    trainer = flat.new_trainer(flat.source(tmp_path, ((12, 10),) * 8), settings=settings, memory_mb=0)  # room for 14 of 24
     images, sampler = trainer.images, trainer.sampler
     assert images.ahead == 3
     for step in range(4, 24):
-        toy.train_to(trainer, step)
+        flat.train_to(trainer, step)
         assert {item for ahead in (1, 2, 3) for item in sampler.upcoming(ahead)} <= {*images._slot_of, *images._pending}

@@ -10,8 +10,8 @@ from pipeline.io.color_map import error_map
 from pipeline.io.packed import decode_png
 from pipeline.training.images import Source
 from pipeline.training.validation import Validation, save_image
-from tests.unit import training_toy as toy
-from tests.unit.training_toy import FRAMES, FlatAvatar, equal
+from tests.unit import flat_avatar as flat
+from tests.unit.flat_avatar import FRAMES, FlatAvatar, equal
 
 CPU = torch.device("cpu")
 BOX = (slice(2, 7), slice(3, 11))
@@ -29,7 +29,7 @@ def boxed(folder, color: tuple[int, int, int] = (200, 100, 50)) -> Source:  # no
         rgba[BOX] = (*color, 255)
         return rgba
 
-    images = toy.image_set(folder / "alpha", [(12, 10)] * 3, image)
+    images = flat.image_set(folder / "alpha", [(12, 10)] * 3, image)
     return Source(images, ["c0"], FRAMES, FRAMES)
 
 
@@ -57,7 +57,7 @@ def test_psnr_is_over_the_subjects_box_and_all_views_count(tmp_path):
 
 
 def test_an_image_without_a_subject_counts_whole(tmp_path):
-    empty = toy.image_set(tmp_path / "alpha", [(12, 10)], lambda c, name: None if name == "visible" else np.zeros((10, 12, 4), np.uint8))
+    empty = flat.image_set(tmp_path / "alpha", [(12, 10)], lambda c, name: None if name == "visible" else np.zeros((10, 12, 4), np.uint8))
     avatar = FlatAvatar()
     psnr, _ = Validation([Source(empty, [], FRAMES[:1], FRAMES)], [["c0"]], CPU).run(avatar)
     assert psnr == pytest.approx(-10 * np.log10(np.square(drawn_by(avatar, 0) - 1).mean()), abs=1e-4)

@@ -231,8 +231,8 @@ def test_errors_come_before_any_stage_starts(place, tmp_path):
         (("a", "--from", "fti"), TINY, "fti"),
         (("a", "--until", "fti"), TINY, "fti"),
         (("a", "--cores", "0"), TINY, "--cores 0"),
-        (("a", "--results", str(bad)), TINY, "bad.yaml: no folder can be made here"),
-        (("a", "--work", str(bad / "work")), TINY, "no folder can be made here"),
+        (("a", "--results", str(bad)), TINY, "bad.yaml: cannot be created"),
+        (("a", "--work", str(bad / "work")), TINY, "cannot be created"),
         (("a", "--captures", str(lost)), TINY, "lost.yaml: no such table"),
     ]:
         done = place.run(*words, config=config)

@@ -58,6 +58,8 @@ class RiggedAvatar(nn.Module):
         self.register_buffer("binding", torch.zeros(0, dtype=torch.int64))
         self.local = nn.ParameterDict()
         self._density: DensityControl | None = None
+        if settings:
+            body.set_weights(settings.lambda_laplacian, settings.lambda_pose)
         self._sh_degree: int | None = None
 
     @property
@@ -84,7 +86,8 @@ class RiggedAvatar(nn.Module):
         """Put other splats in the place of all present ones."""
         device = self.body.offsets.device
         self.binding = binding.to(device)
-        self.local = nn.ParameterDict({name: nn.Parameter(local[name].detach().to(device).contiguous()) for name in LOCAL})
+        values = {name: local[name].detach().to(device).clone(memory_format=torch.contiguous_format) for name in LOCAL}  # strides of ones too
+        self.local = nn.ParameterDict({name: nn.Parameter(value) for name, value in values.items()})
 
     def pose(self, frame: int | Tensor | BodyPose, subject: int | Tensor = 0) -> PosedSplats:
         """World-space splats at a tracked frame or in any pose; see `Avatar.pose`."""
@@ -139,9 +142,9 @@ class RiggedAvatar(nn.Module):
         visible = (rendering.radii > 0).any(0) if len(rendering.radii) > 1 else rendering.radii[0] > 0
         terms: dict[str | tuple[str, ...], Tensor] = dict(splat_terms(dict(self.local.items()), weights, settings.thresholds(), visible))
         if weights["laplacian"] > 0 and not self.body.cached:
-            terms["laplacian"] = weights["laplacian"] * self.body.laplacian_energy()
+            terms["laplacian"] = self.body.laplacian_energy()
         if weights["pose"] > 0 and state.rows:
-            terms["pose"] = weights["pose"] * self.body.pose_prior(state.rows[0])
+            terms["pose"] = self.body.pose_prior(state.rows[0])
         return terms
 
     def after_backward(self, rendering: Rendering, batch: Batch, skip: Tensor) -> None:

@@ -20,7 +20,7 @@ class BindOnCpu(torch.autograd.Function):
     """Autograd node around the kernels below; arguments and results as in `pipeline.avatars.rigged.binding.bind`."""
 
     @staticmethod
-    def forward(ctx, vertices, faces, binding, means, quats, log_scales):  # noqa: ANN001, ANN205
+    def forward(ctx, vertices, faces, binding, means, quats, log_scales):
         arrays = [x.detach().contiguous().numpy() for x in (vertices, faces, binding, means, quats, log_scales)]
         frames = np.empty((len(arrays[1]), 20), np.float32)  # a0 a1 a2 (9), centroid (3), quaternion (4), length, height, foot, size
         _frames(arrays[0], arrays[1], frames)
@@ -31,7 +31,7 @@ class BindOnCpu(torch.autograd.Function):
         return tuple(out)
 
     @staticmethod
-    def backward(ctx, d_means, d_quats, d_log_scales):  # noqa: ANN001, ANN205
+    def backward(ctx, d_means, d_quats, d_log_scales):
         binding, means, quats = (x.detach().contiguous().numpy() for x in ctx.saved_tensors)
         upstream = [x.contiguous().numpy() for x in (d_means, d_quats, d_log_scales)]
         local_means, local_quats = np.empty_like(means), np.empty_like(quats)
@@ -46,7 +46,7 @@ class BindOnCpu(torch.autograd.Function):
 
 
 @njit(parallel=True, cache=True)
-def _frames(vertices, faces, out):  # noqa: ANN001, ANN202
+def _frames(vertices, faces, out):
     for f in prange(faces.shape[0]):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         e0, e1, e2 = vertices[j, 0] - vertices[i, 0], vertices[j, 1] - vertices[i, 1], vertices[j, 2] - vertices[i, 2]
@@ -68,7 +68,7 @@ def _frames(vertices, faces, out):  # noqa: ANN001, ANN202
 
 
 @njit(cache=True)
-def _quaternion(a, b, c, d, e, f, g, h, i):  # noqa: ANN001, ANN202
+def _quaternion(a, b, c, d, e, f, g, h, i):
     ww, xx, yy, zz = 1 + a + e + i, 1 + a - e - i, 1 - a + e - i, 1 - a - e + i
     if ww >= xx and ww >= yy and ww >= zz:
         w, x, y, z = ww, h - f, c - g, d - b
@@ -83,7 +83,7 @@ def _quaternion(a, b, c, d, e, f, g, h, i):  # noqa: ANN001, ANN202
 
 
 @njit(parallel=True, cache=True)
-def _forward(frames, binding, means, quats, log_scales, out_means, out_quats, out_log_scales):  # noqa: ANN001, ANN202
+def _forward(frames, binding, means, quats, log_scales, out_means, out_quats, out_log_scales):
     for n in prange(binding.shape[0]):
         F = frames[binding[n]]
         s = F[19]
@@ -101,7 +101,7 @@ def _forward(frames, binding, means, quats, log_scales, out_means, out_quats, ou
 
 
 @njit(parallel=True, cache=True)
-def _backward_splats(frames, binding, means, quats, d_means, d_quats, d_log_scales, local_means, local_quats, rows):  # noqa: ANN001, ANN202
+def _backward_splats(frames, binding, means, quats, d_means, d_quats, d_log_scales, local_means, local_quats, rows):
     """Derivatives of the local values, and per splat the force (3), torque (3) and size derivative (1) on its face's frame."""
     for n in prange(binding.shape[0]):
         F = frames[binding[n]]
@@ -134,7 +134,7 @@ def _backward_splats(frames, binding, means, quats, d_means, d_quats, d_log_scal
 
 
 @njit(cache=True)
-def _backward_faces(frames, faces, binding, rows, vertices):  # noqa: ANN001, ANN202
+def _backward_faces(frames, faces, binding, rows, vertices):
     """Sum the splats of each face and hand the sums on to its corners."""
     sums = np.zeros((faces.shape[0], 7), np.float32)
     for n in range(binding.shape[0]):

@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
-from pipeline.avatars.rigged.csr_groups import groups_by
+from pipeline.avatars.rigged.csr_index import inverse_index
+from pipeline.geometry.triton_vector import cross, load_vector, store_vector
 
 _TINY = tl.constexpr(1e-20)
 _SPLATS, _VERTICES = 128, 64  # per program
@@ -21,70 +23,52 @@ class BindOnGpu(torch.autograd.Function):
     """Autograd node around the kernels below; arguments and results as in `pipeline.avatars.rigged.binding.bind`."""
 
     @staticmethod
-    def forward(ctx, vertices, faces, binding, means, quats, log_scales):  # noqa: ANN001, ANN205
-        given = [x.detach().contiguous() for x in (vertices, faces, binding, means, quats, log_scales)]
-        out = [torch.empty_like(x) for x in given[3:]]
-        _bind[(triton.cdiv(len(means), _SPLATS),)](*given, *out, len(means), BLOCK=_SPLATS)
-        ctx.save_for_backward(*given[:5])
-        ctx.owners = faces, binding  # the tensors themselves: their groups are remembered
+    def forward(ctx, vertices, faces, binding, means, quats, log_scales):
+        inputs = [x.detach().contiguous() for x in (vertices, faces, binding, means, quats, log_scales)]
+        out = [torch.empty_like(x) for x in inputs[3:]]
+        _bind[(triton.cdiv(len(means), _SPLATS),)](*inputs, *out, len(means), BLOCK=_SPLATS)
+        ctx.save_for_backward(*inputs[:5])
+        ctx.owners = faces, binding  # the tensors themselves: their inverse indices are cached by them
         return tuple(out)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, d_means, d_quats, d_log_scales):  # noqa: ANN001, ANN205
+    def backward(ctx, d_means, d_quats, d_log_scales):
         vertices, faces, binding, means, quats = ctx.saved_tensors
         upstream = [x.contiguous() for x in (d_means, d_quats, d_log_scales)]
-        local_means, local_quats, pulls = torch.empty_like(means), torch.empty_like(quats), means.new_empty(len(means), 8)
+        d_local_means, d_local_quats, frame_gradients = torch.empty_like(means), torch.empty_like(quats), means.new_empty(len(means), 8)
         grid = (triton.cdiv(len(means), _SPLATS),)
-        _bind_backward[grid](vertices, faces, binding, means, quats, *upstream, local_means, local_quats, pulls, len(means), BLOCK=_SPLATS)
-        d_vertices = _to_vertices(vertices, faces, pulls, *ctx.owners) if ctx.needs_input_grad[0] else None
-        return d_vertices, None, None, local_means, local_quats, upstream[2]
+        _bind_backward[grid](vertices, faces, binding, means, quats, *upstream, d_local_means, d_local_quats, frame_gradients, len(means), BLOCK=_SPLATS)
+        d_vertices = _to_vertices(vertices, faces, frame_gradients, *ctx.owners) if ctx.needs_input_grad[0] else None
+        return d_vertices, None, None, d_local_means, d_local_quats, upstream[2]
 
 
-def _to_vertices(vertices: torch.Tensor, faces: torch.Tensor, pulls: torch.Tensor, owned: torch.Tensor, binding: torch.Tensor) -> torch.Tensor:
-    """Hand the pulls [N, 8] of the splats on to their faces, and those to the vertices."""
-    splats, corners = groups_by(binding, len(faces)), groups_by(owned, len(vertices))
+def _to_vertices(vertices: Tensor, faces: Tensor, frame_gradients: Tensor, faces_key: Tensor, binding: Tensor) -> Tensor:
+    """Gradient of the vertices from the gradients [N, 8] by the frame of each splat's face."""
+    splats, corners = inverse_index(binding, len(faces)), inverse_index(faces_key, len(vertices))
     by_corner, d_vertices = vertices.new_empty(len(faces), 9), torch.empty_like(vertices)
-    _sum_faces[(triton.cdiv(len(faces), _FACES),)](vertices, faces, pulls, splats.members, splats.starts, by_corner, len(faces), FACES=_FACES, LANES=_LANES)
+    _sum_faces[(triton.cdiv(len(faces), _FACES),)](
+        vertices, faces, frame_gradients, splats.members, splats.starts, by_corner, len(faces), FACES=_FACES, LANES=_LANES
+    )
     _sum_vertices[(triton.cdiv(len(vertices), _VERTICES),)](by_corner, corners.members, corners.starts, d_vertices, len(vertices), BLOCK=_VERTICES, num_warps=2)
     return d_vertices
 
 
 @triton.jit
-def _three(rows, at, on):
-    """Three neighbouring values of a table [..., 3]."""
-    place = rows + 3 * at
-    return tl.load(place, mask=on, other=0.0), tl.load(place + 1, mask=on, other=0.0), tl.load(place + 2, mask=on, other=0.0)
-
-
-@triton.jit
-def _put_three(rows, at, x, y, z, on):
-    place = rows + 3 * at
-    tl.store(place, x, mask=on)
-    tl.store(place + 1, y, mask=on)
-    tl.store(place + 2, z, mask=on)
-
-
-@triton.jit
-def _cross(ax, ay, az, bx, by, bz):
-    return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-
-
-@triton.jit
 def _frame(vertices, faces, face, on):
     """Frame of a triangle (`triangle_frames`): axes a0 a1 a2 as 9 values; centroid (3); length of the first edge, height over it, foot of the height."""
-    i, j, k = _three(faces, face, on)
-    ix, iy, iz = _three(vertices, i.to(tl.int64), on)
-    jx, jy, jz = _three(vertices, j.to(tl.int64), on)
-    kx, ky, kz = _three(vertices, k.to(tl.int64), on)
+    i, j, k = load_vector(faces + 3 * face, on)
+    ix, iy, iz = load_vector(vertices + 3 * i.to(tl.int64), on)
+    jx, jy, jz = load_vector(vertices + 3 * j.to(tl.int64), on)
+    kx, ky, kz = load_vector(vertices + 3 * k.to(tl.int64), on)
     ex, ey, ez = jx - ix, jy - iy, jz - iz
     ox, oy, oz = kx - ix, ky - iy, kz - iz
     length = tl.sqrt(tl.maximum(ex * ex + ey * ey + ez * ez, _TINY))
     ex, ey, ez = ex / length, ey / length, ez / length
-    nx, ny, nz = _cross(ex, ey, ez, ox, oy, oz)
+    nx, ny, nz = cross((ex, ey, ez), (ox, oy, oz))
     height = tl.sqrt(tl.maximum(nx * nx + ny * ny + nz * nz, _TINY))
     nx, ny, nz = nx / height, ny / height, nz / height
-    px, py, pz = _cross(ex, ey, ez, nx, ny, nz)
+    px, py, pz = cross((ex, ey, ez), (nx, ny, nz))
     third: tl.constexpr = 1 / 3
     center = ((ix + jx + kx) * third, (iy + jy + ky) * third, (iz + jz + kz) * third)
     return (ex, ey, ez, nx, ny, nz, px, py, pz), center, length, height, ex * ox + ey * oy + ez * oz
@@ -133,52 +117,51 @@ def _bind(vertices, faces, binding, means, quats, log_scales, out_means, out_qua
     axes, center, length, height, foot = _frame(vertices, faces, tl.load(binding + n, mask=on, other=0), on)
     ex, ey, ez, nx, ny, nz, px, py, pz = axes
     size = 0.5 * (length + height)
-    x, y, z = _three(means, n, on)
+    x, y, z = load_vector(means + 3 * n, on)
     mean_x, mean_y, mean_z = ex * x + nx * y + px * z, ey * x + ny * y + py * z, ez * x + nz * y + pz * z
-    _put_three(out_means, n, size * mean_x + center[0], size * mean_y + center[1], size * mean_z + center[2], on)
+    store_vector(out_means + 3 * n, (size * mean_x + center[0], size * mean_y + center[1], size * mean_z + center[2]), on)
     w, x, y, z = _quaternion(axes)
     qw, qx, qy, qz = _four(quats, n, on)
     _put_four(out_quats, n, _product(w, x, y, z, qw, qx, qy, qz), on)
-    x, y, z = _three(log_scales, n, on)
+    x, y, z = load_vector(log_scales + 3 * n, on)
     grown = tl.log(size)
-    _put_three(out_log_scales, n, x + grown, y + grown, z + grown, on)
+    store_vector(out_log_scales + 3 * n, (x + grown, y + grown, z + grown), on)
 
 
 @triton.jit(do_not_specialize=["count"])
 def _bind_backward(
-    vertices, faces, binding, means, quats, d_means, d_quats, d_log_scales, local_means, local_quats, pulls, count, BLOCK: tl.constexpr
+    vertices, faces, binding, means, quats, d_means, d_quats, d_log_scales, d_local_means, d_local_quats, frame_gradients, count, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """One splat per lane: derivatives of the local values, and pulls [N, 8]: force (3), torque (3) and size derivative on the frame of its face."""
+    """One splat per lane: gradients of the local values, and frame_gradients [N, 8]: force (3), torque (3) and derivative by the size of the frame of its face."""
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     on = n < count
     axes, center, length, height, foot = _frame(vertices, faces, tl.load(binding + n, mask=on, other=0), on)
     ex, ey, ez, nx, ny, nz, px, py, pz = axes
     size = 0.5 * (length + height)
-    x, y, z = _three(means, n, on)
+    x, y, z = load_vector(means + 3 * n, on)
     rx, ry, rz = ex * x + nx * y + px * z, ey * x + ny * y + py * z, ez * x + nz * y + pz * z
-    gx, gy, gz = _three(d_means, n, on)
-    _put_three(local_means, n, size * (ex * gx + ey * gy + ez * gz), size * (nx * gx + ny * gy + nz * gz), size * (px * gx + py * gy + pz * gz), on)
+    gx, gy, gz = load_vector(d_means + 3 * n, on)
+    store_vector(d_local_means + 3 * n, (size * (ex * gx + ey * gy + ez * gz), size * (nx * gx + ny * gy + nz * gz), size * (px * gx + py * gy + pz * gz)), on)
     w, x, y, z = _quaternion(axes)
     qw, qx, qy, qz = _four(quats, n, on)
     hw, hx, hy, hz = _four(d_quats, n, on)
-    _put_four(local_quats, n, _product(w, -x, -y, -z, hw, hx, hy, hz), on)
+    _put_four(d_local_quats, n, _product(w, -x, -y, -z, hw, hx, hy, hz), on)
     uw, ux, uy, uz = _product(w, x, y, z, qw, qx, qy, qz)
-    tx, ty, tz = _cross(rx, ry, rz, gx, gy, gz)
-    sx, sy, sz = _three(d_log_scales, n, on)
-    row = pulls + 8 * n
-    tl.store(row, gx, mask=on)
-    tl.store(row + 1, gy, mask=on)
-    tl.store(row + 2, gz, mask=on)
+    tx, ty, tz = cross((rx, ry, rz), (gx, gy, gz))
+    sx, sy, sz = load_vector(d_log_scales + 3 * n, on)
+    row = frame_gradients + 8 * n
+    store_vector(row, (gx, gy, gz), on)
     # a small turn v of the frame changes the world quaternion u by (0, v) u / 2
-    tl.store(row + 3, size * tx + 0.5 * (-ux * hw + uw * hx - uz * hy + uy * hz), mask=on)
-    tl.store(row + 4, size * ty + 0.5 * (-uy * hw + uz * hx + uw * hy - ux * hz), mask=on)
-    tl.store(row + 5, size * tz + 0.5 * (-uz * hw - uy * hx + ux * hy + uw * hz), mask=on)
+    turn_x = size * tx + 0.5 * (-ux * hw + uw * hx - uz * hy + uy * hz)
+    turn_y = size * ty + 0.5 * (-uy * hw + uz * hx + uw * hy - ux * hz)
+    turn_z = size * tz + 0.5 * (-uz * hw - uy * hx + ux * hy + uw * hz)
+    store_vector(row + 3, (turn_x, turn_y, turn_z), on)
     tl.store(row + 6, rx * gx + ry * gy + rz * gz + (sx + sy + sz) / size, mask=on)
 
 
 @triton.jit(do_not_specialize=["count"])
-def _sum_faces(vertices, faces, pulls, members, starts, by_corner, count, FACES: tl.constexpr, LANES: tl.constexpr):
-    """by_corner [F, 3, 3]: what the splats of a face do to each of its corners."""
+def _sum_faces(vertices, faces, frame_gradients, members, starts, by_corner, count, FACES: tl.constexpr, LANES: tl.constexpr):
+    """by_corner [F, 3, 3]: gradient of each corner of a face, of all its splats."""
     face = tl.program_id(0) * FACES + tl.arange(0, FACES)
     on = face < count
     start, end = tl.load(starts + face, mask=on, other=0), tl.load(starts + face + 1, mask=on, other=0)
@@ -187,7 +170,7 @@ def _sum_faces(vertices, faces, pulls, members, starts, by_corner, count, FACES:
     for first in range(0, tl.max(end - start), LANES):
         at = start[:, None] + first + tl.arange(0, LANES)[None, :]
         here = at < end[:, None]
-        row = pulls + 8 * tl.load(members + at, mask=here, other=0)
+        row = frame_gradients + 8 * tl.load(members + at, mask=here, other=0)
         fx += tl.load(row, mask=here, other=0.0)
         fy += tl.load(row + 1, mask=here, other=0.0)
         fz += tl.load(row + 2, mask=here, other=0.0)
@@ -202,13 +185,13 @@ def _sum_faces(vertices, faces, pulls, members, starts, by_corner, count, FACES:
     ex, ey, ez, nx, ny, nz, px, py, pz = axes
     along, turn, spin = tx * ex + ty * ey + tz * ez, tx * nx + ty * ny + tz * nz, tx * px + ty * py + tz * pz
     ratio = foot / length
-    u, v, w = half, spin / length - along * ratio / height, half * ratio - turn / length  # what pulls at the first edge, along a0, a1, a2
+    u, v, w = half, spin / length - along * ratio / height, half * ratio - turn / length  # gradient of the first edge along a0, a1, a2
     jx, jy, jz = u * ex + v * nx + w * px, u * ey + v * ny + w * py, u * ez + v * nz + w * pz
-    v = along / height  # and at the other edge, along a1; half along -a2
+    v = along / height  # and of the other edge, along a1; half along -a2
     kx, ky, kz = v * nx - half * px, v * ny - half * py, v * nz - half * pz
-    _put_three(by_corner, 3 * face, fx - jx - kx, fy - jy - ky, fz - jz - kz, on)
-    _put_three(by_corner, 3 * face + 1, fx + jx, fy + jy, fz + jz, on)
-    _put_three(by_corner, 3 * face + 2, fx + kx, fy + ky, fz + kz, on)
+    store_vector(by_corner + 9 * face, (fx - jx - kx, fy - jy - ky, fz - jz - kz), on)
+    store_vector(by_corner + 9 * face + 3, (fx + jx, fy + jy, fz + jz), on)
+    store_vector(by_corner + 9 * face + 6, (fx + kx, fy + ky, fz + kz), on)
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -220,6 +203,6 @@ def _sum_vertices(by_corner, members, starts, d_vertices, count, BLOCK: tl.const
     x, y, z = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     for k in tl.range(0, tl.max(end - start), loop_unroll_factor=4):
         here = start + k < end
-        cx, cy, cz = _three(by_corner, tl.load(members + start + k, mask=here, other=0), here)
+        cx, cy, cz = load_vector(by_corner + 3 * tl.load(members + start + k, mask=here, other=0), here)
         x, y, z = x + cx, y + cy, z + cz
-    _put_three(d_vertices, vertex, x, y, z, on)
+    store_vector(d_vertices + 3 * vertex, (x, y, z), on)

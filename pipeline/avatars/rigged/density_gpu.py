@@ -9,18 +9,31 @@ from torch import Tensor
 _BLOCK = 512
 
 
-def watch(screen_gradient: Tensor, radii: Tensor, size: tuple[int, int], skip: Tensor, pull: Tensor, seen: Tensor) -> None:
-    """pull [N] += |last two columns of screen_gradient x size / 2|, seen [N] += radii [N] > 0; see `DensityControl.watch`."""
-    grid = (triton.cdiv(len(pull), _BLOCK),)
-    _watch[grid](screen_gradient, radii, skip, pull, seen, 0.5 * size[0], 0.5 * size[1], len(pull), COLUMNS=screen_gradient.shape[1], BLOCK=_BLOCK)
+def accumulate(screen_gradient: Tensor, radii: Tensor, size: tuple[int, int], skip: Tensor, grad_accum: Tensor, visible_count: Tensor) -> None:
+    """grad_accum [N] += over the views, |last two columns of screen_gradient [V, N, 2 or 4] x size / 2|; visible_count [N] += radii [V, N] > 0.
+
+    See `DensityControl.accumulate`. Views are added in order, so that results are equal to the bit from run to run.
+    """
+    views, count, columns = screen_gradient.shape
+    grid = (triton.cdiv(count, _BLOCK),)
+    _accumulate[grid](
+        screen_gradient.contiguous(), radii.contiguous(), skip, grad_accum, visible_count, 0.5 * size[0], 0.5 * size[1], views, count,
+        COLUMNS=columns, BLOCK=_BLOCK,
+    )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=["count"])
-def _watch(screen_gradient, radii, skip, pull, seen, half_width, half_height, count, COLUMNS: tl.constexpr, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=["views", "count"])
+def _accumulate(
+    screen_gradient, radii, skip, grad_accum, visible_count, half_width, half_height, views, count, COLUMNS: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """One splat per lane."""
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     on = n < tl.where(tl.load(skip) == 0, count, 0)
-    last_two = screen_gradient + n * COLUMNS + (COLUMNS - 2)
-    x = half_width * tl.load(last_two, mask=on, other=0.0)
-    y = half_height * tl.load(last_two + 1, mask=on, other=0.0)
-    tl.store(pull + n, tl.load(pull + n, mask=on, other=0.0) + tl.sqrt(x * x + y * y), mask=on)
-    tl.store(seen + n, tl.load(seen + n, mask=on, other=0.0) + tl.where(tl.load(radii + n, mask=on, other=0) > 0, 1.0, 0.0), mask=on)
+    gradient, visible = tl.load(grad_accum + n, mask=on, other=0.0), tl.load(visible_count + n, mask=on, other=0.0)
+    for view in range(views):
+        last_two = screen_gradient + (view * count + n) * COLUMNS + (COLUMNS - 2)
+        x, y = half_width * tl.load(last_two, mask=on, other=0.0), half_height * tl.load(last_two + 1, mask=on, other=0.0)
+        gradient += tl.sqrt(x * x + y * y)
+        visible += tl.where(tl.load(radii + view * count + n, mask=on, other=0) > 0, 1.0, 0.0)
+    tl.store(grad_accum + n, gradient, mask=on)
+    tl.store(visible_count + n, visible, mask=on)

@@ -72,6 +72,7 @@ class PosedBody(nn.Module):
         self.register_buffer("_tracked", torch.cat([self.tables[name].flatten(1) for name in TABLES], dim=1))
         self.posing: PosingTables | None = None
         self._cached: Tensor | None = None
+        self.set_weights(1.0, 1.0)
 
     @staticmethod
     def from_fit(path: str | Path, frames: Sequence[str] = (), *, remedy: str = "") -> PosedBody:
@@ -136,13 +137,17 @@ class PosedBody(nn.Module):
         """Whether nothing of the body is trained."""
         return self._cached is not None
 
+    def set_weights(self, laplacian: float, pose: float) -> None:
+        """Weights of the two terms below. They are folded into constants: on a GPU each multiplication of a loss costs two launches."""
+        self._stiffness, self._prior = laplacian * self.stiffness, pose * self._prior_units
+
     def laplacian_energy(self) -> Tensor:
-        """Mean squared Laplacian of the change of the offsets, square millimetres, []."""
-        return quadratic(self.offsets - self.tracked_offsets, self.stiffness)
+        """Weighted mean squared Laplacian of the change of the offsets, square millimetres, []."""
+        return quadratic(self.offsets - self.tracked_offsets, self._stiffness)
 
     def pose_prior(self, rows: Rows) -> Tensor:
-        """How far table rows are from the tracked ones: mean squares of radians x 10, expression weights and centimetres, summed, []."""
-        return quadratic(rows.leaf - row(self._tracked, rows.index), self._prior_units)
+        """How far table rows are from the tracked ones: weighted sum of mean squares of radians x 10, expression weights and centimetres, []."""
+        return quadratic(rows.leaf - row(self._tracked, rows.index), self._prior)
 
     def to(self, *args: Any, **kwargs: Any) -> PosedBody:
         """Move everything to a device; a GPU also gets the tables of its own kernels."""
@@ -150,6 +155,7 @@ class PosedBody(nn.Module):
         device = self.offsets.device
         self.shaped = self.shaped.to(device)
         self.posing = PosingTables.of(self.shaped) if device.type == "cuda" else None
+        self._stiffness, self._prior = self._stiffness.to(device), self._prior.to(device)
         return self
 
     def state(self) -> dict[str, Any]:

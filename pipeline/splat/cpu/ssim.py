@@ -1,6 +1,6 @@
-"""SSIM and L1 with their gradient in two passes over the picture (numba, one thread per row).
+"""L1 and D-SSIM with their gradient in two passes over the image (numba, one thread per row).
 
-Per row: the vertical half of the Gaussian window into row buffers that stay in the first-level cache, then the horizontal half. No filtered picture is
+Per row: the vertical half of the Gaussian window into row buffers that stay in the first-level cache, then the horizontal half. No filtered image is
 ever written, only the three maps that the gradient filters once more.
 """
 
@@ -11,16 +11,7 @@ from numba import float32 as f4
 from numba import prange
 
 from pipeline.splat.cpu.jit import helper, kernel
-
-RADIUS = 5
-SIGMA = 1.5
-C1, C2 = 0.01**2, 0.03**2
-
-
-def window() -> np.ndarray:
-    """The 11 taps of the Gaussian window, sum 1 (Wang et al. 2004, section III.B)."""
-    taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
-    return (taps / taps.sum()).astype(np.float32)
+from pipeline.splat.ssim import C1, C2, RADIUS
 
 
 @helper
@@ -36,11 +27,11 @@ def _filter_row(padded, taps, step, out):
 
 
 @kernel
-def ssim_maps(image, target, taps, step, maps, ssim, absolute):
-    """Sums over each row of SSIM and |image - target|, and SSIM's derivatives.
+def ssim_maps(image, target, taps, step, maps, absolute, dissimilar):
+    """Sums over each row of |image - target| and of 1 - SSIM, and SSIM's derivatives.
 
     image, target: [H, n], n = W * step with interleaved channels. maps: [3, H, n] derivatives of SSIM by the window means of x, x^2 and x y.
-    ssim, absolute: [H]. Zero padding outside of the picture.
+    absolute, dissimilar: [H]. Zero padding outside of the image.
     """
     height, n = image.shape
     size, edge = np.uint64(n), np.uint64(RADIUS * step)
@@ -58,14 +49,14 @@ def ssim_maps(image, target, taps, step, maps, ssim, absolute):
                 sxy[q] += tap * u * v
         for k in range(5):
             _filter_row(rows[k], taps, step, means[k])
-        ssim[y], absolute[y] = _ssim_row(image[y], target[y], means, maps[0, y], maps[1, y], maps[2, y])
+        absolute[y], dissimilar[y] = _ssim_row(image[y], target[y], means, maps[0, y], maps[1, y], maps[2, y])
 
 
 @helper
 def _ssim_row(x, y, means, by_x, by_xx, by_xy):
-    """Sum of SSIM (Wang et al. 2004, eq. 13) and of |x - y| over one row; means [5, n] of x, y, x^2, y^2, x y; fills the derivatives [n]."""
+    """Sum of |x - y| and of 1 - SSIM (Wang et al. 2004, eq. 13) over one row; means [5, n] of x, y, x^2, y^2, x y; fills the derivatives [n]."""
     one, two = f4(1), f4(2)
-    total = difference = f4(0)
+    absolute = dissimilar = f4(0)
     for p in range(np.uint64(len(x))):
         mx, my = means[0, p], means[1, p]
         a1, a2 = two * mx * my + f4(C1), two * (means[4, p] - mx * my) + f4(C2)
@@ -75,14 +66,14 @@ def _ssim_row(x, y, means, by_x, by_xx, by_xy):
         by_xx[p] = -value * inverse * b1
         by_xy[p] = two * a1 * inverse
         by_x[p] = two * my * (a2 - a1) * inverse + two * mx * value * inverse * (b1 - b2)
-        total += value
-        difference += abs(x[p] - y[p])
-    return total, difference
+        absolute += abs(x[p] - y[p])
+        dissimilar += one - value
+    return absolute, dissimilar
 
 
 @kernel
-def ssim_backward(image, target, taps, step, maps, l1_scale, ssim_scale, out):
-    """out [H, n] = gradient of l1_scale * sum |x - y| + ssim_scale * sum SSIM by the image; arguments as in `ssim_maps`."""
+def ssim_backward(image, target, taps, step, maps, l1_scale, dssim_scale, out):
+    """out [H, n] = gradient of l1_scale * sum |x - y| + dssim_scale * sum (1 - SSIM) by the image; arguments as in `ssim_maps`."""
     height, n = image.shape
     size, edge = np.uint64(n), np.uint64(RADIUS * step)
     for y in prange(height):
@@ -101,4 +92,4 @@ def ssim_backward(image, target, taps, step, maps, l1_scale, ssim_scale, out):
         for p in range(size):
             d = a[p] - b[p]
             sign = f4(1) if d > 0 else (f4(-1) if d < 0 else f4(0))
-            gradient[p] = l1_scale * sign + ssim_scale * (s0[p] + f4(2) * a[p] * s1[p] + b[p] * s2[p])
+            gradient[p] = l1_scale * sign - dssim_scale * (s0[p] + f4(2) * a[p] * s1[p] + b[p] * s2[p])

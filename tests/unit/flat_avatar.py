@@ -102,7 +102,7 @@ class FlatAvatar(nn.Module):
 
     def begin_step(self, step: int) -> object:
         self.step = step
-        return step >= self.late
+        return step >= self.late, step == self.bad[1]
 
     def pose(self, frame: int | Tensor, subject: int | Tensor = 0) -> FlatState:
         rows = select_rows({"codes": self.codes}, frame + self._frames * subject)
@@ -111,7 +111,7 @@ class FlatAvatar(nn.Module):
     def draw(self, state: FlatState, views: Any, workspace: object = None) -> Rendering:
         color = state.color
         if self.training:
-            color = color + self.noise * torch.rand(3) - 0.1 * self.mean
+            color = color + self.noise * torch.rand(3, device=color.device) - 0.1 * self.mean
             with torch.no_grad():
                 self.mean.lerp_(state.color, 0.2)
         alpha = (0.5 + 0.4 * torch.tanh(state.color.mean())).expand(len(views), views.height, views.width)
@@ -150,10 +150,11 @@ class FlatAvatar(nn.Module):
         return {name: value.detach().clone() for name, value in self.state_dict().items()}
 
 
-def new_trainer(*sources: Source, settings: TrainSettings = SETTINGS, avatar: FlatAvatar | None = None, memory_mb: int = 10) -> Trainer:
+def new_trainer(*sources: Source, settings: TrainSettings = SETTINGS, avatar: FlatAvatar | None = None, memory_mb: int = 10, device: str = "cpu") -> Trainer:
     """A training of the flat avatar, ready to step."""
-    images = TrainingImages(sources, frames=settings.frames_per_step, views=settings.views_per_frame, memory_mb=memory_mb, threads=2)
-    return Trainer(avatar or FlatAvatar(settings, subjects=len(sources)), images, settings)
+    counts = {"frames": settings.frames_per_step, "views": settings.views_per_frame}
+    images = TrainingImages(sources, **counts, memory_mb=memory_mb, device=device, threads=2)
+    return Trainer((avatar or FlatAvatar(settings, subjects=len(sources))).to(device), images, settings)
 
 
 def train_to(trainer: Trainer, step: int) -> Trainer:
