@@ -18,6 +18,7 @@ CONFIG = parse_config({name: value for name, value in config.items() if name not
 METHOD = method_of(CONFIG.method)
 TABLE = read_captures(Path(CONFIG.captures))
 GROUPS = {name: [row.id for row in rows] for name, rows in groups_of(TABLE).items()} | RUN["members"]
+MADE = [name for stage in METHOD.avatar_stages for name in stage.outputs]
 ORDER = list(METHOD.table)[: list(METHOD.table).index(CONFIG.until) + 1]
 
 
@@ -55,6 +56,45 @@ def avatar_keys_of(name):
     return avatar_keys(METHOD.name, METHOD.avatar_stages, members, CONFIG.result_settings)
 
 
+def capture_input(stage):
+    """Declared artefacts by name; a filmed capture has no truth."""
+    paths = {name: str(METHOD.path(CAPTURE, name)) for name in stage.inputs}
+    if "truth" in paths:
+        paths["truth"] = lambda wildcards: str(CAPTURE.truth) if is_synthetic(wildcards.capture) else []
+    return paths
+
+
+def parts_of(stage):
+    """What a scattered stage waits for; nothing where its cameras all stay in one job."""
+    count = CONFIG.scatter if stage.scattered else 1
+    return [str(CAPTURE.part(stage.name, number, count)) for number in range(1, count + 1)] if count > 1 else []
+
+
+def capture_key(stage):
+    return lambda wildcards: capture_keys_of(wildcards.capture)[stage.name]
+
+
+def of_members(name):
+    """An artefact of every capture that the avatar is made of."""
+
+    def paths(wildcards):
+        members = [member for member in members_of(wildcards.subject) if name != "truth" or is_synthetic(member)]
+        return [str(METHOD.path(layout_of(member), name)) for member in members]
+
+    return paths
+
+
+def avatar_input(stage):
+    """Declared artefacts by name. Plain paths where they suffice: functions make the planning of thousands of jobs slow."""
+    plain = [name for name in stage.inputs if name in MADE or (METHOD.scope == "capture" and name != "truth")]
+    return {name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs}
+
+
+def avatar_params(stage):
+    members = dict(members=lambda wildcards: members_of(wildcards.subject)) if METHOD.scope == "group" else {}
+    return members | dict(key=lambda wildcards: avatar_keys_of(wildcards.subject)[stage.name])
+
+
 def output_of(stage, layout):
     """Declared artefacts by name, and the manifest; what has no suffix is a folder."""
     paths = {name: METHOD.path(layout, name) for name in stage.outputs} | {"manifest": layout.manifest(stage.name)}
@@ -76,8 +116,8 @@ def resources_of(stage):
     return dict(gpu=gpus) if gpus else {}
 
 
-def command_of(stage, inputs, own=""):
-    """The job: `python -m pipeline STAGE` with settings, key and paths. inputs: names of the artefacts to pass; own: options of this rule alone.
+def command_of(stage, inputs, outputs, own=""):
+    """The job: `python -m pipeline STAGE` with settings, key and paths. inputs, outputs: names of the artefacts to pass; own: options of this rule alone.
 
     A scheduler sends SIGTERM to all processes of a job: the shell waits for the stage, which saves, and tee for what it says meanwhile.
     """
@@ -89,7 +129,7 @@ def command_of(stage, inputs, own=""):
     name = "{wildcards.capture}" if stage.scope == "capture" else "{wildcards.subject}"
     paths = [
         f"{option} {pairs}"
-        for option, pairs in (("--inputs", pairs_of("input", inputs)), ("--outputs", pairs_of("output", stage.outputs)))
+        for option, pairs in (("--inputs", pairs_of("input", inputs)), ("--outputs", pairs_of("output", outputs)))
         if pairs
     ]
     line = " ".join([fixed, name, rest, "--threads {threads} --key {params.key}", *paths, own])
@@ -105,13 +145,14 @@ def every_output(wildcards):
     """Every declared output of every wanted stage of every subject: a report alone would let a failed re-run pass for done."""
     subjects = RUN["subjects"]
     subjects = list(TABLE) if subjects == "all" else subjects.split(",") if isinstance(subjects, str) else subjects
+    patterns = {name: list(output_of(METHOD.table[name], layout_of("{name}")).values()) for name in ORDER}
     stages = [METHOD.table[name] for name in ORDER]
     return [
-        path
+        path.format(name=name)
         for name in subjects
         for stage in stages
         if has_stage(name, stage)
-        for path in output_of(stage, layout_of(name)).values()
+        for path in patterns[stage.name]
     ]
 
 

@@ -103,6 +103,10 @@ class Layout:
     def render(self) -> Path:
         return self.avatar_folder / "render"
 
+    def renders(self, subject: str) -> Path:
+        """Where the renders of one capture lie: of a group in a folder of its own."""
+        return self.render / subject if self.group else self.render
+
     @property
     def metrics(self) -> Path:
         return self.avatar_folder / "metrics.json"

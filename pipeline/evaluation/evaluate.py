@@ -1,18 +1,19 @@
-"""Evaluation of a capture: pairs of render and truth, and mean metrics over images."""
+"""Evaluation of an avatar: pairs of render and truth, and mean metrics over images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
 from pipeline.capture.processed import read_image_set
-from pipeline.contract.layout import Layout
+from pipeline.contract.layout import Layout, Subject
 from pipeline.evaluation.metrics import compare
-from pipeline.evaluation.truth import CameraTargets, NovelTargets, novel_cameras
+from pipeline.evaluation.truth import CameraTargets, NovelTargets, novel_cameras, truth_folder
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_json
 from pipeline.io.packed import PackedImages
@@ -38,46 +39,57 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """Images of one camera to compare. splits: frame id -> split."""
+    """Images of one camera to compare.
 
+    Attributes:
+        renders: zip of the camera's renders.
+        splits: frame id -> split.
+    """
+
+    subject: Subject
     camera: str
     novel: bool
+    renders: Path
     splits: dict[str, str]
 
 
 def plan_jobs(layout: Layout) -> list[Job]:
-    """One job per rendered camera. Raises InputError where frames, sample or renders cannot be read."""
-    remedy = f"./c2a run {layout.results.name} --from sample"
-    sample = read_json(layout.sample, remedy=remedy)
+    """One job per rendered camera of every subject. Raises InputError where frames, sample or renders cannot be read."""
+    return [job for subject in layout.subjects for job in _plan_subject(subject, layout.renders(subject.name), layout.results.name)]
+
+
+def _plan_subject(subject: Subject, renders: Path, name: str) -> list[Job]:
+    sample = read_json(subject.layout.sample, remedy=f"./c2a run {subject.name} --from sample")
     split_of = {frame["id"]: frame["split"] for frame in sample["frames"]}
+    cameras = [camera.name for camera in read_image_set(subject.layout.frames_json, subject.layout.frames).cameras]
     jobs = []
-    for camera in [c.name for c in read_image_set(layout.frames_json, layout.frames).cameras] + novel_cameras(layout):
-        novel, path = camera not in sample["cameras"], layout.render / f"{camera}.zip"
+    for camera in cameras + novel_cameras(subject.layout):
+        novel, path = camera not in sample["cameras"], renders / f"{camera}.zip"
         if not path.is_file():
             continue
         rendered = set(PackedImages(path).names())
         splits = {frame: _split(frame_split, "novel" if novel else sample["cameras"][camera]) for frame, frame_split in split_of.items() if frame in rendered}
-        jobs.append(Job(camera, novel, {frame: split for frame, split in splits.items() if split}))
+        jobs.append(Job(subject, camera, novel, path, {frame: split for frame, split in splits.items() if split}))
     if not any(job.splits for job in jobs):
         raise InputError(
             "no render belongs to a sampled frame",
-            file=layout.render,
+            file=renders,
             expected="zips named as the cameras, images named as the frames",
-            remedy=remedy.replace("sample", "render"),
+            remedy=f"./c2a run {name} --from render",
         )
     return jobs
 
 
-def evaluate_camera(layout: Layout, job: Job, settings: EvaluateSettings) -> list[Row]:
-    """Metrics of every image of one camera: rows with split, camera, frame, those of `metrics.compare`, and lpips with weights."""
-    targets = NovelTargets(layout, job.camera) if job.novel else CameraTargets(layout, job.camera)
-    renders, rows = PackedImages(layout.render / f"{job.camera}.zip"), []
+def evaluate_camera(job: Job, settings: EvaluateSettings) -> list[Row]:
+    """Metrics of every image of one camera: rows with subject, split, camera, frame, those of `metrics.compare`, and lpips with weights."""
+    targets = NovelTargets(job.subject.layout, job.camera) if job.novel else CameraTargets(job.subject.layout, job.camera)
+    renders, rows = PackedImages(job.renders), []
     perceptual = load_lpips(settings)
     for frame, split in job.splits.items():
         target = targets.read(frame)
         image = rendered_over_white(renders.read(frame), target.visible, job.novel)
         truth, alpha = (fitted(picture, image.shape) for picture in (target.image, target.alpha))
-        row: Row = {"split": split, "camera": job.camera, "frame": frame, **compare(image, truth, alpha)}
+        row: Row = {"subject": job.subject.name, "split": split, "camera": job.camera, "frame": frame, **compare(image, truth, alpha)}
         if perceptual:
             row["lpips"] = perceptual.distance(image, truth)
         rows.append({name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()})
@@ -88,22 +100,35 @@ def evaluate(layout: Layout, settings: EvaluateSettings, workers: int) -> dict[s
     """The part of metrics.json that is computed from images."""
     perceptual = load_lpips(settings)  # fails before any work if the weights are unreadable
     jobs = plan_jobs(layout)
-    rows = [row for part in map_processes(evaluate_camera, [(layout, job, settings) for job in jobs], workers, "evaluate") for row in part]
-    cameras = {split: sorted({row["camera"] for row in rows if row["split"] == split}) for split in SPLITS}
+    rows = [row for part in map_processes(evaluate_camera, [(job, settings) for job in jobs], workers, "evaluate") for row in part]
+    splits = {split: [row for row in rows if row["split"] == split] for split in SPLITS}
     return {
-        **{split: mean_figures(row for row in rows if row["split"] == split) for split in SPLITS},
-        "missing": {split: _why_missing(split) for split in SPLITS if not cameras[split]},
+        **{split: mean_figures(chosen) for split, chosen in splits.items()},
+        "missing": {split: _why_missing(split) for split, chosen in splits.items() if not chosen},
         "lpips": perceptual.name if perceptual else None,
         "lpips_reason": "" if perceptual else "no weights: evaluate.lpips_backbone and evaluate.lpips_linear in config.yaml are empty",
-        "per_camera": {
-            split: {name: mean_figures(row for row in rows if (row["split"], row["camera"]) == (split, name)) for name in names}
-            for split, names in cameras.items()
-            if names
-        },
+        "per_subject": {split: _means_by(chosen, lambda row: row["subject"]) for split, chosen in splits.items() if chosen},
+        "per_camera": {split: _means_by(chosen, lambda row: camera_label(row, layout)) for split, chosen in splits.items() if chosen},
         "worst": sorted((row for row in rows if row["split"] != "train"), key=_badness)[: settings.worst],
         "images": rows,
         "definitions": DEFINITIONS,
     }
+
+
+def camera_label(row: Row, layout: Layout) -> str:
+    """The camera of a row; of a group with the name of the capture, whose cameras may have the same names."""
+    return f"{row['subject']}: {row['camera']}" if layout.group else row["camera"]
+
+
+def alpha_source(layout: Layout) -> str:
+    """Where alpha comes from: the ground "truth" of synthetic captures, the "matte" of real ones, or "both" in a group that has both kinds."""
+    sources = {"truth" if truth_folder(subject.layout) else "matte" for subject in layout.subjects}
+    return sources.pop() if len(sources) == 1 else "both"
+
+
+def _means_by(rows: list[Row], label: Callable[[Row], str]) -> dict[str, Any]:
+    labels = sorted({label(row) for row in rows})
+    return {name: mean_figures(row for row in rows if label(row) == name) for name in labels}
 
 
 def mean_figures(rows: Iterable[Row]) -> dict[str, Any] | None:
@@ -111,7 +136,7 @@ def mean_figures(rows: Iterable[Row]) -> dict[str, Any] | None:
     rows = list(rows)
     if not rows:
         return None
-    names = [name for name in rows[0] if name not in ("split", "camera", "frame")]
+    names = [name for name in rows[0] if name not in ("subject", "split", "camera", "frame")]
     columns = {name: [row[name] for row in rows if row[name] is not None] for name in names}
     return {**{name: round(float(np.mean(values)), 5) if values else None for name, values in columns.items()}, "images": len(rows)}
 
@@ -152,5 +177,5 @@ def _why_missing(split: str) -> str:
     return f"no render of {SPLITS[split]}"
 
 
-def _badness(row: Row) -> tuple[float, str, str]:
-    return (row["psnr"] if row["psnr_box"] is None else row["psnr_box"], row["camera"], row["frame"])
+def _badness(row: Row) -> tuple[float, str, str, str]:
+    return (row["psnr"] if row["psnr_box"] is None else row["psnr_box"], row["subject"], row["camera"], row["frame"])

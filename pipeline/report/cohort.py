@@ -82,7 +82,7 @@ class Member:
                 rows = sorted((row for row in self.metrics.get("images", []) if row["split"] == split), key=lambda row: row.get("psnr_box") or row["psnr"])
                 if rows:
                     row = rows[len(rows) // 2]
-                    return PackedImages(self.layout.render / f"{row['camera']}.zip").read(row["frame"])[..., :3]
+                    return PackedImages(self.layout.renders(row["subject"]) / f"{row['camera']}.zip").read(row["frame"])[..., :3]
         return None
 
 
@@ -96,7 +96,7 @@ def cohort_table(members: Sequence[Member]) -> str:
 def cohort_page(members: Sequence[Member]) -> str:
     """Self-contained HTML page; links to reports are relative."""
     values = [member.values() for member in members]
-    body = f"<header>\n<h1>{counted(len(members), 'capture')}</h1>\n{page.cards(_cards(values))}</header>"
+    body = f"<header>\n<h1>{_count(members)}</h1>\n{page.cards(_cards(values))}</header>"
     failures = [member for member in members if member.failed]
     if failures:
         notes = "".join(_failure(member) for member in failures)
@@ -110,7 +110,7 @@ def cohort_page(members: Sequence[Member]) -> str:
         page.strip(pictures),
     )
     header = (
-        "capture",
+        "capture or group",
         "state",
         "reached",
         *(f"{split} {what}" for split in SPLITS for what in ("PSNR", "SSIM")),
@@ -136,6 +136,12 @@ def cohort_page(members: Sequence[Member]) -> str:
         page.table(header, [[row[name] for name in names] for row in values]),
     )
     return page.page("Cohort: capture2avatar", body)
+
+
+def _count(members: Sequence[Member]) -> str:
+    groups = sum(bool(member.layout.group) for member in members)
+    parts = [counted(groups, "group")] if groups else []
+    return " and ".join([*parts, counted(len(members) - groups, "capture")] if len(members) > groups or not groups else parts)
 
 
 def _cards(values: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.capture.processed import ImageSet, read_image_set
 from pipeline.capture.record import Capture, read_capture
-from pipeline.contract.layout import Layout
+from pipeline.contract.layout import Layout, Subject
 from pipeline.io.arrays import load_npz
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_json
@@ -18,44 +19,64 @@ from pipeline.report import records
 from pipeline.report.images import even_choice
 from pipeline.report.settings import ReportSettings
 
-METRICS = ("val", "test", "novel", "splats", "alpha_source", "lpips", "missing", "per_camera", "worst", "images", "definitions")
+METRICS = ("val", "test", "novel", "splats", "alpha_source", "lpips", "missing", "per_subject", "per_camera", "worst", "images", "definitions")
 MOST_PICTURES = 8  # cameras shown in a strip
 
 
 @dataclass
 class Context:
-    """Results of one capture. Every property raises InputError where its file is missing or is not as expected."""
+    """Results of one subject of an avatar. Every property raises InputError where its file is missing or is not as expected.
+
+    Attributes:
+        layout: the files of the avatar, of a capture or of a group.
+        number: which of its subjects.
+    """
 
     layout: Layout
     settings: ReportSettings
+    number: int = 0
 
     @property
     def id(self) -> str:
+        """The capture, or the group."""
         return self.layout.results.name
+
+    @property
+    def subject(self) -> Subject:
+        return self.layout.subjects[self.number]
+
+    @property
+    def files(self) -> Layout:
+        """The files of the subject's capture."""
+        return self.subject.layout
+
+    @property
+    def renders(self) -> Path:
+        return self.layout.renders(self.subject.name)
 
     @cached_property
     def capture(self) -> Capture:
-        return read_capture(self.layout.capture)
+        return read_capture(self.files.capture)
 
     @cached_property
     def images(self) -> ImageSet:
-        return read_image_set(self.layout.frames_json, self.layout.frames)
+        return read_image_set(self.files.frames_json, self.files.frames)
 
     @cached_property
     def mattes(self) -> ImageSet:
-        return read_image_set(self.layout.alpha_json, self.layout.alpha)
+        return read_image_set(self.files.alpha_json, self.files.alpha)
 
     @cached_property
     def sample(self) -> dict[str, Any]:
-        return read_json(self.layout.sample)
+        return read_json(self.files.sample)
 
     @cached_property
     def keypoints(self) -> dict[str, np.ndarray]:
-        return load_npz(self.layout.keypoints, {"cameras": (None,), "frames": (None,), "face": (None, None, None, 3), "pose": (None, None, None, 3)})
+        return load_npz(self.files.keypoints, {"cameras": (None,), "frames": (None,), "face": (None, None, None, 3), "pose": (None, None, None, 3)})
 
     @cached_property
     def fit(self) -> dict[str, np.ndarray]:
-        return load_npz(self.layout.fit, {"frames": (None,), "cameras": (None,), "points3d": (None, None, 3), "residual_px": (None,)})
+        return load_npz(self.files.fit, {"frames": (None,), "cameras": (None,), "points3d": (None, None, 3), "residual_px": (None,)})
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -78,19 +99,19 @@ class Context:
     @property
     def roles(self) -> dict[str, str]:
         """camera -> train or val; empty before `sample`."""
-        return self.sample["cameras"] if self.layout.sample.is_file() else {}
+        return self.sample["cameras"] if self.files.sample.is_file() else {}
 
     @property
     def frame_ids(self) -> list[str]:
         """The sampled frames in time order, or all of them before `sample`."""
-        if self.layout.sample.is_file():
+        if self.files.sample.is_file():
             return [frame["id"] for frame in self.sample["frames"]]
         return [frame.id for frame in self.images.frames]
 
     @property
     def shown_frame(self) -> str:
         """The frame shown for every stage: the middle training frame."""
-        if self.layout.sample.is_file():
+        if self.files.sample.is_file():
             train = [frame["id"] for frame in self.sample["frames"] if frame["split"] == "train"]
             return train[len(train) // 2] if train else self.frame_ids[0]
         return self.frame_ids[len(self.frame_ids) // 2]

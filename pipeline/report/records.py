@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from pipeline.avatars.registry import method_of
 from pipeline.contract.layout import Layout
+from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 
 
@@ -23,15 +25,22 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def manifests(layout: Layout) -> dict[str, dict[str, Any]]:
-    """The manifest of every finished stage, in stage order."""
-    found = {stage: read_record(layout.manifest(stage)) for stage in method_of(layout.method).table}
-    return {stage: manifest for stage, manifest in found.items() if manifest is not None}
+    """The manifest of every finished stage, in stage order; stages of the captures of a group as `capture/stage`."""
+    return _each_stage(layout, lambda place, stage: place.manifest(stage))
 
 
 def errors(layout: Layout) -> dict[str, str]:
-    """Message, place and last log lines of every failed stage, in stage order."""
-    found = {stage: read_record(layout.error(stage)) for stage in method_of(layout.method).table}
-    return {stage: failure_text(record) for stage, record in found.items() if record is not None}
+    """Message, place and last log lines of every failed stage, under the same names."""
+    return {stage: failure_text(record) for stage, record in _each_stage(layout, lambda place, stage: place.error(stage)).items()}
+
+
+def _each_stage(layout: Layout, path: Callable[[Layout, str], Path]) -> dict[str, dict[str, Any]]:
+    table = method_of(layout.method).table
+    places = [(stage, layout, stage) for stage in table if not layout.group or stage not in CAPTURE_STAGES]
+    if layout.group:
+        places = [(f"{subject.name}/{stage}", subject.layout, stage) for subject in layout.subjects for stage in CAPTURE_STAGES] + places
+    records = {name: read_record(path(place, stage)) for name, place, stage in places}
+    return {name: record for name, record in records.items() if record is not None}
 
 
 def failure_text(record: dict[str, Any]) -> str:
@@ -58,9 +67,8 @@ def stage_seconds(layout: Layout) -> dict[str, float]:
 
     The time of a resumed training includes all attempts, which train.csv records and the manifest does not.
     """
-    stages = list(method_of(layout.method).table)
-    before = stages[: stages.index("evaluate")]
-    seconds = {stage: float(m.get("timing", {}).get("seconds", 0)) for stage, m in manifests(layout).items() if stage in before}
+    later = ("evaluate", "report")
+    seconds = {stage: float(m.get("timing", {}).get("seconds", 0)) for stage, m in manifests(layout).items() if stage not in later}
     if "train" in seconds and layout.train_log.is_file():
         seconds["train"] = max(seconds["train"], float(np.nanmax(read_log(layout.train_log).get("seconds", np.zeros(1)))))
     return seconds

@@ -27,6 +27,14 @@ def capture(context: Context) -> str:
     return facts + rig + page.heading(f"Checks: {sum(row[1] for row in rows)} of {len(rows)} passed") + page.table(("what", "result", "detail"), rows)
 
 
+def member(context: Context) -> str:
+    """A capture of a group in brief: facts, and one frame of a few cameras."""
+    splits = [frame["split"] for frame in context.sample["frames"]]
+    facts = [*_facts(context.capture), ("frames", f"{splits.count('train')} train, {splits.count('test')} test")]
+    names, frame = context.shown_cameras(4), context.shown_frame
+    return page.table(("what", "value"), facts) + page.strip(_photo(context, context.images.open(name).read(frame), context.label(name)) for name in names)
+
+
 def frames(context: Context) -> str:
     """One frame of every camera after undistortion, crop, resize and colour correction."""
     frame = context.shown_frame
@@ -88,7 +96,7 @@ def _photo(context: Context, image: np.ndarray, caption: str) -> str:
 
 
 def _subject(context: Context) -> np.ndarray | None:
-    if not context.layout.fit.is_file():
+    if not context.files.fit.is_file():
         return None
     points = context.fit["points3d"]
     return points[len(points) // 2]

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.evaluate import fitted, rendered_over_white
+from pipeline.evaluation.evaluate import camera_label, fitted, rendered_over_white
 from pipeline.evaluation.truth import CameraTargets, NovelTargets, novel_cameras
 from pipeline.io.color_map import FULL_ERROR, error_map
 from pipeline.io.errors import InputError
-from pipeline.io.packed import PackedImages
+from pipeline.io.packed import PackedImages, read_image
 from pipeline.io.video import decode
 from pipeline.report import images as pictures
 from pipeline.report import page, plots
@@ -26,11 +26,17 @@ GROUP_EDGE = 38  # pixels of a group's row beside its images
 FIGURES = ("psnr_box", "ssim_box", "psnr", "ssim", "l1", "lpips")
 _CURVES = {"loss": "loss", "psnr": "PSNR of the training image, dB", "splats": "splats"}  # shown first, under these names
 
+_ALPHA = {
+    "truth": "the synthetic ground truth",
+    "matte": "the captures' own mattes",
+    "both": "the synthetic ground truth where there is one, else the captures' own mattes",
+}
+
 
 def fit(context: Context) -> str:
     """The mesh over the frames, the triangulated points, residuals per camera."""
     record, stills = context.fit, []
-    videos = sorted(context.layout.overlay.glob("*.mp4"))
+    videos = sorted(context.files.overlay.glob("*.mp4"))
     for i in pictures.even_choice(len(videos), 8):
         stills.append(_photo(context, _still(videos[i], context), context.label(videos[i].stem)))
     points = record["points3d"][len(record["points3d"]) // 2]
@@ -49,7 +55,7 @@ def init(context: Context) -> str:
     from pipeline.report.untrained import render_untrained
 
     names = context.shown_cameras(4)
-    images = render_untrained(context.layout, [context.images.by_name[name] for name in names], context.shown_frame)
+    images = render_untrained(context.layout, [context.images.by_name[name] for name in names], context.shown_frame, context.number)
     return page.strip(_photo(context, image, context.label(name)) for name, image in zip(names, images))
 
 
@@ -60,13 +66,21 @@ def train(context: Context) -> str:
     names = [name for name in _CURVES if name in log] + [name for name in log if name not in (*_CURVES, "seconds")]
     series = [(_CURVES.get(name, name), steps[np.isfinite(log[name])], log[name][np.isfinite(log[name])]) for name in names]
     last = ", ".join(f"{name} {log[name][-1]:.4g}" for name in (*_CURVES, "seconds") if name in log)
-    return page.plot(plots.curves([s for s in series if len(s[1])], "step")) + page.paragraph(f"At the last row: {last}.")
+    curves = page.plot(plots.curves([s for s in series if len(s[1])], "step")) + page.paragraph(f"At the last row: {last}.")
+    strips = sorted(context.layout.validation.glob("*.png"))
+    if not strips:
+        return curves
+    shown = [strips[i] for i in pictures.even_choice(len(strips), 4)]
+    width = 3 * context.settings.picture_width
+    figures = (page.figure(read_image(path), f"step {int(path.stem)}", widest=width, quality=context.settings.jpeg_quality) for path in shown)
+    return curves + page.heading("A validation view during training: truth, render, difference") + page.strip(figures)
 
 
 def renders(context: Context) -> str:
     """Truth, render and error of the best, median and worst image of every split."""
     parts = [page.paragraph(f"Each group: truth, render, and their difference (black: equal; brightest: {FULL_ERROR:g} of full scale or more).")]
-    for split, rows in _by_split(context.metrics["images"]).items():
+    own = [row for row in context.metrics["images"] if row["subject"] == context.subject.name]
+    for split, rows in _by_split(own).items():
         ordered = sorted(rows, key=_rank)
         chosen = {"best": ordered[-1], "median": ordered[len(ordered) // 2], "worst": ordered[0]} if len(ordered) > 2 else dict(enumerate(ordered))
         members = [_compared(context, str(name), row) for name, row in chosen.items()]
@@ -76,13 +90,15 @@ def renders(context: Context) -> str:
 
 def videos(context: Context) -> str:
     """Every video of the render stage: small ones embedded, others by name."""
-    files = sorted(context.layout.render.glob("*.mp4"))
+    files = sorted(context.renders.glob("*.mp4"))
     if not files:
-        raise InputError("contains no videos", file=context.layout.render)
+        raise InputError("contains no videos", file=context.renders)
     limit = context.settings.video_limit_mb * 1e6
     large = [f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in files if path.stat().st_size > limit]
     shown = [page.video(path, path.stem.replace("_", " "), context.settings.picture_width) for path in files if path.stat().st_size <= limit]
-    return page.strip(shown) + (page.paragraph(f"Too large for this page, see {context.layout.render.name}/: {', '.join(large)}.") if large else "")
+    return page.strip(shown) + (
+        page.paragraph(f"Too large for this page, see {context.renders.relative_to(context.layout.avatar_folder)}/: {', '.join(large)}.") if large else ""
+    )
 
 
 def metrics(context: Context) -> str:
@@ -94,10 +110,19 @@ def metrics(context: Context) -> str:
         absent.append(page.paragraph(f"LPIPS is absent: {record['lpips_reason']}."))
     header = ("", "PSNR box", "SSIM box", "PSNR", "SSIM", "L1", "LPIPS", "images")
     cameras = [_row(f"{split}: {name}", figures) for split in SPLIT_TITLES for name, figures in record["per_camera"].get(split, {}).items()]
-    worst = [(row["split"], row["camera"], row["frame"], row["psnr_box"], row["ssim_box"]) for row in record["worst"]]
+    worst = [(row["split"], camera_label(row, context.layout), row["frame"], row["psnr_box"], row["ssim_box"]) for row in record["worst"]]
     meaning = [(name.replace("_box", "... box"), text) for name, text in record["definitions"].items()]
-    source = {"truth": "the synthetic ground truth", "matte": "this capture's own mattes"}[record["alpha_source"]]
-    parts = [page.table(header, rows), *absent, page.paragraph(f"Alpha comes from {source}."), page.heading("By camera"), page.table(header, cameras)]
+    source = _ALPHA[record["alpha_source"]]
+    subjects = [_row(f"{split}: {name}", figures) for split in SPLIT_TITLES for name, figures in record["per_subject"].get(split, {}).items()]
+    by_subject = [page.heading("By capture"), page.table(header, subjects)] if context.layout.group else []
+    parts = [
+        page.table(header, rows),
+        *absent,
+        page.paragraph(f"Alpha comes from {source}."),
+        *by_subject,
+        page.heading("By camera"),
+        page.table(header, cameras),
+    ]
     parts += [
         page.heading("Worst images"),
         page.table(("split", "camera", "frame", "PSNR box", "SSIM box"), worst),
@@ -108,9 +133,9 @@ def metrics(context: Context) -> str:
 
 
 def _compared(context: Context, name: str, row: dict[str, Any]) -> str:
-    camera, frame, novel = row["camera"], row["frame"], row["camera"] in novel_cameras(context.layout)
-    target = (NovelTargets if novel else CameraTargets)(context.layout, camera).read(frame)
-    image = rendered_over_white(PackedImages(context.layout.render / f"{camera}.zip").read(frame), target.visible, novel)
+    camera, frame, novel = row["camera"], row["frame"], row["camera"] in novel_cameras(context.files)
+    target = (NovelTargets if novel else CameraTargets)(context.files, camera).read(frame)
+    image = rendered_over_white(PackedImages(context.renders / f"{camera}.zip").read(frame), target.visible, novel)
     truth, alpha = (fitted(picture, image.shape) for picture in (target.image, target.alpha))
     window = pictures.around(alpha)
     truth, image = truth[window], image[window]

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from pipeline.avatars.method import Method
 from pipeline.avatars.registry import METHODS
+from pipeline.config import Config
+from pipeline.contract.captures_table import read_captures
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.machine.lease import is_alive, lease, read_holder
 from pipeline.workflow.run_options import RunOptions, load_config
+from pipeline.workflow.targets import layout_of
 
 KEPT = ("leases.tsv", "running")  # the lease log, and who is at work: small
 
@@ -23,7 +26,8 @@ def clean(options: RunOptions) -> int:
         InputError: there is no such scratch.
     """
     config, names = load_config(options), options.names
-    results, work = Path(config.results), Path(config.work)
+    work, table = Path(config.work), Path(config.captures)
+    groups = {row.id: row.group for row in read_captures(table).values()} if table.is_file() else {}
     if options.work and not work.is_dir():
         raise InputError("no such folder", file=work, expected="scratch of runs", remedy="correct --work")
     unknown = [name for name in names if not (work / name).is_dir()]
@@ -32,10 +36,10 @@ def clean(options: RunOptions) -> int:
     total, verb = 0, "would remove" if options.dry_run else "removed"
     folders = [work / name for name in names] or [path for path in work.glob("*") if path.is_dir() and not path.name.startswith(".")]
     for folder in sorted(folders):
-        layout = Layout(results / folder.name, folder)
+        layout = layout_of(folder.name, config)
         try:
             with lease(layout.running("run"), layout.leases, f"clean-work of {folder.name}"):  # no run begins meanwhile
-                why = _why_kept(results / folder.name, folder)
+                why = _why_kept(folder.name, groups.get(folder.name, ""), config)
                 size = 0 if why else _remove(folder, options.dry_run)
         except InputError as error:
             why = str(error).splitlines()[0]
@@ -45,32 +49,36 @@ def clean(options: RunOptions) -> int:
     return 0
 
 
-def _why_kept(results: Path, work: Path) -> str:
-    layouts = [(method, Layout(results, work, method.name)) for method in METHODS.values()]
-    for method, layout in layouts:
+def _why_kept(name: str, group: str, config: Config) -> str:
+    """Why the scratch of a capture or group is still needed; empty where it is not. group: the capture's, empty where it has none."""
+    methods = METHODS.values()
+    for method in methods:
+        layout = _layout(name, method, config)
         for stage in method.table:
             path = layout.running(stage)
             holder = read_holder(path)
             if holder and is_alive(path, holder):
                 return f"{stage} is at work: {holder.describe()}"
-    layouts = [(method, layout) for method, layout in layouts if (work / method.name).exists() or (results / method.name).exists()]
-    if not layouts:
+    avatars = [
+        (method, layout) for method in methods if (layout := _layout(name, method, config)).avatar_folder.exists() or (layout.work / method.name).exists()
+    ]
+    avatars += [(method, layout) for method in methods if group and (layout := _layout(group, method, config)).avatar_folder.exists()]
+    if not avatars:
         return "no avatar yet"
-    for method, layout in layouts:
-        stages = _stages(method)
-        failed = [stage for stage in stages if layout.error(stage).is_file()]
+    for method, layout in avatars:
+        own = [] if layout.results.name == name and method.scope == "group" else [stage for stage in CAPTURE_STAGES if stage != "synthesise"]
+        places = [(_layout(name, method, config), stage) for stage in own] + [(layout, stage.name) for stage in method.avatar_stages]
+        failed = [stage for place, stage in places if place.error(stage).is_file()]
         if failed:
             return f"{failed[0]} failed, and may be resumed"
-        missing = [stage for stage in stages if not layout.manifest(stage).is_file()]
+        missing = [stage for place, stage in places if not place.manifest(stage).is_file()]
         if missing:
             return f"{method.name}: {missing[0]} is not done"
     return ""
 
 
-def _stages(method: Method) -> list[str]:
-    """What must be done in a folder that has an avatar of this method: in that of a group its own stages alone."""
-    shared = [stage for stage in CAPTURE_STAGES if stage != "synthesise" and method.scope == "capture"]
-    return shared + [stage.name for stage in method.avatar_stages]
+def _layout(name: str, method: Method, config: Config) -> Layout:
+    return Layout(Path(config.results) / name, Path(config.work) / name, method.name)
 
 
 def _remove(folder: Path, dry_run: bool) -> int:

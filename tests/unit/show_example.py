@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +41,31 @@ def make(root: Path, *, size: tuple[int, int] = SIZE, truth: bool = True, noise:
             {
                 "stage": stage,
                 "version": 1,
-                "facts": {"things": i},
+                "facts": {"things": i} | ({"splats": 7} if stage == "train" else {}),
                 "outputs": {},
                 "timing": {"seconds": 1.5 * i, "peak_memory_mb": 100 * i, "python": "3.11.9"},
             },
         )
     return layout
+
+
+def make_group(root: Path) -> Layout:
+    """A group of two captures, the second without truth; what belongs to the avatar is moved to the group's folder."""
+    members = tuple(make(root / name, truth=name == "anna") for name in ("anna", "bob"))
+    renamed = []
+    for member in members:
+        name = member.results.parents[1].name
+        target = Layout(root / "results" / name, root / "work" / name)
+        target.results.parent.mkdir(parents=True, exist_ok=True)
+        member.results.rename(target.results)
+        renamed.append(target)
+    group = Layout(root / "results" / "family", root / "work" / "family", group=tuple(renamed))
+    for member in renamed:
+        shutil.move(member.render, group.renders(member.results.name))
+    shutil.move(renamed[0].avatar_folder / "manifests", group.avatar_folder / "manifests")
+    for name in ("init", "avatar", "train_log"):
+        shutil.move(getattr(renamed[0], name), getattr(group, name))
+    return group
 
 
 def disc(camera: Camera, frame: Frame) -> np.ndarray:

@@ -11,7 +11,7 @@ from pipeline.evaluation.truth import CameraTargets, Warp, exchange_plate, over_
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, packed_writer
 from pipeline.report.settings import EvaluateSettings
-from tests.unit.show_example import ROLES, disc, make, metrics_of
+from tests.unit.show_example import ROLES, disc, make, make_group, metrics_of
 from tests.unit.stage_jobs import run_stage
 
 
@@ -50,6 +50,21 @@ def test_contract_of_the_file(example):
     assert metrics["missing"] == {}
     boxes = [row["psnr_box"] for row in metrics["worst"]]
     assert boxes == sorted(boxes) and all(row["split"] != "train" for row in metrics["worst"])
+
+
+def test_a_group_has_rows_and_means_of_each_capture(tmp_path):
+    group = make_group(tmp_path)
+    facts = run_stage("evaluate", EvaluateSettings(), group)
+    metrics = metrics_of(group)
+    assert {(row["subject"], row["split"]) for row in metrics["images"]} == {
+        *(("anna", split) for split in ("train", "val", "test", "novel")),
+        *(("bob", split) for split in ("train", "val", "test")),
+    }
+    assert metrics["val"]["images"] == 6 and {name: means["images"] for name, means in metrics["per_subject"]["val"].items()} == {"anna": 3, "bob": 3}
+    assert set(metrics["per_camera"]["val"]) == {"anna: cam_v", "bob: cam_v"} and set(metrics["per_subject"]["novel"]) == {"anna"}
+    assert metrics["alpha_source"] == facts["alpha_source"] == "both" and metrics["splats"] == 7
+    prepare = sum(1.5 * i for i in range(7))  # of each capture: synthesise to fit
+    assert metrics["pipeline_seconds"] == pytest.approx(2 * prepare + 1.5 * (7 + 8 + 9) + 2)
 
 
 def test_filmed_captures_use_the_matte_and_have_no_novel_camera(tmp_path):

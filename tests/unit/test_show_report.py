@@ -1,18 +1,21 @@
 import html.parser
+import json
 import re
 import shutil
 
 import numpy as np
 import pytest
 
+from pipeline.avatars.registry import METHODS
 from pipeline.io.files import write_json, write_text
 from pipeline.report import page, plots
 from pipeline.report.records import read_log
-from pipeline.report.report import SECTIONS
+from pipeline.report.report import AVATAR_SECTIONS, CAPTURE_SECTIONS, sections_of
 from pipeline.report.settings import EvaluateSettings, ReportSettings
-from tests.unit.show_example import make, metrics_of
+from tests.unit.show_example import make, make_group, metrics_of
 from tests.unit.stage_jobs import run_stage
 
+SECTIONS = CAPTURE_SECTIONS + AVATAR_SECTIONS
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
 
@@ -80,6 +83,32 @@ def test_metrics_are_on_the_page(finished):
     val = metrics_of(layout)["val"]
     assert f"{val['psnr_box']:.2f} dB" in text and "LPIPS is absent" in text
     assert "3.11.9" in text and "&lt;none&gt; for cam_a" in text
+
+
+def test_a_group_shows_each_capture_in_brief_and_its_results(quick, tmp_path):
+    group = make_group(tmp_path)
+    run_stage("evaluate", EvaluateSettings(), group)
+    facts = run_stage("report", ReportSettings(), group)
+    text = group.report.read_text()
+    assert facts["missing_sections"] == ["Initialisation"] and "<h1>family</h1>" in text and "An avatar of anna, bob" in text
+    assert [part.title for part in sections_of(group)][:2] == ["Captures", "Mesh"] and "<h2>Keypoints</h2>" not in text
+    for name, times in (("anna", 5), ("bob", 5)):
+        assert text.count(f"<h3>{name}</h3>") == times, "captures, mesh, initialisation, renders, videos"
+    assert "<h3>By capture</h3>" in text and "val: bob" in text and "<td>anna/fit</td>" in text
+    Checker().feed(text)
+
+
+def test_settings_that_differ_are_listed_with_what_changed_them(quick, finished, tmp_path):
+    original, _, _ = finished
+    layout = type(original)(tmp_path / "results" / "example", tmp_path / "work" / "example")
+    shutil.copytree(original.results, layout.results)
+    by_preset = METHODS[layout.method].preset("standard")["train"]["iterations"]
+    changed = {"settings": {"iterations": by_preset, "seed": 4}, "defaults": {"iterations": 1, "seed": 0}, "preset": "standard"}
+    write_json(layout.manifest("train"), json.loads(layout.manifest("train").read_text()) | changed)
+    run_stage("report", ReportSettings(), layout)
+    text = layout.report.read_text()
+    assert "Preset standard." in text and text.count("<td>preset standard</td>") == 1 and text.count("<td>set for this run</td>") == 1
+    assert "<td>train.iterations</td>" in text and f"<td>{by_preset}</td>" in text
 
 
 def test_same_input_same_bytes(finished):

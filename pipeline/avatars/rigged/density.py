@@ -81,6 +81,10 @@ class DensityControl:
             optimiser.reset_state("opacities")
             self.changes += 1
 
+    def to(self, device: torch.device) -> None:
+        """Move the statistics to a device."""
+        self._grad_accum, self._visible_count = self._grad_accum.to(device), self._visible_count.to(device)
+
     def state(self) -> dict[str, Any]:
         statistics = {"grad_accum": self._grad_accum, "visible_count": self._visible_count}
         return {**statistics, "start": self._start, "generator": self._generator.get_state()}
