@@ -50,7 +50,7 @@ QUICK = {
 }
 WARM = 4  # steps after a density change: one runs eagerly, one is captured
 PROFILED = 600  # steps of each window
-WATCHED: list[tuple[Any, str, str]] = [
+TIMED: list[tuple[Any, str, str]] = [
     (TrainingImages, "__init__", "reading images"),
     (Validation, "__init__", "reading validation images"),
     (Trainer, "step", "steps"),
@@ -66,7 +66,7 @@ WATCHED: list[tuple[Any, str, str]] = [
 
 
 class Stopped(Exception):
-    """Ends the stage early: everything wanted was measured."""
+    """Ends the stage early: all measurements are made."""
 
 
 def processed_capture(folder: Path, quick: bool, threads: int) -> Layout:
@@ -125,7 +125,7 @@ def run_stage(job: AvatarJob) -> dict[str, Any]:
 
 def steps_alone(job: AvatarJob) -> dict[str, float]:
     """Steps per second of the trainer that the stage makes, called one after the other."""
-    settings, measured = replace(job.settings, log_every=job.settings.iterations), {}
+    settings, rates = replace(job.settings, log_every=job.settings.iterations), {}
 
     def train(trainer: Trainer, *_: Any) -> None:
         trained_to(trainer, settings.densify_from)
@@ -142,17 +142,17 @@ def steps_alone(job: AvatarJob) -> dict[str, float]:
         whole, captured = now(trainer) - begin, steps / seconds
         every = settings.iterations - settings.densify_from
         added = 1000 * (whole - every / captured) / max(changes, 1)
-        measured.update(captured_per_second=captured, steps_alone_per_second=every / whole, ms_per_density_change=added, splats=trainer.avatar.splat_count)
+        rates.update(captured_per_second=captured, steps_alone_per_second=every / whole, ms_per_density_change=added, splats=trainer.avatar.splat_count)
         raise Stopped
 
     with mock.patch.object(loop, "train", train), contextlib.suppress(Stopped):
         run_stage(replace(job, settings=settings))
-    return measured
+    return rates
 
 
 def timed_stage(job: AvatarJob) -> dict[str, Any]:
     """The stage's rate, where its seconds go, and its own facts."""
-    watch, step, marks = Stopwatch(), Trainer.step, {}
+    stopwatch, step, marks = Stopwatch(), Trainer.step, {}
 
     def marked(trainer: Trainer) -> bool:
         valid = step(trainer)
@@ -160,14 +160,14 @@ def timed_stage(job: AvatarJob) -> dict[str, Any]:
             marks[trainer.done] = time.perf_counter()
         return valid
 
-    with contextlib.ExitStack() as stack, watch.of("the rest"):
+    with contextlib.ExitStack() as stack, stopwatch.of("the rest"):
         stack.enter_context(mock.patch.object(Trainer, "step", marked))
-        for owner, name, label in WATCHED:
-            stack.enter_context(mock.patch.object(owner, name, watch.around(getattr(owner, name), label)))
+        for owner, name, label in TIMED:
+            stack.enter_context(mock.patch.object(owner, name, stopwatch.around(getattr(owner, name), label)))
         facts = run_stage(job)
     first, last = marks[job.settings.densify_from], marks[job.settings.iterations]
     rate = (job.settings.iterations - job.settings.densify_from) / (last - first)
-    return {"stage_per_second": rate, "seconds": dict(watch.seconds.most_common()), "facts": {key: facts[key] for key in ("steps", "seconds", "splats")}}
+    return {"stage_per_second": rate, "seconds": dict(stopwatch.seconds.most_common()), "facts": {key: facts[key] for key in ("steps", "seconds", "splats")}}
 
 
 def busy_shares(job: AvatarJob) -> dict[str, float]:
@@ -239,7 +239,7 @@ def trained_to(trainer: Trainer, step: int) -> None:
 
 
 def now(trainer: Trainer) -> float:
-    """Seconds, when the GPU has done all it was told to do."""
+    """Seconds, after the GPU has finished."""
     if trainer.images.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -259,7 +259,7 @@ def make_settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def report(record: dict[str, Any]) -> None:
-    """Print what was measured."""
+    """Print a record."""
     print(json.dumps(record["machine"]))
     for name in ("captured_per_second", "steps_alone_per_second", "stage_per_second", "stage_over_captured", "ms_per_density_change"):
         print(f"{name:>24}  {record[name]:.3f}" if name == "stage_over_captured" else f"{name:>24}  {record[name]:.1f}")
@@ -283,13 +283,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    method, chosen = method_of("rigged"), make_settings(arguments)
+    method, values = method_of("rigged"), make_settings(arguments)
     layout = processed_capture(arguments.folder, arguments.quick, arguments.threads)
-    method.function("initialise")(method.settings["init"](**chosen["init"]), layout.subjects, layout.init, arguments.threads)
-    settings = method.settings["train"](**chosen["train"])
+    method.function("initialise")(method.settings["init"](**values["init"]), layout.subjects, layout.init, arguments.threads)
+    settings = method.settings["train"](**values["train"])
     job = make_job("train", settings, method, layout, None, arguments.threads)
     assert isinstance(job, AvatarJob)
-    record = {"machine": machine(torch.device(arguments.device)), "settings": {**chosen, "train": asdict(settings)}, **steps_alone(job), **timed_stage(job)}
+    record = {"machine": machine(torch.device(arguments.device)), "settings": {**values, "train": asdict(settings)}, **steps_alone(job), **timed_stage(job)}
     record["stage_over_captured"] = record["stage_per_second"] / record["captured_per_second"]
     record["psnr"] = held_out_psnr(job)
     record["gpu_busy"] = busy_shares(job) if arguments.device == "cuda" else {}

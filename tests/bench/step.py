@@ -42,9 +42,9 @@ def settings(graph: bool) -> RiggedTrainSettings:
 
 def new_trainer(folder: Path, splats: int, width: int, height: int, device: torch.device, graph: bool) -> Trainer:
     """A training on random images, ready to step."""
-    images, chosen = flame_size.images(folder, width, height), settings(graph)
+    images, options = flame_size.images(folder, width, height), settings(graph)
     source = Source(images, [camera.name for camera in images.cameras], flame_size.ids(), flame_size.ids())
-    return Trainer(flame_size.avatar(splats, chosen, device), TrainingImages([source], memory_mb=1000, device=device), chosen)
+    return Trainer(flame_size.avatar(splats, options, device), TrainingImages([source], memory_mb=1000, device=device), options)
 
 
 @contextlib.contextmanager

@@ -77,11 +77,11 @@ def held_out_psnr(trainer: Trainer, truth: dict, cameras: list[Camera]) -> float
 
 def true_images(images: ImageSet, cameras: list[str], count: int = 10) -> dict:
     """Images over white of some frames, evenly spread."""
-    chosen = np.unique(np.linspace(0, len(images.frames) - 1, count).round().astype(int))
+    numbers = np.unique(np.linspace(0, len(images.frames) - 1, count).round().astype(int))
     over = {}
     for name in cameras:
         archive = images.open(name)
-        for i in chosen:
+        for i in numbers:
             rgba = archive.read(images.frames[i].id).astype(np.float32)
             alpha = rgba[..., 3:] / 255
             over[name, int(i)] = rgba[..., :3] * alpha + 255 * (1 - alpha)
@@ -163,11 +163,11 @@ def main() -> None:
         eager = replace(short, graph=False)
         variants |= {"a quarter, captured": (short, contextlib.nullcontext), "a quarter, eager": (eager, contextlib.nullcontext)}
         variants |= {"a quarter, plain torch": (eager, plain_torch)}
-    for name, (chosen, patched) in variants.items():
+    for name, (variant, patched) in variants.items():
         trainer = None
         gc.collect()  # the timing of density control ties a training to itself
         with patched():
-            trainer = prepare(images, fit, cameras, chosen, device, splats)
+            trainer = prepare(images, fit, cameras, variant, device, splats)
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
             result[name] = run(trainer, truth, viewers, every)

@@ -33,7 +33,7 @@ SIZES = ((12, 10), (12, 10))
 
 
 def image_set(folder: Path, sizes: Sequence[tuple[int, int]], read: Any) -> ImageSet:
-    """Images `read(camera number, name)` of cameras c0, c1, ... of the given (width, height): every frame, and `visible` where that is not None."""
+    """Images `read(camera number, name)` of cameras c0, c1, ... of these sizes (width, height): every frame, and `visible` where that is not None."""
     cameras = []
     for number, (width, height) in enumerate(sizes):
         K = np.array([[20.0, 0, width / 2], [0, 20.0, height / 2], [0, 0, 1]])
