@@ -39,6 +39,9 @@ class DensityControl:
         changes: how often the splats, and so all their tensors, were replaced.
     """
 
+    _grad_accum: Tensor
+    _visible_count: Tensor
+
     def __init__(self, settings: RiggedTrainSettings, count: int, device: torch.device):
         self._settings, self._start = settings, count
         self._generator = torch.Generator().manual_seed(settings.seed)
