@@ -50,7 +50,7 @@ class CaptureRow:
     group: str = ""
 
     def cells(self, columns: Iterable[str]) -> dict[str, Any]:
-        """What stands in these columns, by attribute."""
+        """The values of these columns, by attribute."""
         return {name: getattr(self, name) for column in columns for name in _ATTRIBUTES.get(column, (column,))}
 
 
@@ -121,7 +121,7 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
             expected = "columns out of " + ", ".join(allowed) + ", separated by tabs"
             raise InputError(f"line {line}: unknown column '{name}'", file=path, found=columns, expected=expected, remedy=_AGAIN)
         if header.count(name) > 1:
-            raise InputError(f"line {line}: the column '{name}' stands twice", file=path, found=columns, expected="every column once", remedy=_AGAIN)
+            raise InputError(f"line {line}: the column '{name}' appears twice", file=path, found=columns, expected="every column once", remedy=_AGAIN)
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         expected = ", ".join(REQUIRED) + ", separated by tabs"

@@ -39,7 +39,7 @@ def run(job: Job) -> dict:
     if not rates[needed].any():
         raise InputError(
             f"no {name} was found in any view", file=inputs.frames, found=f"{len(frames)} frames of {len(cameras)} cameras", expected=f"a {name} in at least one",
-            remedy="look at the pictures and mattes there (rotated? too small? is `model` in captures.tsv right?), or lower keypoints.minimum_score in config.yaml",
+            remedy="look at the images and mattes there (rotated? too small? is `model` in captures.tsv right?), or lower keypoints.minimum_score in config.yaml",
         )  # fmt: skip
     arrays = {"cameras": np.array(cameras), "frames": np.array(frames), "face": found.face, "pose": found.pose}
     if settings.backend == "face_alignment":

@@ -1,4 +1,4 @@
-"""The one training loop: steps, curve, validation, checkpoints, and what to do when it is told to stop."""
+"""The one training loop: steps, curve, validation, checkpoints, and what happens on a signal to stop."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ class Trainer:
         return self.done, self.sampler.state(), self.objective.generator_state(), _generators(self.images.device)
 
     def _rebind(self) -> None:
-        """Give the optimiser the tensors that loading made anew."""
+        """Give the optimiser the tensors that loading replaced."""
         for group in self.avatar.parameter_groups():
             if group.kind == "splats" and group.lr > 0:
                 self.optimiser.replace(group.name, group.tensors[0])

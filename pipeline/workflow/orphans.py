@@ -24,7 +24,7 @@ from pipeline.io.progress import log
 from pipeline.machine.lease import Holder, is_alive, myself, read_holder
 from pipeline.machine.slurm import cancel_jobs, job_comment, job_prefix, queued_jobs
 
-PATIENCE_SECONDS = 120.0  # SLURM kills what was told to end after KillWait, 30 s unless configured otherwise
+PATIENCE_SECONDS = 120.0  # SLURM kills a job that got the signal to end after KillWait, 30 s unless configured otherwise
 ASK_AGAIN_SECONDS = 0.5
 _PART = re.compile(rf"^rule_({'|'.join(stage.name for stage in PREPARE if stage.scattered)})_part_wildcards_(.+)_\d+_\d+$")
 _SEVERAL = re.compile(r"^rule_\w+\+(.+)\+_(\w+)$")  # several stages in one job, whose group in the rules is named `<stage>+<subject>+`

@@ -124,7 +124,7 @@ def _backward(plan: Plan, inputs: list, pairs: Pairs, background: Tensor, render
     key, stream = (plan, with_alpha, with_depth, with_pose), current_stream(device)
     fast = _DRAW_BACKWARD.knows(key) and _PROJECT_BACKWARD.knows(key)
     *splats, _, R, t = inputs
-    unused = pairs.projected  # stands for arrays that a kernel will not touch
+    unused = pairs.projected  # in place of arrays that a kernel will not touch
     d_pairs = torch.empty(plan.capacity * plan.record, device=device)
     d_splats = [torch.empty_like(x) for x in splats]
     d_screen = torch.empty((shape.views, shape.splats, shape.screen_columns), device=device) if shape.screen_columns else None
