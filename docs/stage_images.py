@@ -1,4 +1,4 @@
-"""Makes docs/images/ from a finished capture: `python docs/images.py results/demo` (with the checkout on PYTHONPATH)."""
+"""Makes docs/images/ from a finished capture: `python docs/stage_images.py results/demo` (with the checkout on PYTHONPATH)."""
 
 import sys
 from pathlib import Path
