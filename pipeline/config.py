@@ -145,7 +145,7 @@ def _validate(kind: Any, values: Any, file: str | Path, section: str = "") -> An
         first, prefix = error.errors()[0], [section] if section else []
         key = ".".join([*prefix, *map(str, first["loc"])])
         if first["type"] == "unexpected_keyword_argument":
-            expected = "one of " + ", ".join(entry.name for entry in fields(kind))
+            expected = "one of " + (", ".join(entry.name for entry in fields(kind)) or "none: it has no settings")
             raise InputError(f"unknown key '{key}'", file=file, found=f"{key}: {first['input']!r}", expected=expected, remedy=_RENAME) from None
         if first["type"] == "value_error":  # of a section's own check, which says: name is value; allowed: what
             message, _, allowed = str(first["ctx"]["error"]).partition("; allowed: ")
