@@ -36,7 +36,7 @@ class Stage:
     scope: Literal["capture", "avatar"] = "capture"
 
     def gpus(self, device: str) -> int:
-        """How many GPUs it holds; device: `train.device`. A run that is told to stay on the CPU holds none."""
+        """How many GPUs it holds; device: `train.device`. A run on the CPU holds none."""
         return int(self.gpu and device != "cpu")
 
 

@@ -1,4 +1,4 @@
-"""matte: alpha and foreground colour of every sampled frame, camera by camera."""
+"""Stage `matte`: alpha and foreground colour of every sampled frame, camera by camera."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def run(job: Job) -> dict:
     """Write alpha/<camera>.zip and alpha.json; finished cameras wait in the scratch folder and survive a failure.
 
     Raises:
-        InputError: an input is missing or damaged, a plate or checkpoint is missing, or no picture shows anything but background.
+        InputError: an input is missing or damaged, a plate or checkpoint is missing, or no image shows anything but background.
     """
     from pipeline.capture.processed import read_image_set, write_image_set
     from pipeline.capture.sample import read_sample

@@ -68,7 +68,7 @@ def test_bad_cells_are_named(tmp_path, cells, words):
         ([("id", "kind", "path"), ("a", "rig", "x"), ("a", "rig", "y")], "line 3: two captures have the id 'a'(?s:.*)lines 2 and 3"),
         ([("id", "kind", "path", "colour")], "unknown column 'colour'"),
         ([("id", "kind")], "no column 'path'"),
-        ([("id", "kind", "path", "id")], "'id' stands twice"),
+        ([("id", "kind", "path", "id")], "'id' appears twice"),
         ([("id", "kind", "path"), ("a", "rig")], "line 2: another number of cells"),
         ([], "empty"),
         ([("id", "kind", "path")], "names no capture"),
