@@ -41,7 +41,7 @@ class Config:
     """Everything in config.yaml: the keys of the run itself, and the settings of each stage of its method.
 
     Attributes:
-        preset: "auto" is resolved before a run starts; where nobody did, it means draft.
+        preset: "auto" is resolved before a run starts; unresolved it means draft.
         stages: stage -> instance of its settings class.
     """
 
@@ -91,7 +91,7 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_method(layer: Mapping[str, Any], method: Method) -> dict[str, Any]:
-    """A layer with the sections of the method's own stages under the method's name; one that names the method stands over one that does not."""
+    """A layer with the sections of the method's own stages under the method's name; one that names the method overrides one that does not."""
     short = {stage: layer[stage] for stage in method.settings if stage in layer}
     named = layer.get(method.name, {})
     if short and not isinstance(named, Mapping):
@@ -145,7 +145,7 @@ def _validate(kind: Any, values: Any, file: str | Path, section: str = "") -> An
         first, prefix = error.errors()[0], [section] if section else []
         key = ".".join([*prefix, *map(str, first["loc"])])
         if first["type"] == "unexpected_keyword_argument":
-            expected = "one of " + ", ".join(entry.name for entry in fields(kind))
+            expected = "one of " + (", ".join(entry.name for entry in fields(kind)) or "none: it has no settings")
             raise InputError(f"unknown key '{key}'", file=file, found=f"{key}: {first['input']!r}", expected=expected, remedy=_RENAME) from None
         if first["type"] == "value_error":  # of a section's own check, which says: name is value; allowed: what
             message, _, allowed = str(first["ctx"]["error"]).partition("; allowed: ")

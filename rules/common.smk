@@ -111,7 +111,7 @@ def threads_of(stage):
 
 
 def resources_of(stage):
-    """Memory and time are in the profiles of clusters: thousands of jobs are planned faster where nobody asks for them."""
+    """Memory and time are in the profiles of clusters: thousands of jobs are planned faster without."""
     gpus = stage.gpus(getattr(CONFIG.stages["train"], "device", "auto"))
     return dict(gpu=gpus) if gpus else {}
 
@@ -142,7 +142,7 @@ def pairs_of(what, names):
 
 
 def every_output(wildcards):
-    """Every declared output of every wanted stage of every subject: a report alone would let a failed re-run pass for done."""
+    """Every declared output of every stage of every subject: a report alone would let a failed re-run pass for done."""
     subjects = RUN["subjects"]
     subjects = list(TABLE) if subjects == "all" else subjects.split(",") if isinstance(subjects, str) else subjects
     patterns = {name: list(output_of(METHOD.table[name], layout_of("{name}")).values()) for name in ORDER}

@@ -52,10 +52,10 @@ class Method:
         for name in (self.name, *own):
             if not _NAME.fullmatch(name) or name in CAPTURE_STAGES or names.count(name) > (name in own):
                 raise InputError(f"method '{self.name}': bad name '{name}'", expected="letters, digits and _, and no stage's name twice")
-        wanted, written = {"init", "train", *own}, {name for stage in self.stages for name in stage.outputs}
-        if set(self.settings) != wanted:
-            expected = ", ".join(sorted(wanted))
-            raise InputError(f"method '{self.name}': settings for other stages than its own", found=", ".join(sorted(self.settings)), expected=expected)
+        expected, written = {"init", "train", *own}, {name for stage in self.stages for name in stage.outputs}
+        if set(self.settings) != expected:
+            stages = ", ".join(sorted(expected))
+            raise InputError(f"method '{self.name}': settings for other stages than its own", found=", ".join(sorted(self.settings)), expected=stages)
         if not written <= set(self.outputs):
             raise InputError(f"method '{self.name}': no file for {', '.join(sorted(written - set(self.outputs)))}", expected="an entry of `outputs`")
 

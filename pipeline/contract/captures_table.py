@@ -50,7 +50,7 @@ class CaptureRow:
     group: str = ""
 
     def cells(self, columns: Iterable[str]) -> dict[str, Any]:
-        """The values of these columns, by attribute."""
+        """The cells of these columns, by attribute."""
         return {name: getattr(self, name) for column in columns for name in _ATTRIBUTES.get(column, (column,))}
 
 
@@ -62,21 +62,21 @@ def read_captures(path: str | Path) -> dict[str, CaptureRow]:
     path = Path(path)
     table = _read_table(path)
     rows: dict[str, CaptureRow] = {}
-    seen: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for line, cells in table.items():
         row = _parse(path, line, cells)
         if row.id in rows:
             raise InputError(
                 f"line {line}: two captures have the id '{row.id}'",
                 file=path,
-                found=f"lines {seen[row.id]} and {line}",
+                found=f"lines {lines[row.id]} and {line}",
                 expected="every id once",
                 remedy="rename one",
             )
-        rows[row.id], seen[row.id] = row, line
+        rows[row.id], lines[row.id] = row, line
     for row in rows.values():
         if row.group in rows:
-            raise _bad(path, seen[row.id], "group", row.group, "a name that is not the id of a capture (their results would share a folder)")
+            raise _bad(path, lines[row.id], "group", row.group, "a name that is not the id of a capture (their results would share a folder)")
     return rows
 
 
@@ -108,8 +108,8 @@ def _read_table(path: Path) -> dict[int, dict[str, str]]:
         raise InputError("the table names no capture", file=path, found="a line of columns alone", expected="a line per capture", remedy=_AGAIN)
     for n, line in numbered[1:]:
         if line.count("\t") != len(header) - 1:
-            found, expected = line.count("\t") + 1, f"{len(header)}, separated by tabs"
-            raise InputError(f"line {n}: another number of cells than the first line", file=path, found=found, expected=expected, remedy=_AGAIN)
+            count, expected = line.count("\t") + 1, f"{len(header)}, separated by tabs"
+            raise InputError(f"line {n}: another number of cells than the first line", file=path, found=count, expected=expected, remedy=_AGAIN)
     return {n: dict(zip(header, (cell.strip() for cell in line.split("\t")))) for n, line in numbered[1:]}
 
 

@@ -29,8 +29,8 @@ def explain(error: BaseException, capture: str = "") -> BaseException:
     if isinstance(error, OSError) and error.errno in _FORBIDDEN:
         return InputError("may not be written", file=error.filename, found=error.strerror, expected="a place to write to", remedy=f"make it writable, {again}")
     if isinstance(error, MemoryError | BrokenProcessPool):
-        found = "a worker process was killed" if isinstance(error, BrokenProcessPool) else str(error) or "an allocation failed"
-        return InputError("memory ran out", found=found, remedy=f"use fewer --cores or a machine with more memory, {again}")
+        cause = "a worker process was killed" if isinstance(error, BrokenProcessPool) else str(error) or "an allocation failed"
+        return InputError("memory ran out", found=cause, remedy=f"use fewer --cores or a machine with more memory, {again}")
     return error
 
 
@@ -39,7 +39,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, SystemExit):
-        why = "its time was up" if error.code == 75 else f"it received a signal to stop (exit code {error.code})"
+        why = "its time was up" if error.code == 75 else f"it was stopped (exit code {error.code})"
         return f"{why}; the same command resumes from what it saved"
     return f"{type(error).__name__}: {error}" if not isinstance(error, KeyboardInterrupt) else "interrupted from the keyboard"
 
@@ -52,7 +52,7 @@ def note_failure(stage: str, layout: Layout, error: BaseException) -> None:
 
 
 def write_error(stage: str, layout: Layout, message: str, where: Holder | None, *, user_error: bool = False, attempt: int | None = None) -> None:
-    """The error file of a stage. attempt: which one of this run (default: one more than in the existing file)."""
+    """The error file of a stage. attempt: which one of this run (default: one more than the present file says)."""
     record = {
         "stage": stage,
         "message": message,

@@ -1,4 +1,4 @@
-"""fit: the parametric person in every sampled frame, from detections, mattes and cameras; and a video per camera to look at."""
+"""Stage `fit`: the parametric model in every sampled frame, from keypoints, mattes and cameras; and a video per camera to inspect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pipeline.stages.job import Job
 
 
 def run(job: Job) -> dict:
-    """Write fit.npz and overlay/<camera>.mp4. Raises InputError where inputs are missing or no two cameras see the person."""
+    """Write fit.npz and overlay/<camera>.mp4. Raises InputError where inputs are missing or no two cameras see the subject."""
     from pipeline.body.model import load_model
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.sample import read_sample

@@ -1,4 +1,4 @@
-"""frames: footage becomes packed images, undistorted, cropped, resized, colour-corrected, with the cameras that belong to them."""
+"""Stage `frames`: footage to packed images, undistorted, cropped, resized, colour-corrected, with the cameras that belong to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ingest: a raw capture becomes capture.json, with every check that was made."""
+"""Stage `ingest`: a raw capture to capture.json, with every check that was made."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _examine(settings: IngestSettings, cells: CaptureRow | Declared) -> tuple[So
     checks.check_complete(source)
     source = checks.check_sizes(source)
     checks.check_plates(source)
-    sizes = f"the images of {len(source.cameras)} cameras are as big as {source.calibration.name} says"
+    sizes = f"the images of {len(source.cameras)} cameras have the size that {source.calibration.name} says"
     corrected = f"{len(source.color)} cameras have a colour calibration" if source.color else "no colour calibration"
     return source, [("calibration", sizes), ("color", corrected), *(("reading", note) for note in source.notes)]
 

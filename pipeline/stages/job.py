@@ -1,4 +1,4 @@
-"""What a stage is given: its settings, and exactly the files and table cells that the stage table declares."""
+"""What a stage receives: its settings, and exactly the files and table cells that the stage table declares."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def make_job(
     inputs: Paths | None = None,
     outputs: Paths | None = None,
 ) -> Job:
-    """The job of a stage. Raises InputError where the paths given are not those of the declared artefacts.
+    """The job of a stage. Raises InputError where the paths passed are not those of the declared artefacts.
 
     Args:
         row: of the captures table; None for a group.

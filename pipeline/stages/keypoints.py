@@ -1,4 +1,4 @@
-"""keypoints: face and body points of every sampled frame in every camera."""
+"""Stage `keypoints`: face and body points of every sampled frame in every camera."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def run(job: Job) -> dict:
     files = detect_cameras(images, mattes, settings.minimum_score, stride, waiting, job.threads, job.part)
     if job.part:
         return {}
-    found = combine_cameras(images, mattes, settings, files, job.threads)
+    detections = combine_cameras(images, mattes, settings, files, job.threads)
     cameras = [camera.name for camera in images.cameras]
-    rates = {what: np.isfinite(points[..., 0]).any(-1).mean(0) for what, points in (("face", found.face), ("pose", found.pose))}
+    rates = {what: np.isfinite(points[..., 0]).any(-1).mean(0) for what, points in (("face", detections.face), ("pose", detections.pose))}
     needed, name = ("face", "face") if model == "head" else ("pose", "person")
     if not rates[needed].any():
         raise InputError(
             f"no {name} was found in any view", file=inputs.frames, found=f"{len(frames)} frames of {len(cameras)} cameras", expected=f"a {name} in at least one",
-            remedy="look at the images and mattes there (rotated? too small? is `model` in captures.tsv right?), or lower keypoints.minimum_score in config.yaml",
+            remedy="inspect the images and mattes there (rotated? too small? is `model` in captures.tsv right?), or lower keypoints.minimum_score in config.yaml",
         )  # fmt: skip
-    arrays = {"cameras": np.array(cameras), "frames": np.array(frames), "face": found.face, "pose": found.pose}
+    arrays = {"cameras": np.array(cameras), "frames": np.array(frames), "face": detections.face, "pose": detections.pose}
     if settings.backend == "face_alignment":
         from pipeline.vision.keypoints.face_alignment import find_face68
 
-        arrays["face68"] = find_face68(images, frames, found.face, settings.weights)
+        arrays["face68"] = find_face68(images, frames, detections.face, settings.weights)
     save_npz(job.outputs.keypoints, arrays)
     shutil.rmtree(job.scratch, ignore_errors=True)
-    per_camera = zip(cameras, rates["face"], rates["pose"], found.redetected, found.dropped)
+    per_camera = zip(cameras, rates["face"], rates["pose"], detections.redetected, detections.dropped)
     return {"cameras": {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}}

@@ -1,4 +1,4 @@
-"""matte: alpha and foreground colour of every sampled frame, camera by camera."""
+"""Stage `matte`: alpha and foreground colour of every sampled frame, camera by camera."""
 
 from __future__ import annotations
 

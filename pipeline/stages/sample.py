@@ -1,4 +1,4 @@
-"""sample: which processed frames and cameras train, validate and test, written with the reasons."""
+"""Stage `sample`: which processed frames and cameras train, validate and test, written with the reasons."""
 
 from __future__ import annotations
 

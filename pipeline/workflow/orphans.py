@@ -24,7 +24,7 @@ from pipeline.io.progress import log
 from pipeline.machine.lease import Holder, is_alive, myself, read_holder
 from pipeline.machine.slurm import cancel_jobs, job_comment, job_prefix, queued_jobs
 
-PATIENCE_SECONDS = 120.0  # SLURM kills a job that got the signal to end after KillWait, 30 s unless configured otherwise
+PATIENCE_SECONDS = 120.0  # SLURM kills a cancelled job after KillWait, 30 s unless configured otherwise
 ASK_AGAIN_SECONDS = 0.5
 _PART = re.compile(rf"^rule_({'|'.join(stage.name for stage in PREPARE if stage.scattered)})_part_wildcards_(.+)_\d+_\d+$")
 _SEVERAL = re.compile(r"^rule_\w+\+(.+)\+_(\w+)$")  # several stages in one job, whose group in the rules is named `<stage>+<subject>+`
@@ -67,13 +67,13 @@ def _queued(layouts: Mapping[str, Layout], config: Config) -> dict[str, str]:
     """Job -> its work, of the jobs in SLURM's queue that belong to these captures and groups."""
     stages = dict.fromkeys(stage for method in METHODS.values() for stage in method.table)
     ours = {job_comment(stage, name): f"{stage} of {name}" for name in layouts for stage in stages}
-    found = {}
+    jobs = {}
     for job, (_, comment) in queued_jobs(job_prefix(config.work)).items():
         if (several := _SEVERAL.match(comment)) and several[1] in layouts:
-            found[job] = f"{several[2].replace('_', ' and ')} of {several[1]}"
+            jobs[job] = f"{several[2].replace('_', ' and ')} of {several[1]}"
         elif (one := _PART.sub(r"rule_\1_wildcards_\2", comment)) in ours:
-            found[job] = ours[one]
-    return found
+            jobs[job] = ours[one]
+    return jobs
 
 
 def _signal(holders: Iterable[Holder], number: int) -> None:

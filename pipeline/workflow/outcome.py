@@ -17,7 +17,7 @@ from pipeline.workflow.staleness import unfinished_stages
 from pipeline.workflow.targets import Target, Targets
 
 _STATES = {
-    "OUT_OF_MEMORY": "it took more memory than it was given (mem_mb of its stage in the profile)",
+    "OUT_OF_MEMORY": "it took more memory than requested (mem_mb of its stage in the profile)",
     "TIMEOUT": "its time was up (runtime of its stage in the profile)",
     "CANCELLED": "its SLURM job was cancelled",
     "NODE_FAIL": "its node failed",
@@ -94,7 +94,7 @@ def _killed(holder: Holder, state: str = "") -> str:
 
 
 def _page(layout: Layout, config: Config) -> Path | str:
-    """The report of what there is. It lies under work/: what is in results/ is complete and current."""
+    """A partial report. It is under work/: what is in results/ is complete and current."""
     from pipeline.io.files import write_text
     from pipeline.report.report import make_report
 

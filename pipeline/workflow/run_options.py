@@ -80,7 +80,7 @@ def load_config(options: RunOptions, preset: str = "") -> Config:
     if preset and values.get("preset", "auto") == "auto":
         values["preset"] = preset
     config = parse_config(values, file=" and ".join([str(options.config or "config.yaml"), *["--set"] * bool(options.sets)]))
-    os.chdir(ROOT)  # relative paths in the configuration mean the checkout, wherever the user is
+    os.chdir(ROOT)  # relative paths in the configuration mean the checkout, whatever the working directory was
     return config
 
 

@@ -63,7 +63,7 @@ def snakemake_command(options: RunOptions, config: Config, file: Path, forced: l
 
 
 def profile_folder(name: str, here: Path) -> Path:
-    """A profile of the project by its name, or any other by its folder as seen from `here`; relative to the checkout. Raises InputError."""
+    """A profile of the project by its name, or any other by its folder relative to `here`; relative to the checkout. Raises InputError."""
     for folder in (PROFILES / name, Path(portable(here / name))):
         if (ROOT / folder / "config.yaml").is_file():
             return folder
@@ -84,7 +84,7 @@ def is_cluster(folder: Path) -> bool:
 def call(command: list[str], token: str = "") -> int:
     """Run Snakemake and wait until it has ended its jobs.
 
-    Ctrl-C reaches it through the terminal, a SIGTERM is handed on as one; when this process is killed it dies too, so that nobody starts jobs
+    Ctrl-C reaches it through the terminal, a SIGTERM is passed on as one; when this process is killed it dies too, so that nobody starts jobs
     without holding the leases.
     """
     terminal = {ON_TERMINAL: "1"} if sys.stderr.isatty() else {}

@@ -20,7 +20,7 @@ from pipeline.workflow.targets import Target, capture_target, find_rows, group_t
 
 @dataclass(frozen=True)
 class StageCall:
-    """What the verb of a stage is given.
+    """The arguments of the verb of a stage.
 
     Attributes:
         name: a capture, or a group. members: of the group; empty for all.

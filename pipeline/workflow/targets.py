@@ -57,8 +57,8 @@ def capture_target(row: CaptureRow, config: Config) -> Target:
     """A capture with its stages; those of an avatar only where the method makes one of each capture."""
     method = method_of(config.method)
     stages = [*CAPTURE_STAGES, *(stage.name for stage in method.avatar_stages if method.scope == "capture")]
-    wanted = [name for name in _until(stages, config) if name != "synthesise" or row.kind == "synthetic"]
-    return Target(row.id, (row,), layout_of(row.id, config), tuple(wanted))
+    own = [name for name in _until(stages, config) if name != "synthesise" or row.kind == "synthetic"]
+    return Target(row.id, (row,), layout_of(row.id, config), tuple(own))
 
 
 def group_target(name: str, rows: Sequence[CaptureRow], config: Config) -> Target:
@@ -75,23 +75,22 @@ def layout_of(name: str, config: Config) -> Layout:
 def chosen_targets(options: RunOptions, config: Config) -> Targets:
     """The captures and groups that a command means, `--failed` not considered. Raises InputError for an unknown name, or where it says none."""
     table = read_captures(Path(config.captures))
-    groups = groups_of(table)
     if options.all + options.failed + bool(options.names) != 1:
         expected = "ids of " + config.captures + ", or --all, or --failed"
         raise InputError("say which captures to run", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
     of_groups = method_of(config.method).scope == "group" and config.until not in CAPTURE_STAGES
-    names = list(options.names) or list(groups if of_groups else table)
+    names = list(options.names) or list(groups_of(table) if of_groups else table)
     if not names:
         raise InputError(
             "no capture has a group", file=config.captures, expected=f"a column 'group', since {config.method} makes one avatar of several captures"
         )
     captures: dict[str, Target] = {}
-    chosen: dict[str, Target] = {}
+    groups: dict[str, Target] = {}
     for name in names:
         rows = find_rows(name, table, config, of_groups)
         captures |= {row.id: capture_target(row, config) for row in rows}
-        chosen |= {name: group_target(name, rows, config)} if of_groups else {}
-    return Targets(captures, chosen)
+        groups |= {name: group_target(name, rows, config)} if of_groups else {}
+    return Targets(captures, groups)
 
 
 def find_rows(name: str, table: Mapping[str, CaptureRow], config: Config, of_group: bool) -> list[CaptureRow]:

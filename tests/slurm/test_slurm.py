@@ -97,14 +97,14 @@ def test_a_cohort_with_two_broken_captures(place, profile):
         assert f"{name}: done" in done.stdout
     status = _tell(place, "status")
     assert "2 done" in status.stdout and "2 failed" in status.stdout
-    assert "absent: ingest" in status.stdout and "wrong: ingest" in status.stdout
-    record = json.loads(_layout(place, "wrong").error("ingest").read_text())
+    assert "absent: ingest" in status.stdout and "wrong: sample" in status.stdout
+    record = json.loads(_layout(place, "wrong").error("sample").read_text())
     assert "NOSUCH" in record["message"] and record["attempt"] == 2 and record["job"].isdigit() and record["host"] in ("n1", "n2")
     assert _tell(place, "cohort").returncode == 0
     lines = [line.split("\t") for line in (place.results / "cohort.tsv").read_text().splitlines()]
     rows = {line[0]: dict(zip(lines[0], line)) for line in lines[1:]}
     assert rows["a"]["state"] == "done" and float(rows["a"]["val_psnr_box"]) > 8
-    assert rows["wrong"]["failed_stage"] == "ingest" and rows["absent"]["failed_stage"] == "ingest" and rows["absent"]["reason"]
+    assert rows["wrong"]["failed_stage"] == "sample" and rows["absent"]["failed_stage"] == "ingest" and rows["absent"]["reason"]
     assert double_writers(place.work) == []
 
 
@@ -113,9 +113,9 @@ def test_failed_touches_only_those(place, profile):
     place.write_table(
         "id kind path test_sequences", "a synthetic raw/a none", "b synthetic raw/b none", "absent rig raw/absent none", "wrong synthetic raw/wrong none"
     )
-    done = place.run("--failed", "--until", "ingest", "--profile", profile, config=MICRO)
+    done = place.run("--failed", "--until", "sample", "--profile", profile, config=MICRO)
     assert done.returncode != 0 and "absent: was not started" in done.stderr
-    assert "ingest" in place.times("wrong") and not _layout(place, "wrong").error("ingest").exists()
+    assert "sample" in place.times("wrong") and not _layout(place, "wrong").error("sample").exists()
     assert (place.times("a"), place.times("b")) == before
 
 

@@ -1,0 +1,47 @@
+"""A method's own stage has a rule, a verb, settings, a manifest and a column, without a line about it outside the method."""
+
+import json
+import os
+
+import pytest
+
+from pipeline.avatars.registry import VARIABLE
+from pipeline.contract.layout import Layout
+from tests.workflow.own_stage import METHOD
+from tests.workflow.support import Place, command
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, f"{METHOD.name}={METHOD.entry}:METHOD")
+    place = Place(tmp_path)
+    place.write_table("id kind path", "a synthetic raw/a")
+    return place
+
+
+@pytest.mark.parametrize(("until", "planned"), [("init", False), ("mesh", True), ("train", True)])
+def test_its_rule_stands_between_init_and_train(place, until, planned):
+    (place.folder / "draft.yaml").write_text("preset: draft\n")
+    done = place.run("a", "-n", "--method", "meshed", "--until", until, config=place.folder / "draft.yaml")
+    assert done.returncode == 0, done.stderr
+    rules = (done.stdout + done.stderr).split("output files have to be generated:")[1].splitlines()[1].replace(",", "").split()
+    assert ("mesh" in rules) == planned and "init" in rules and ("train" in rules) == (until == "train")
+
+
+def test_its_verb_runs_it_and_status_shows_it(place):
+    layout = Layout(place.results / "a", place.work / "a", "meshed")
+    layout.init.parent.mkdir(parents=True)
+    layout.init.write_bytes(b"")
+    paths = ("--captures", place.table, "--results", place.results, "--work", place.work, "--method", "meshed", "--preset", "standard")
+    done = command("mesh", "a", *paths, "--set", "init={}")
+    assert done.returncode == 0, done.stderr
+    assert (layout.avatar_folder / "mesh.txt").read_text() == "300 vertices of a after init.npz"
+    manifest = json.loads(layout.manifest("mesh").read_text())
+    assert manifest["settings"] == {"vertices": 300} and manifest["defaults"] == {"vertices": 3} and manifest["preset"] == "standard"
+    assert list(manifest["outputs"]) == [os.path.join("meshed", "mesh.txt")]
+    header = command("status", *paths).stdout.splitlines()[0].split()
+    assert header[header.index("mesh") - 1 : header.index("mesh") + 2] == ["init", "mesh", "train"]
+    wrong = command("mesh", "a", *paths, "--set", "mesh.vertexes=4")
+    assert wrong.returncode == 1 and "unknown key 'mesh.vertexes'" in wrong.stderr and "vertices" in wrong.stderr
+    refused = command("mesh", "a", *paths[:-3], "rigged")
+    assert refused.returncode == 1 and "has no stage 'mesh'" in refused.stderr
