@@ -10,12 +10,14 @@ from typing import Any, Literal, get_args
 
 from pipeline.avatars.method import PRESETS, Method
 from pipeline.avatars.registry import METHODS, method_of
+from pipeline.avatars.settings import RenderSettings
 from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
 from pipeline.contract.keys import result_settings
 from pipeline.contract.stages import DEFAULT_METHOD
+from pipeline.evaluation.settings import EvaluateSettings
 from pipeline.io.errors import InputError
 from pipeline.io.validation import at_least
-from pipeline.report.settings import EvaluateSettings, RenderSettings, ReportSettings
+from pipeline.report.settings import ReportSettings
 from pipeline.synthetic.settings import SynthesiseSettings
 from pipeline.track.settings import FitSettings
 from pipeline.vision.settings import KeypointsSettings, MatteSettings

@@ -13,12 +13,12 @@ import numpy as np
 from pipeline.capture.processed import read_image_set
 from pipeline.contract.layout import Layout, Subject
 from pipeline.evaluation.metrics import compare
+from pipeline.evaluation.settings import EvaluateSettings
 from pipeline.evaluation.truth import CameraTargets, NovelTargets, novel_cameras, truth_folder
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_json
 from pipeline.io.packed import PackedImages
 from pipeline.io.parallel import map_processes
-from pipeline.report.settings import EvaluateSettings
 
 SPLITS = {
     "train": "training cameras at training frames, as many as were rendered",

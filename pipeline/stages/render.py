@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+    from pipeline.avatars.settings import RenderSettings
     from pipeline.contract.layout import Subject
-    from pipeline.report.settings import RenderSettings
     from pipeline.stages.job import AvatarJob
     from pipeline.training.contract import Avatar
 

@@ -7,10 +7,10 @@ import pytest
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import read_image_set, write_image_set
 from pipeline.evaluation.evaluate import mean_figures
+from pipeline.evaluation.settings import EvaluateSettings
 from pipeline.evaluation.truth import CameraTargets, Warp, exchange_plate, over_white
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, packed_writer
-from pipeline.report.settings import EvaluateSettings
 from tests.unit.show_example import ROLES, disc, make, make_group, metrics_of
 from tests.unit.stage_jobs import run_stage
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from pipeline.avatars.registry import METHODS
+from pipeline.evaluation.settings import EvaluateSettings
 from pipeline.io.files import write_json, write_text
 from pipeline.report import page, plots
 from pipeline.report.records import read_log
 from pipeline.report.report import AVATAR_SECTIONS, CAPTURE_SECTIONS, sections_of
-from pipeline.report.settings import EvaluateSettings, ReportSettings
+from pipeline.report.settings import ReportSettings
 from tests.unit.show_example import make, make_group, metrics_of
 from tests.unit.stage_jobs import run_stage
 
