@@ -137,14 +137,15 @@ def clean_work(names: Names = (), /, dry_run: Annotated[bool, tyro.conf.arg(alia
 
 
 @app.command(name="render")
-def render(name: Name, cameras: Path, out: Path, frames: str = "all", alpha: bool = False, settings: Common = Settings()) -> int:
+def render(name: Name, cameras: Path, out: Path, frames: str = "all", subject: str = "", alpha: bool = False, settings: Common = Settings()) -> int:
     """Render a trained avatar from any cameras at the capture's tracked frames.
 
     Args:
-        name: The capture.
+        name: The capture or group.
         cameras: Cameras in the cameras.json form; pinhole, `dist` is ignored.
         out: Folder for <camera>/<sequence>_<frame>.png, RGB over white.
         frames: 'all', or frame ids separated by commas.
+        subject: Of a group which of its captures (default: the first).
         alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
     """
     from pipeline.io.files import check_writable
@@ -161,7 +162,7 @@ def render(name: Name, cameras: Path, out: Path, frames: str = "all", alpha: boo
     if not file.is_file():
         raise InputError("no such file", file=file, expected="cameras in the cameras.json form (docs/datasets.md)", remedy="correct --cameras")
     check_writable(options.here / out, "--out")
-    render_cameras(layout, file, options.here / out, frames=None if frames == "all" else frames.split(","), alpha=alpha)
+    render_cameras(layout, file, options.here / out, frames=None if frames == "all" else frames.split(","), subject=subject, alpha=alpha)
     return 0
 
 

@@ -52,7 +52,7 @@ class Config:
     work: str = "work"  # scratch: logs, errors, checkpoints; may be deleted between runs
     method: str = DEFAULT_METHOD  # the avatar method
     preset: Preset = "auto"  # draft: minutes on a CPU; standard, high: for a GPU; auto: standard where there is one, else draft
-    until: str = "report"  # the last stage to run
+    until: str = LAST_STAGE  # the last stage to run
     threads: int = 8  # the most cores one stage of one capture uses
     scatter: int = 1  # jobs that share the cameras of one capture in the stages frames, matte and keypoints; 1 = none (docs/cluster.md)
     stages: Mapping[str, Any] = field(default_factory=dict)

@@ -96,6 +96,9 @@ def avatar_stages(versions: Mapping[str, int], own: Sequence[Stage] = (), extra_
     return tuple(replace(stage, version=stage.version + versions.get(stage.name, 0), scope="avatar") for stage in shared)
 
 
+LAST_STAGE = avatar_stages({})[-1].name
+
+
 def upstream(stages: Sequence[Stage]) -> dict[str, tuple[str, ...]]:
     """The stages that make the inputs of each stage, in order, by the stage's name."""
     maker = {artefact: stage.name for stage in stages for artefact in stage.outputs}

@@ -8,14 +8,17 @@ from pathlib import Path
 from pipeline.contract.layout import Layout
 
 
-def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequence[str] | None = None, *, alpha: bool = False, threads: int = 2) -> int:
+def render_cameras(
+    layout: Layout, cameras_file: Path, out: Path, frames: Sequence[str] | None = None, *, subject: str = "", alpha: bool = False, threads: int = 2
+) -> int:
     """Write out/<camera>/<sequence>_<frame:06d>.png, RGB over white, and with `alpha` the matte beside it as <...>_alpha.png; returns how many views were rendered.
 
     Args:
         frames: ids of tracked frames; None = all.
+        subject: of an avatar of several captures which one; empty = the first.
 
     Raises:
-        InputError: the avatar or the cameras cannot be read, or a frame was not tracked.
+        InputError: the avatar or the cameras cannot be read, the avatar does not have the subject, or a frame was not tracked.
     """
     import torch
 
@@ -36,7 +39,11 @@ def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequen
         log(f"rendered as pinholes, their distortion ignored: {', '.join(distorted)}")
     remedy = f"./c2a run {layout.results.name} --from train"
     avatar = method_of(layout.method).function("open_avatar")(layout.avatar, device, remedy=remedy)
-    tracked = next(iter(avatar.subjects.values()))
+    names = list(avatar.subjects)
+    if subject and subject not in names:
+        raise InputError(f"no such subject: {subject}", file=layout.avatar, expected="one of " + ", ".join(names), remedy="correct --subject")
+    number = names.index(subject) if subject else 0
+    tracked = avatar.subjects[names[number]]
     ids = list(tracked if frames is None else frames)
     unknown = [frame for frame in ids if frame not in tracked]
     if unknown:
@@ -47,7 +54,7 @@ def render_cameras(layout: Layout, cameras_file: Path, out: Path, frames: Sequen
             remedy="correct --frames",
         )
     for frame in progress(ids, "render"):
-        images = render_views(avatar, tracked.index(frame), [camera.without_distortion() for camera in cameras], device)
+        images = render_views(avatar, tracked.index(frame), [camera.without_distortion() for camera in cameras], device, subject=number)
         for camera, image in zip(cameras, images):
             write_bytes(out / camera.name / f"{frame}.png", encode_png(image[..., :3]))
             if alpha:

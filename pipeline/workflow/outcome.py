@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.contract.layout import Layout
+from pipeline.contract.stages import LAST_STAGE
 from pipeline.machine.lease import Holder, is_alive, read_holder
 from pipeline.machine.slurm import job_state
 from pipeline.stages.failure import attempts, read_error, write_error
@@ -33,7 +34,7 @@ def report_outcome(code: int, targets: Targets, config: Config, resume: Callable
     for name, target in targets.all.items():
         unfinished = unfinished_stages(target, config)
         if not unfinished:
-            if target.stages[-1:] == ("report",):
+            if target.stages[-1:] == (LAST_STAGE,):
                 print(f"{name}: done. Open {target.layout.report}")
             continue
         code = code or 1

@@ -45,7 +45,7 @@ def with_complete_captures(group: Target, captures: Mapping[str, Target], config
 
 def best_resolution(target: Target, configs: Sequence[Config]) -> Config:
     """Of the configurations that may have made its results the one under which most of them are current."""
-    return min(configs, key=lambda config: len(unfinished_stages(target, config)))
+    return configs[0] if len(configs) == 1 else min(configs, key=lambda config: len(unfinished_stages(target, config)))
 
 
 def read_manifest(layout: Layout, stage: str) -> dict[str, Any] | None:

@@ -82,6 +82,11 @@ def test_a_second_run_runs_nothing_and_every_verb_knows_the_group(place, layout)
     assert [line[0] for line in lines[1:]] == ["family"] and dict(zip(*lines))["state"] == "done"
     scratch = _tell(place, "clean-work", "-n").stdout
     assert "family: would remove" in scratch and "anna: would remove" in scratch
+    camera = json.loads(layout.members[1].frames_json.read_text())["cameras"][0]
+    (place.folder / "cameras.json").write_text(json.dumps({"convention": "OpenCV", "cameras": [camera]}))
+    options = ("--cameras", place.folder / "cameras.json", "--out", place.folder / "images", "--subject", "bob")
+    drawn = _tell(place, "render", "family", *options)
+    assert drawn.returncode == 0 and list((place.folder / "images" / camera["name"]).glob("*.png")), drawn.stderr
     refused = _run(place, "anna")
     assert refused.returncode == 1 and "'anna' is a capture" in refused.stderr
 
