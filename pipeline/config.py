@@ -13,7 +13,7 @@ from pipeline.avatars.registry import METHODS, method_of
 from pipeline.avatars.settings import RenderSettings
 from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
 from pipeline.contract.keys import result_settings
-from pipeline.contract.stages import DEFAULT_METHOD
+from pipeline.contract.stages import DEFAULT_METHOD, LAST_STAGE
 from pipeline.evaluation.settings import EvaluateSettings
 from pipeline.io.errors import InputError
 from pipeline.io.validation import at_least
