@@ -15,7 +15,7 @@ RISE = 0.3  # the camera rises and sinks by this part of the sideways angle, at 
 def orbit(cameras: Sequence[Camera], target: np.ndarray, count: int, degrees: float) -> list[Camera]:
     """Cameras of one full swing: from the middle of the given cameras to one side, to the other and back, always looking at `target`.
 
-    Distance, zoom and picture size are those of the given cameras (the median).
+    Distance, zoom and image size are those of the given cameras (the median).
 
     Args:
         target: [3] metres, world. count: how many cameras. degrees: greatest angle to either side.
@@ -37,7 +37,7 @@ def orbit(cameras: Sequence[Camera], target: np.ndarray, count: int, degrees: fl
 
 
 def look_at(camera: Camera, centre: np.ndarray, target: np.ndarray, up: np.ndarray) -> Camera:
-    """The camera moved to `centre` and turned to `target`, the picture's upper edge towards `up` (all [3], world)."""
+    """The camera moved to `centre` and turned to `target`, the image's upper edge towards `up` (all [3], world)."""
     z = _unit(target - centre)
     x = _unit(np.cross(z, up))
     R = np.stack([x, np.cross(z, x), z])

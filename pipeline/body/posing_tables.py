@@ -1,4 +1,4 @@
-"""What posing on a GPU needs to know of a model, laid out for it once."""
+"""Constant tensors of a model for posing it on a GPU, computed once."""
 
 from __future__ import annotations
 
@@ -104,18 +104,18 @@ def _visits(parents: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.ones(len(parents), np.int64)
     for joint in range(len(parents) - 1, 0, -1):
         sizes[parents[joint]] += sizes[joint]
-    entered, free = np.zeros(len(parents), np.int64), np.zeros(len(parents), np.int64)
-    free[0] = 1  # where the next child of a joint begins
+    entered, next_child = np.zeros(len(parents), np.int64), np.zeros(len(parents), np.int64)
+    next_child[0] = 1  # when the next child of a joint is entered
     for joint in range(1, len(parents)):
         parent = parents[joint]
-        entered[joint] = free[parent]
-        free[parent] += sizes[joint]
-        free[joint] = entered[joint] + 1
+        entered[joint] = next_child[parent]
+        next_child[parent] += sizes[joint]
+        next_child[joint] = entered[joint] + 1
     return entered, entered + sizes
 
 
 def _by_column(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers and values [K, columns] of what is not 0 in each column, filled up with row 0 and value 0."""
+    """Row numbers and values [K, columns] of what is not 0 in each column, padded with row 0 and value 0."""
     rows = np.argsort(matrix == 0, axis=0, kind="stable")[: max(1, int((matrix != 0).sum(0).max()))]
     values = np.take_along_axis(matrix, rows, axis=0)
     return np.where(values == 0, 0, rows), values

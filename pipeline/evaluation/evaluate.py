@@ -88,7 +88,7 @@ def evaluate_camera(job: Job, settings: EvaluateSettings) -> list[Row]:
     for frame, split in job.splits.items():
         target = targets.read(frame)
         image = rendered_over_white(renders.read(frame), target.visible, job.novel)
-        truth, alpha = (fitted(picture, image.shape) for picture in (target.image, target.alpha))
+        truth, alpha = (fitted(part, image.shape) for part in (target.image, target.alpha))
         row: Row = {"subject": job.subject.name, "split": split, "camera": job.camera, "frame": frame, **compare(image, truth, alpha)}
         if perceptual:
             row["lpips"] = perceptual.distance(image, truth)
@@ -160,11 +160,11 @@ def rendered_over_white(render: np.ndarray, visible: np.ndarray, novel: bool = F
     return image if novel else np.where(visible[..., None], image, np.float32(1))
 
 
-def fitted(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def fitted(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The truth at the render's size; the truth of novel cameras has the raw size."""
-    if picture.shape[:2] == shape[:2]:
-        return picture
-    return cv2.resize(picture, shape[1::-1], interpolation=cv2.INTER_AREA)
+    if image.shape[:2] == shape[:2]:
+        return image
+    return cv2.resize(image, shape[1::-1], interpolation=cv2.INTER_AREA)
 
 
 def _split(frame: str, camera: str) -> str:

@@ -53,16 +53,16 @@ class CameraTargets:
             matte = _unit(self._matte.read(frame))
             image, alpha = over_white(matte[..., :3], matte[..., 3]), matte[..., 3]
         else:
-            picture, alpha = _unit(self._frames.read(frame)), self._warp(_unit(self._truth.read(frame)))
-            image = self._true_foreground(frame, picture, alpha)
+            image, alpha = _unit(self._frames.read(frame)), self._warp(_unit(self._truth.read(frame)))
+            image = self._true_foreground(frame, image, alpha)
         visible = np.ones(alpha.shape, bool) if self._visible is None else self._visible
         return Target(np.where(visible[..., None], image, np.float32(1)), alpha * visible, visible)
 
-    def _true_foreground(self, frame: str, picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    def _true_foreground(self, frame: str, image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         if self._plate is not None:
-            return exchange_plate(picture, self._plate, alpha)
+            return exchange_plate(image, self._plate, alpha)
         matte = _unit(self._matte.read(frame))  # its colours are the best estimate without a plate
-        return over_white(np.where(matte[..., 3:] > 0, matte[..., :3], picture), alpha)
+        return over_white(np.where(matte[..., 3:] > 0, matte[..., :3], image), alpha)
 
 
 class NovelTargets:
@@ -93,14 +93,14 @@ def over_white(foreground: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return foreground * alpha[..., None] + (1 - alpha[..., None])
 
 
-def exchange_plate(picture: np.ndarray, plate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def exchange_plate(image: np.ndarray, plate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The image [H, W, 3] with white in place of its clean plate [H, W, 3], by alpha [H, W], without the foreground colour.
 
     C = aF + (1 - a)B gives aF + (1 - a) = C + (1 - a)(1 - B). The result is clipped to what a foreground in [0, 1] allows,
     which removes the plate's noise where alpha is 0.
     """
     rest = 1 - alpha[..., None]
-    return np.clip(picture + rest * (1 - plate), rest, 1)
+    return np.clip(image + rest * (1 - plate), rest, 1)
 
 
 class Warp:

@@ -22,7 +22,7 @@ COLUMNS = (
     *(f"{split}_{what}" for split in SPLITS for what in ("psnr_box", "ssim_box")),
     *("splats", "train_seconds", "total_seconds", "peak_memory_mb", "slowest_stage"),
 )
-PICTURE_WIDTH = 150
+IMAGE_WIDTH = 150
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Member:
         found["slowest_stage"] = max(self.seconds, key=lambda stage: self.seconds[stage], default=None)
         return found
 
-    def picture(self) -> np.ndarray | None:
+    def image(self) -> np.ndarray | None:
         """The render of median quality of the first split that has any, uint8 RGB."""
         with contextlib.suppress(InputError, OSError, KeyError, ValueError):
             for split in SPLITS:
@@ -101,13 +101,13 @@ def cohort_page(members: Sequence[Member]) -> str:
     if failures:
         notes = "".join(_failure(member) for member in failures)
         body += page.section("failed", "Failures", "Stage, message and the last lines of the log.", notes)
-    shape = next((image.shape for member in members if (image := member.picture()) is not None), (PICTURE_WIDTH, PICTURE_WIDTH, 3))
-    pictures = [_picture(member, shape) for member in members]
+    shape = next((image.shape for member in members if (image := member.image()) is not None), (IMAGE_WIDTH, IMAGE_WIDTH, 3))
+    images = [_picture(member, shape) for member in members]
     body += page.section(
         "renders",
         "Contact sheet",
         "The render of median quality of each capture, from a held-out camera where there is one.",
-        page.strip(pictures),
+        page.strip(images),
     )
     header = (
         "capture or group",
@@ -160,9 +160,9 @@ def _failure(member: Member) -> str:
 
 
 def _picture(member: Member, shape: tuple[int, ...]) -> str:
-    image = member.picture()
+    image = member.image()
     if image is None:
         image = np.full(shape, 235, np.uint8)
     state = f"{member.failed} failed" if member.failed else member.state
-    figure = page.figure(image, member.id if member.state == "done" else f"{member.id}: {state}", widest=PICTURE_WIDTH)
+    figure = page.figure(image, member.id if member.state == "done" else f"{member.id}: {state}", widest=IMAGE_WIDTH)
     return f'<a href="{page.escape(member.report)}">{figure}</a>' if member.report else figure

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.capture.record import Capture
-from pipeline.report import images as pictures
+from pipeline.report import images as image_tools
 from pipeline.report import page, plots
 from pipeline.report.context import Context
 
@@ -66,7 +66,7 @@ def matte(context: Context) -> str:
     frame, members = context.shown_frame, []
     for name in context.shown_cameras(4):
         archive = context.images.open(name)
-        cut = _photo(context, pictures.over_board(context.mattes.open(name).read(frame)), "foreground")
+        cut = _photo(context, image_tools.over_board(context.mattes.open(name).read(frame)), "foreground")
         plate = [_photo(context, archive.read("plate"), "clean plate")] if "plate" in archive else []
         members.append(page.group([*plate, _photo(context, archive.read(frame), "frame"), cut], context.label(name), 460))
     return page.strip(members)
@@ -86,13 +86,13 @@ def keypoints(context: Context) -> str:
 def _annotated(context: Context, camera: str, index: int, frame: int) -> str:
     points, image = context.keypoints, context.images.open(camera).read(context.shown_frame)
     shown = context.images.by_name[camera].width
-    radius = max(0.8, 0.9 * shown / context.settings.picture_width)
-    image = pictures.with_points(image, points["face"][frame, index, :, :2], FACE_COLOR, radius)
-    return _photo(context, pictures.with_points(image, points["pose"][frame, index, :, :2], POSE_COLOR, 2.2 * radius), context.label(camera))
+    radius = max(0.8, 0.9 * shown / context.settings.image_width)
+    image = image_tools.with_points(image, points["face"][frame, index, :, :2], FACE_COLOR, radius)
+    return _photo(context, image_tools.with_points(image, points["pose"][frame, index, :, :2], POSE_COLOR, 2.2 * radius), context.label(camera))
 
 
 def _photo(context: Context, image: np.ndarray, caption: str) -> str:
-    return page.figure(image, caption, widest=context.settings.picture_width, quality=context.settings.jpeg_quality)
+    return page.figure(image, caption, widest=context.settings.image_width, quality=context.settings.jpeg_quality)
 
 
 def _subject(context: Context) -> np.ndarray | None:

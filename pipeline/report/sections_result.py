@@ -16,7 +16,7 @@ from pipeline.io.color_map import FULL_ERROR, error_map
 from pipeline.io.errors import InputError
 from pipeline.io.packed import PackedImages, read_image
 from pipeline.io.video import decode
-from pipeline.report import images as pictures
+from pipeline.report import images as image_tools
 from pipeline.report import page, plots
 from pipeline.report.context import Context
 from pipeline.report.records import read_log
@@ -37,7 +37,7 @@ def fit(context: Context) -> str:
     """The mesh over the frames, the triangulated points, residuals per camera."""
     record, stills = context.fit, []
     videos = sorted(context.files.overlay.glob("*.mp4"))
-    for i in pictures.even_choice(len(videos), 8):
+    for i in image_tools.even_choice(len(videos), 8):
         stills.append(_photo(context, _still(videos[i], context), context.label(videos[i].stem)))
     points = record["points3d"][len(record["points3d"]) // 2]
     caption = f"{int(np.isfinite(points).all(-1).sum())} points triangulated at frame {record['frames'][len(record['frames']) // 2]}."
@@ -70,8 +70,8 @@ def train(context: Context) -> str:
     strips = sorted(context.layout.validation.glob("*.png"))
     if not strips:
         return curves
-    shown = [strips[i] for i in pictures.even_choice(len(strips), 4)]
-    width = 3 * context.settings.picture_width
+    shown = [strips[i] for i in image_tools.even_choice(len(strips), 4)]
+    width = 3 * context.settings.image_width
     figures = (page.figure(read_image(path), f"step {int(path.stem)}", widest=width, quality=context.settings.jpeg_quality) for path in shown)
     return curves + page.heading("A validation view during training: truth, render, difference") + page.strip(figures)
 
@@ -95,7 +95,7 @@ def videos(context: Context) -> str:
         raise InputError("contains no videos", file=context.renders)
     limit = context.settings.video_limit_mb * 1e6
     large = [f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in files if path.stat().st_size > limit]
-    shown = [page.video(path, path.stem.replace("_", " "), context.settings.picture_width) for path in files if path.stat().st_size <= limit]
+    shown = [page.video(path, path.stem.replace("_", " "), context.settings.image_width) for path in files if path.stat().st_size <= limit]
     return page.strip(shown) + (
         page.paragraph(f"Too large for this page, see {context.renders.relative_to(context.layout.avatar_folder)}/: {', '.join(large)}.") if large else ""
     )
@@ -136,13 +136,13 @@ def _compared(context: Context, name: str, row: dict[str, Any]) -> str:
     camera, frame, novel = row["camera"], row["frame"], row["camera"] in novel_cameras(context.files)
     target = (NovelTargets if novel else CameraTargets)(context.files, camera).read(frame)
     image = rendered_over_white(PackedImages(context.renders / f"{camera}.zip").read(frame), target.visible, novel)
-    truth, alpha = (fitted(picture, image.shape) for picture in (target.image, target.alpha))
-    window = pictures.around(alpha)
+    truth, alpha = (fitted(part, image.shape) for part in (target.image, target.alpha))
+    window = image_tools.around(alpha)
     truth, image = truth[window], image[window]
-    shown = [pictures.to_bytes(truth), pictures.to_bytes(image), error_map(image, truth)]
+    shown = [image_tools.to_bytes(truth), image_tools.to_bytes(image), error_map(image, truth)]
     box = "" if row["psnr_box"] is None else f", {row['psnr_box']:.2f} dB on the box"
-    width = min(image.shape[1], context.settings.picture_width)
-    return page.group([_photo(context, picture, "") for picture in shown], f"{name}: {camera}, {frame}{box}", len(shown) * width + GROUP_EDGE)
+    width = min(image.shape[1], context.settings.image_width)
+    return page.group([_photo(context, image, "") for image in shown], f"{name}: {camera}, {frame}{box}", len(shown) * width + GROUP_EDGE)
 
 
 def _still(path: Path, context: Context) -> np.ndarray:
@@ -153,7 +153,7 @@ def _still(path: Path, context: Context) -> np.ndarray:
 
 
 def _photo(context: Context, image: np.ndarray, caption: str) -> str:
-    return page.figure(image, caption, widest=context.settings.picture_width, quality=context.settings.jpeg_quality)
+    return page.figure(image, caption, widest=context.settings.image_width, quality=context.settings.jpeg_quality)
 
 
 def _by_split(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

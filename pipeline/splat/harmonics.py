@@ -11,7 +11,7 @@ MAX_DEGREE = 3
 
 
 def degree_of(coefficients: int) -> int:
-    """The degree whose basis has this many functions. Raises ValueError where there is none in 0..3."""
+    """The degree whose basis has this many functions. Raises ValueError if none of 0..3 has."""
     degree = math.isqrt(coefficients) - 1
     if not 0 <= degree <= MAX_DEGREE or (degree + 1) ** 2 != coefficients:
         raise ValueError(f"{coefficients} SH coefficients; expected 1, 4, 9 or 16")
@@ -46,7 +46,7 @@ def sh_basis(directions: torch.Tensor, degree: int) -> torch.Tensor:
 
 
 def view_sh(means: torch.Tensor, sh: torch.Tensor, centre: torch.Tensor, degree: int | None = None) -> torch.Tensor:
-    """Colours [N, C] = max(SH(direction) + 0.5, 0) of splats seen from a camera.
+    """Colours [N, C] = max(SH(direction) + 0.5, 0) of splats as a camera sees them.
 
     Args:
         means: [N, 3] world, metres. sh: [N, K, C]. centre: [3] camera centre, world, metres.

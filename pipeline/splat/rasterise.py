@@ -28,13 +28,13 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
         splats: N splats, or one set per view when batched.
         views: B views of W x H pixels.
         background: anything that broadcasts to [B, H, W, C], such as [C].
-        sh_degree: use SH only up to this degree; None = all coefficients given.
-        screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control. Of zeros [B, N, 4] the last
-            two columns receive the sum over the pixels of its absolute values (Ye et al. 2024, AbsGS, arXiv 2404.10484): pulls in opposite directions then add up.
+        sh_degree: use SH only up to this degree; None = all coefficients there are.
+        screen: [B, N, 2] pixels, added to the projected means; zeros with requires_grad receive dL/d(screen mean) for density control. Of zeros [B, N, 4] the
+            last two columns receive the sum over the pixels of its absolute values (Ye et al. 2024, AbsGS, arXiv 2404.10484): opposite gradients then add up.
         backend: "gpu" (Triton, float32), "cpu" (numba, float32) or "reference" (torch, anything); None = as `backend_of` says.
-        near: metres, splats nearer than this are left out.
-        antialias: keep splats smaller than a pixel as faint as they are (Mip-Splatting's opacity compensation).
-        workspace: "gpu" only, for CUDA graphs; see `gpu_workspace.Workspace`.
+        near: metres, splats nearer than this are not drawn.
+        antialias: scale down the opacity of splats smaller than a pixel (Mip-Splatting's compensation).
+        workspace: "gpu" only, for CUDA graphs; see `gpu.workspace.Workspace`.
 
     Returns:
         Rendered with image [B, H, W, C], alpha [B, H, W], depth [B, H, W], radii [B, N] (no gradient).
@@ -50,16 +50,16 @@ def rasterise(splats: Splats, views: Views, background: torch.Tensor, *, sh_degr
         from pipeline.splat.gpu import rasterise as gpu
 
         return gpu.rasterise_views(splats, views, background, sh_degree=sh_degree, near=near, screen=screen, antialias=antialias, workspace=workspace)
-    drawn = [
-        BY_VIEW[backend](splats.of_view(b), views.K[b], views.R[b], views.t[b], views.width, views.height, _behind(background.to(splats.means), b),
+    rendered = [
+        BY_VIEW[backend](splats.of_view(b), views.K[b], views.R[b], views.t[b], views.width, views.height, _background_of_view(background.to(splats.means), b),
                          sh_degree=sh_degree, near=near, screen=None if screen is None else screen[b], antialias=antialias)
         for b in range(len(views))
     ]  # fmt: skip
-    return Rendered(*(part[0][None] if len(part) == 1 else torch.stack(part) for part in zip(*drawn)))
+    return Rendered(*(part[0][None] if len(part) == 1 else torch.stack(part) for part in zip(*rendered)))
 
 
-def _behind(background: torch.Tensor, view: int) -> torch.Tensor:
-    """What of the background broadcasts to a view's [H, W, C], with as many axes."""
+def _background_of_view(background: torch.Tensor, view: int) -> torch.Tensor:
+    """What broadcasts to a view's background [H, W, C], with as many axes."""
     own = background if background.dim() < 4 else background[view if len(background) > 1 else 0]
     return own.reshape((1,) * (3 - own.dim()) + own.shape)
 

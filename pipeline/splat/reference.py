@@ -1,4 +1,4 @@
-"""The rasteriser in plain torch: slow, differentiable by autograd in everything, any dtype and device. Every other backend is tested against it."""
+"""The rasteriser in plain PyTorch: slow, differentiable by autograd in everything, any dtype and device. Every other backend is tested against it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import torch
 
 from pipeline.geometry.rotations import quat_to_matrix
 from pipeline.splat.harmonics import view_sh
-from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MAX_ALPHA, MIN_ALPHA, MIN_COMPENSATION, MIN_SOLID, MIN_TRANSMITTANCE
+from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MAX_ALPHA, MIN_ALPHA, MIN_COMPENSATION, MIN_DEPTH_ALPHA, MIN_TRANSMITTANCE
 from pipeline.splat.splats import Splats
 
 PAIRS_AT_ONCE = 2**22  # splats x pixels held in memory together
 
 
 class Projected(NamedTuple):
-    """Splats on the screen. mean: [N, 2] px; conic: [N, 3] xx, xy, yy of the inverse covariance; depth, opacity, radius: [N]; screen: as given, or [N, 0]."""
+    """Splats on the screen.
+
+    mean: [N, 2] px. conic: [N, 3] xx, xy, yy of the inverse covariance. depth, opacity, radius: [N]. screen: the argument, or [N, 0].
+    """
 
     mean: torch.Tensor
     conic: torch.Tensor
@@ -43,14 +46,14 @@ def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, w
     depth = points[:, 2]
     in_front = depth > near
     z = torch.where(in_front, depth, torch.ones_like(depth))
-    slope = points[:, :2] / z[:, None]
+    tangent = points[:, :2] / z[:, None]
     focal = K.diagonal()[:2]
-    mean = slope * focal + K[:2, 2]
+    mean = tangent * focal + K[:2, 2]
     screen = mean.new_empty(len(mean), 0) if screen is None else screen
     if screen.shape[1]:
         mean = mean + (screen if screen.shape[1] == 2 else screen[:, :2].detach())
     low, high = frustum_limits(K, width, height)
-    derivative = torch.cat([torch.diag_embed(focal / z[:, None]), (-focal * slope.clamp(low, high) / z[:, None])[..., None]], dim=-1)
+    derivative = torch.cat([torch.diag_embed(focal / z[:, None]), (-focal * tangent.clamp(low, high) / z[:, None])[..., None]], dim=-1)
     half = derivative @ R @ (quat_to_matrix(splats.quats) * splats.log_scales.exp()[:, None, :])
     p, q = half[:, 0], half[:, 1]
     xx, xy, yy = (p * p).sum(-1), (p * q).sum(-1), (q * q).sum(-1)
@@ -64,13 +67,13 @@ def project(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, w
     with torch.no_grad():
         extent = torch.stack([xx + LOW_PASS, yy + LOW_PASS], dim=-1).mul(2 * (opacity / MIN_ALPHA).log().clamp_min(0)[:, None]).sqrt()
         size = torch.tensor([width, height], dtype=K.dtype, device=K.device)
-        seen = in_front & (opacity >= MIN_ALPHA) & ((mean + extent > 0) & (mean - extent < size)).all(-1) & extent.isfinite().all(-1)
-        radius = extent.amax(-1) * seen
+        visible = in_front & (opacity >= MIN_ALPHA) & ((mean + extent > 0) & (mean - extent < size)).all(-1) & extent.isfinite().all(-1)
+        radius = extent.amax(-1) * visible
     return Projected(mean, conic, depth, opacity, radius, screen)
 
 
-class _Pulls(torch.autograd.Function):
-    """Zeros [N, P, 2] beside the splats' places on the screen [N, 4], which receive the sum of their gradients over the pixels, and that of the absolute ones."""
+class _PixelShifts(torch.autograd.Function):
+    """Zeros [N, P, 2], shifts of each splat for each pixel; screen [N, 4] receives the sums over the pixels of their gradients, and of the absolute values."""
 
     @staticmethod
     def forward(ctx, screen, pixels):
@@ -82,10 +85,10 @@ class _Pulls(torch.autograd.Function):
 
 
 def splat_alphas(projected: Projected, pixels: torch.Tensor) -> torch.Tensor:
-    """Alpha [N, P] of each splat on pixel centres [P, 2], before anything is left out for being faint or hidden."""
+    """Alpha [N, P] of each splat on pixel centres [P, 2], before faint and hidden ones are left out."""
     delta = projected.mean[:, None] - pixels
     if projected.screen.shape[1] == 4:
-        delta = delta + _Pulls.apply(projected.screen, len(pixels))
+        delta = delta + _PixelShifts.apply(projected.screen, len(pixels))
     xx, xy, yy = (projected.conic[:, i, None] for i in range(3))
     power = 0.5 * (xx * delta[..., 0] ** 2 + yy * delta[..., 1] ** 2) + xy * delta[..., 0] * delta[..., 1]
     return (projected.opacity[:, None] * torch.exp(-power.clamp_min(0))).clamp_max(MAX_ALPHA)
@@ -102,11 +105,14 @@ def composite(projected: Projected, colours: torch.Tensor, pixels: torch.Tensor)
     return weights.T @ colours, transmittance
 
 
-def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *, sh_degree: int | None, near: float,
-                   screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
-    """One view of unbatched splats: image [H, W, C], alpha and depth [H, W], radii [N]; K [3, 3], R [3, 3], t [3], background [1 or H, 1 or W, 1 or C], screen [N, 2] or [N, 4]."""
+def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *,
+                   sh_degree: int | None, near: float, screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    """One view of unbatched splats: image [H, W, C], alpha and depth [H, W], radii [N].
+
+    Args: K: [3, 3]. R: [3, 3]. t: [3]. background: [1 or H, 1 or W, 1 or C]. screen: [N, 2] or [N, 4].
+    """
     projected = project(splats, K, R, t, width, height, near, screen, antialias)
-    colours = splats.features if splats.sh is None else view_sh(splats.means, splats.sh, -R.T @ t, sh_degree)
+    colours = splats.colours if splats.sh is None else view_sh(splats.means, splats.sh, -R.T @ t, sh_degree)
     colours = torch.cat([colours, projected.depth[:, None]], dim=1)
     visible = projected.radius.nonzero()[:, 0]
     order = visible[projected.depth.detach()[visible].argsort(stable=True)]
@@ -117,4 +123,4 @@ def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Te
     sums = torch.cat([part[0] for part in parts]).reshape(height, width, -1)
     alpha = 1 - torch.cat([part[1] for part in parts]).reshape(height, width)
     image = sums[..., :-1] + (1 - alpha)[..., None] * background
-    return image, alpha, sums[..., -1] / alpha.clamp_min(MIN_SOLID), projected.radius
+    return image, alpha, sums[..., -1] / alpha.clamp_min(MIN_DEPTH_ALPHA), projected.radius

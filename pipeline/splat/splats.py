@@ -18,7 +18,7 @@ class Splats:
     Attributes:
         means: [N, 3]. quats: [N, 4] wxyz, normalised at use. log_scales: [N, 3] natural log of the standard deviations in metres.
         opacities: [N] logits. sh: [N, K, 3] spherical harmonics of the colour, K = 1, 4, 9 or 16.
-        features: [N, C] drawn as they are in place of `sh`, any C.
+        features: [N, C] drawn as they are, in place of `sh`; any C.
     """
 
     means: torch.Tensor
@@ -30,11 +30,11 @@ class Splats:
 
     def __post_init__(self) -> None:
         if (self.sh is None) == (self.features is None):
-            raise ValueError("give either sh or features")
+            raise ValueError("splats have either sh or features")
         lead = self.opacities.shape
-        wanted = {"means": (*lead, 3), "quats": (*lead, 4), "log_scales": (*lead, 3)}
-        wanted |= {"sh": (*lead, *self.sh.shape[-2:])} if self.sh is not None else {"features": (*lead, self.features.shape[-1])}
-        for name, shape in wanted.items():
+        shapes = {"means": (*lead, 3), "quats": (*lead, 4), "log_scales": (*lead, 3)}
+        shapes |= {"features": (*lead, self.colours.shape[-1])} if self.sh is None else {"sh": (*lead, *self.sh.shape[-2:])}
+        for name, shape in shapes.items():
             if tuple(getattr(self, name).shape) != shape:
                 raise ValueError(f"{name} has shape {tuple(getattr(self, name).shape)}; expected {shape} beside opacities {tuple(lead)}")
 
@@ -46,8 +46,15 @@ class Splats:
         """Whether there is one set of splats per view."""
         return self.opacities.dim() == 2
 
+    @property
+    def colours(self) -> torch.Tensor:
+        """`sh`, or `features` where there is no `sh`."""
+        colours = self.features if self.sh is None else self.sh
+        assert colours is not None  # see __post_init__
+        return colours
+
     def of_view(self, index: int) -> Splats:
-        """The unbatched splats that view `index` sees."""
+        """The unbatched splats of view `index`."""
         if not self.batched:
             return self
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self) if getattr(self, f.name) is not None})
@@ -55,7 +62,7 @@ class Splats:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """B pinhole cameras of one picture size: OpenCV axes, `x_cam = R x_world + t`, pixel centres at +0.5, principal point anywhere, no skew.
+    """B pinhole cameras of one image size: OpenCV axes, `x_cam = R x_world + t`, pixel centres at +0.5, principal point anywhere, no skew.
 
     Attributes:
         K: [B, 3, 3] pixels. R: [B, 3, 3]. t: [B, 3] metres.
@@ -75,7 +82,7 @@ class Views:
         """Cameras of one size as views. Raises ValueError for mixed sizes or a camera with distortion."""
         sizes = {(camera.width, camera.height) for camera in cameras}
         if len(sizes) != 1:
-            raise ValueError(f"views of one call share one size; found {sorted(sizes)}")
+            raise ValueError(f"views of one call must have one size, not {sorted(sizes)}")
         if any(any(camera.dist) for camera in cameras):
             raise ValueError("splats are drawn through pinhole cameras; undistort first (Camera.without_distortion)")
         K, R, t = (torch.stack([torch.as_tensor(getattr(camera, name), dtype=dtype) for camera in cameras]).to(device) for name in ("K", "R", "t"))
@@ -85,8 +92,8 @@ class Views:
 class Rendered(NamedTuple):
     """What `rasterise` returns.
 
-    image: [B, H, W, C] over the background. alpha: [B, H, W] in 0..1. depth: [B, H, W] metres, mean over what was hit, 0 where nothing was.
-    radii: [B, N] pixels to where a splat fades below 1/255, 0 where it touches no pixel of the picture.
+    image: [B, H, W, C] over the background. alpha: [B, H, W] in 0..1. depth: [B, H, W] metres, mean over the splats of a pixel, 0 where there is none.
+    radii: [B, N] pixels to where a splat fades below 1/255, 0 where it touches no pixel of the image.
     """
 
     image: torch.Tensor

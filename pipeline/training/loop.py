@@ -1,4 +1,4 @@
-"""The one training loop: steps, curve, validation, checkpoints, and what to do when it is told to stop."""
+"""The one training loop: steps, curve, validation, checkpoints, and what happens on a signal to stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.training.checkpoint import Keys, keep_last, load_checkpoint, load_
 from pipeline.training.curve import CURVE
 from pipeline.training.monitor import Monitor
 from pipeline.training.trainer import Trainer
-from pipeline.training.validation import Validation, save_image
+from pipeline.training.validation import Validation
 
 
 class Interrupted(SystemExit):
@@ -58,6 +58,7 @@ def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys) 
     with _signals() as received:
         try:
             _Loop(trainer, validation, places, keys, monitor, received).run()
+            monitor.flush()
         finally:
             monitor.close()
     trainer.seconds = monitor.seconds
@@ -97,18 +98,18 @@ class _Loop:
     def _report(self, last: bool) -> None:
         trainer, settings = self.trainer, self.trainer.settings
         values: dict[str, float | int] = {**trainer.take_means(), "psnr": round(trainer.objective.psnr(), 3)}
-        every = settings.val_every or max(settings.iterations // 10, 1)
+        every = settings.val_every or max(settings.iterations // 10, settings.log_every)
         if self.validation and (last or trainer.done % every < settings.log_every):
             psnr, strip = self.validation.run(trainer.avatar)
             values["val_psnr"] = round(psnr, 3)
-            save_image(self.places.validation, trainer.done, strip)
-            self.monitor.image(trainer.done, "validation", strip)
+            self.monitor.image(trainer.done, self.places.validation / f"{trainer.done:07d}.png", strip)
         self.monitor.row(trainer.done, {**values, "splats": trainer.avatar.splat_count})
 
     def _save(self) -> None:
         """Write a checkpoint; the next one by the clock waits until this one's cost is a small share of the time."""
         trainer, settings, start = self.trainer, self.trainer.settings, time.monotonic()
         trainer.settle()
+        self.monitor.flush()
         trainer.seconds = self.monitor.seconds
         save_checkpoint(self.places.folder, trainer.done, _marked(trainer, self.keys))
         now = time.monotonic()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.io.files import write_bytes
+from pipeline.io.packed import encode_png
 from pipeline.io.progress import LOG_EVERY_SECONDS, log, terminal
-from pipeline.training.curve import CURVE, Curve
+from pipeline.training.curve import CURVE, Curve, Row
 
 
 class Monitor:
-    """Writes one row of train.csv per call of `row`.
+    """Writes one row of train.csv per call of `row`, and the images of `image`. Files are written by a thread of its own: a GPU would wait for them.
 
     Columns: step (done so far), seconds (of training, interruptions not counted), loss and every term (means over the steps since the last row), psnr (dB,
     of the last step's images), val_psnr (dB, of held-out cameras, where they were rendered), splats, rate (steps per second since this process started).
@@ -28,6 +31,8 @@ class Monitor:
         self._curve = Curve(folder / CURVE, step)
         self._board = _tensorboard(boards, step)
         self._bar = _bar(step, total)
+        self._writer = ThreadPoolExecutor(1)
+        self._pending: list[Future[None]] = []
 
     @property
     def seconds(self) -> float:
@@ -37,23 +42,40 @@ class Monitor:
     def row(self, step: int, values: Mapping[str, float | int]) -> None:
         """Report on the steps up to `step` (how many are done). values: loss, the terms, psnr, splats, ..."""
         rate = (step - self._first) / max(time.monotonic() - self._start, 1e-9)
-        self._curve.add({"step": step, "seconds": f"{self.seconds:.2f}", **values, "rate": round(rate, 2)})
-        if self._board:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+        self._in_thread(self._write_row, step, {"step": step, "seconds": f"{self.seconds:.2f}", **values, "rate": round(rate, 2)}, values)
         self._show(step, f"loss {values['loss']:.4f}  PSNR {values['psnr']:.1f} dB  {values['splats']} splats", rate)
 
-    def image(self, step: int, name: str, image: np.ndarray) -> None:
-        """Show an image uint8 [H, W, 3] in TensorBoard."""
-        if self._board:
-            self._board.add_image(name, image, step, dataformats="HWC")
+    def image(self, step: int, path: Path, image: np.ndarray) -> None:
+        """Write an image uint8 [H, W, 3] as a file, and show it in TensorBoard."""
+        self._in_thread(self._write_image, step, path, image)
+
+    def flush(self) -> None:
+        """Wait until everything so far is on disk. Raises what writing raised."""
+        for future in self._pending:
+            future.result()
+        self._pending.clear()
 
     def close(self) -> None:
         """End the progress bar and close the files."""
+        self._writer.shutdown()
         if self._board:
             self._board.close()
         if self._bar:
             self._bar.stop()
+
+    def _in_thread(self, function: Callable[..., None], *arguments: Any) -> None:
+        self._pending.append(self._writer.submit(function, *arguments))
+
+    def _write_row(self, step: int, row: Row, values: Mapping[str, float | int]) -> None:
+        self._curve.add(row)
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def _write_image(self, step: int, path: Path, image: np.ndarray) -> None:
+        write_bytes(path, encode_png(image))
+        if self._board:
+            self._board.add_image(path.parent.name, image, step, dataformats="HWC")
 
     def _show(self, step: int, text: str, rate: float) -> None:
         now = time.monotonic()

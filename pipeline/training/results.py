@@ -50,6 +50,7 @@ def save_curve(places: Places, train_log: Path, validation: Path) -> None:
 
 def facts(trainer: Trainer) -> dict[str, Any]:
     """Facts for the manifest: the gains of the cameras' colours, and what training changed in the avatar."""
-    maps = trainer.objective.color.maps().detach().cpu().numpy()
-    names = [name for source in trainer.images.sources for name in source.cameras]
+    maps, sources = trainer.objective.color.maps().detach().cpu().numpy(), trainer.images.sources
+    subjects = list(trainer.avatar.subjects)
+    names = [name if len(sources) == 1 else f"{subject}/{name}" for subject, source in zip(subjects, sources) for name in source.cameras]
     return {"camera_gain": {name: [round(float(x), 4) for x in np.diagonal(m[:, :3])] for name, m in zip(names, maps)}, **trainer.avatar.facts()}

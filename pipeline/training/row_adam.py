@@ -12,7 +12,7 @@ from torch import Tensor
 class RowAdam:
     """Adam for the rows of tables [F, ...] that a step used.
 
-    A row that was not used keeps still, where dense Adam would go on moving it with old momentum.
+    A row that was not used keeps still, where dense Adam would continue to move it with old momentum.
 
     Attributes:
         rates: float32 [tables], the learning rates, in the order of the tables.

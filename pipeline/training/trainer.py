@@ -38,7 +38,7 @@ class Trainer:
         groups = [*avatar.parameter_groups(), *self.objective.parameter_groups()]
         self.optimiser = Optimiser(groups, device, settings.frames_per_step * settings.views_per_frame, self.guard.invalid, self.guard.steps)
         self.sampler = Sampler(images.instants, settings.views_per_frame, settings.seed)
-        self._run = CudaGraphStep(self._step, device, settings.graph)
+        self._run = self._new_run()
         self._share = torch.tensor(1 / settings.frames_per_step, device=device)  # of an instant in a step's gradients
         self._key: object = None
         self._names: tuple[str, ...] = ()
@@ -61,7 +61,8 @@ class Trainer:
         self.optimiser.load(state["optimiser"])
         for name in _COUNTS:
             setattr(self, name, state[name])
-        self._flushed, self._key = dict(state["sums"]), None
+        self._flushed, self._key, self._names = dict(state["sums"]), None, ()
+        self._run = self._new_run()  # a graph keeps the tensors that it was captured with
         self._sums.zero_()
         _set_generators(state["generators"], self.images.device)
         self._checked = self._position()
@@ -79,7 +80,8 @@ class Trainer:
         self.done += 1
         settings = self.settings
         restructures = self.avatar.restructures_after(self.done)
-        if restructures or self.done % settings.log_every == 0 or self.done == settings.iterations:
+        due = self.done % settings.log_every == 0 or self.done == settings.iterations
+        if restructures or due or self.images.device.type == "cpu":  # asking a GPU would stop it
             if not self.settle():
                 return False
         self.avatar.after_step(self.done, self.optimiser)
@@ -105,6 +107,9 @@ class Trainer:
         self._sums.zero_()
         means = {name: value / steps for name, value in sums.items()}
         return {"loss": sum(means.values()), **means}
+
+    def _new_run(self) -> CudaGraphStep:
+        return CudaGraphStep(self._step, self.images.device, self.settings.graph)
 
     def _prepare(self) -> object:
         """What the host decides about a step; the same again when a step is repeated."""
@@ -169,7 +174,7 @@ class Trainer:
         return self.done, self.sampler.state(), self.objective.generator_state(), _generators(self.images.device)
 
     def _rebind(self) -> None:
-        """Give the optimiser the tensors that loading made anew."""
+        """Give the optimiser the tensors that loading replaced."""
         for group in self.avatar.parameter_groups():
             if group.kind == "splats" and group.lr > 0:
                 self.optimiser.replace(group.name, group.tensors[0])

@@ -1,4 +1,4 @@
-"""A rigged avatar of the size that FLAME avatars have, made of nothing: what a step costs depends on counts alone."""
+"""A synthetic rigged avatar of the size that FLAME avatars have: what a step costs depends on counts alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
-from pipeline.avatars.rigged.posed_body import Rig
+from pipeline.avatars.rigged.posed_body import PosedBody
+from pipeline.avatars.rigged.settings import RiggedTrainSettings
 from pipeline.body.model import ParametricModel
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set, write_image_set
@@ -62,8 +63,8 @@ def model() -> ParametricModel:
     )
 
 
-def avatar(splats: int, sh_degree: int = 3) -> RiggedAvatar:
-    """`splats` splats spread over the triangles, of random colours."""
+def avatar(splats: int, settings: RiggedTrainSettings, device: torch.device) -> RiggedAvatar:
+    """`splats` splats spread over the triangles, of random colours, ready to be trained."""
     rng = np.random.default_rng(0)
     fit = {"model": np.array("flame size"), "frames": np.array(ids()), "identity": np.zeros(0), "offsets": np.zeros((VERTICES, 3)), "scale": np.float32(1)}
     fit |= {
@@ -71,14 +72,14 @@ def avatar(splats: int, sh_degree: int = 3) -> RiggedAvatar:
         "expression": 0.02 * rng.normal(size=(FRAMES, DIRECTIONS)),
         "translation": np.zeros((FRAMES, 3)),
     }
-    made = RiggedAvatar(Rig(model(), fit))
+    made = RiggedAvatar(PosedBody(model(), fit).to(device), "flame", settings)
     corners, faces = ellipsoid()
     a, b, c = corners[faces].transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)  # as `init` spreads them
     rest = {"means": 0.5 * rng.normal(size=(splats, 3)), "quats": rng.normal(size=(splats, 4)), "log_scales": rng.normal(-2.5, 0.5, (splats, 3))}
     rest |= {"opacities": rng.normal(0.5, 1, splats), "sh_dc": (rng.random((splats, 1, 3)) - 0.5) / SH_C0, "sh_rest": 0.05 * rng.normal(size=(splats, 15, 3))}
-    made.initialise({"binding": np.sort(rng.choice(len(area), splats, p=area / area.sum())), **rest}, sh_degree)
-    return made
+    made.initialise({"binding": np.sort(rng.choice(len(area), splats, p=area / area.sum())), **rest})
+    return made.to(device)
 
 
 def ids() -> list[str]:
@@ -86,8 +87,8 @@ def ids() -> list[str]:
     return [frame_id("take", i) for i in range(FRAMES)]
 
 
-def pictures(folder: Path, width: int, height: int) -> ImageSet:
-    """Random pictures of two cameras at every frame."""
+def images(folder: Path, width: int, height: int) -> ImageSet:
+    """Random images of two cameras at every frame."""
     rng = np.random.default_rng(1)
     focal = height / 0.30
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])

@@ -1,6 +1,6 @@
-"""A made-up head before many cameras, as training data: pictures and mattes as they come out of preprocessing, and a tracked rig.
+"""A synthetic head before many cameras, as training data: images and mattes as they come out of preprocessing, and a tracked body.
 
-Made where it is needed from a seed: 17 cameras at 550x802 and 100 instants take half a minute on 16 cores. The rig is the truth with noise of the size a
+Made where it is needed from a seed: 17 cameras at 550x802 and 100 instants take half a minute on 16 cores. The body is the truth with noise of the size a
 fit has. Two cameras are held out, 15 train.
 """
 
@@ -28,7 +28,7 @@ NOISE = {"pose": 0.004, "expression": 0.02, "translation": 0.0004}  # radians, w
 
 
 def make_head(folder: Path, settings: SynthesiseSettings, threads: int) -> tuple[ImageSet, Path, list[str], list[str]]:
-    """RGBA pictures, a fit.npz, and the names of training and held-out cameras; what is there already is kept."""
+    """RGBA images, a fit.npz, and the names of training and held-out cameras; what is there already is kept."""
     fit = folder / "fit.npz"
     if not fit.is_file():
         _film(folder, settings, threads)
@@ -51,7 +51,7 @@ def _film(folder: Path, settings: SynthesiseSettings, threads: int) -> None:
     save_npz(folder / "scene.npz", scene_arrays(subject, take), compress=False)
     table = lattice(capture_rng(settings, ID, "paint"))
     cameras = [*cameras, novel]
-    map_processes(_camera, [(folder, camera, light, subject.appearance, table, settings.supersample) for camera in cameras], threads, "pictures")
+    map_processes(_camera, [(folder, camera, light, subject.appearance, table, settings.supersample) for camera in cameras], threads, "images")
     ids = [frame_id("take", i) for i in range(len(take.vertices))]
     frames = tuple(Frame(name, "take", i, i / settings.fps) for i, name in enumerate(ids))
     write_image_set(folder / "alpha.json", folder / "alpha", tuple(cameras), frames, {})

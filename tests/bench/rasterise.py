@@ -1,6 +1,6 @@
 """How long drawing, its gradient and the loss take: `python -m tests.bench.rasterise --device cpu|cuda [--quick] [--json FILE]`.
 
-Splats lie on an ellipsoid of the size of a head that fills most of the picture. Times are milliseconds, the best and the median of the repetitions:
+Splats lie on an ellipsoid of the size of a head that fills most of the image. Times are milliseconds, the best and the median of the repetitions:
 the best is what the code costs, the median what it costs beside the machine's other work.
 """
 
@@ -48,10 +48,10 @@ def measure(case: Case, repetitions: int) -> dict[str, list[float]]:
         return result
 
     for _ in range(repetitions + 3):
-        drawn = timed("forward", lambda: rasterise(splats, views, background))
-        outputs = (drawn.image, drawn.alpha) if case.alpha else (drawn.image,)
+        rendered = timed("forward", lambda: rasterise(splats, views, background))
+        outputs = (rendered.image, rendered.alpha) if case.alpha else (rendered.image,)
         timed("backward", lambda outputs=outputs: torch.autograd.backward(outputs, gradient[: len(outputs)]))
-        image, alpha = drawn.image.detach().requires_grad_(), drawn.alpha.detach().requires_grad_()
+        image, alpha = rendered.image.detach().requires_grad_(), rendered.alpha.detach().requires_grad_()
         timed("loss", lambda image=image, alpha=alpha: image_terms(image, alpha, target, background)[0].sum().backward())
     return {name: sorted(values[3:]) for name, values in times.items()}
 
@@ -88,7 +88,7 @@ def main() -> None:
         return
     cases, repetitions = (CASES[:2], 10) if arguments.quick else (CASES, 30)
     print(
-        f"{'splats, picture':27} {'threads':>7}  {'forward':>8} {'median':>8}  {'backward':>8} {'median':>8}  {'loss':>8} {'median':>8} {'bwd/fwd':>8} {'x 1 thr':>8} {'/ sketch':>8}"
+        f"{'splats, image':27} {'threads':>7}  {'forward':>8} {'median':>8}  {'backward':>8} {'median':>8}  {'loss':>8} {'median':>8} {'bwd/fwd':>8} {'x 1 thr':>8} {'/ sketch':>8}"
     )
     rows = []
     for case in cases:

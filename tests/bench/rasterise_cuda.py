@@ -130,7 +130,7 @@ def run(quick: bool) -> dict:
     peer = gsplat_peer.available()
     facts = machine(torch.device("cuda"))
     print(json.dumps(facts) + ("" if peer else "; gsplat is not installed: no ratios"))
-    print(f"{'splats, picture':34} {'wall ms':>8} {'GPU ms':>8} {'graph':>8} {'gsplat wall':>12} {'GPU':>8} {'wall x':>8} {'GPU x':>8}")
+    print(f"{'splats, image':34} {'wall ms':>8} {'GPU ms':>8} {'graph':>8} {'gsplat wall':>12} {'GPU':>8} {'wall x':>8} {'GPU x':>8}")
     rows = []
     for case in QUICK if quick else CASES:
         row = measure(case, peer, 5 if quick else 9)

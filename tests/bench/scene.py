@@ -1,4 +1,4 @@
-"""The scene of the benchmarks: splats on an ellipsoid of the size of a head that fills most of the picture."""
+"""The scene of the benchmarks: splats on an ellipsoid of the size of a head that fills most of the image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.splat.splats import Splats, Views
 
 
 def head(count: int, width: int, height: int, degree: int) -> tuple[Splats, Views]:
-    """Half axes 8, 12, 10 cm, 1 m from the one camera, 30 cm in the picture's height."""
+    """Half axes 8, 12, 10 cm, 1 m from the one camera, 30 cm in the image's height."""
     g = torch.Generator().manual_seed(0)
     coefficients = (degree + 1) ** 2
     directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=g), dim=1)

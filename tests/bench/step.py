@@ -1,8 +1,8 @@
 """What a step of rigged training costs: `python -m tests.bench.step --device cuda [--quick] [--json FILE]`.
 
-A rig of FLAME's size (5,143 vertices, 400 shape directions, 5 joints), SH of degree 3, L1 + SSIM, one view. "captured" is the step as training runs it, "eager"
-the same kernels launched one by one, "plain torch" the same step with posing, binding, loss, regularisers and Adam's rows in torch's own operations, as published systems
-write it (the rasteriser stays ours). Milliseconds are medians over rounds of steps; on a GPU also the sum of its kernels' times.
+A body of FLAME's size (5,143 vertices, 400 shape directions, 5 joints), SH of degree 3, L1 + SSIM, one view. "captured" is the step as training runs it, "eager"
+the same kernels launched one by one, "plain torch" the same step with posing, binding, loss, regularisers and Adam in torch's own operations, as published
+systems write it (the rasteriser stays ours). Milliseconds are medians over rounds of steps; on a GPU also the sum of its kernels' times.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import torch
-from pipeline.training.device_images import StackedPictures
-from pipeline.training.host_images import TrainingPictures
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
+from pipeline.avatars.rigged.settings import RiggedTrainSettings
 from pipeline.machine.backend import KERNELS, use_backend
-from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Views
-from pipeline.training.camera_color import CameraColor
-from pipeline.training.loop import Training
-from pipeline.training.settings import TrainSettings
+from pipeline.training.images import Source, TrainingImages
+from pipeline.training.trainer import Trainer
 from tests.bench import flame_size
 from tests.bench.machine import machine
 
@@ -34,24 +32,19 @@ CASES = [(30_000, 550, 802), (100_000, 550, 802)]
 QUICK = [(10_000, 256, 374)]
 
 
-def settings(graph: bool) -> TrainSettings:
+def settings(graph: bool) -> RiggedTrainSettings:
     """All splats from the start, colours of full degree, no density control and no reading of losses while the clock runs. Rates are next to nothing, since
-    random pictures would teach the splats to be noise: every operation is done, and the scene stays what it is."""
-    still = {f"lr_{name}": 1e-12 for name in TrainSettings().learning_rates()}
-    return TrainSettings(
-        iterations=10**6, sh_degree=3, sh_every=0, densify_from=10**6, densify_until=0, lambda_alpha=0.0, log_every=10**6, graph=graph, **still
-    )
+    random images would teach the splats to be noise: every operation is done, and the scene stays what it is."""
+    rates = {field.name: 1e-12 for field in fields(RiggedTrainSettings) if field.name.startswith("lr_") and field.name != "lr_end"}
+    still = {"densify_from": 10**6, "densify_until": 0, "lambda_alpha": 0.0, "log_every": 10**6}
+    return RiggedTrainSettings(iterations=10**6, sh_degree=3, sh_every=0, graph=graph, **still, **rates)
 
 
-def training(folder: Path, splats: int, width: int, height: int, device: torch.device, graph: bool) -> Training:
-    """A training of random pictures, ready to step."""
-    images = flame_size.pictures(folder, width, height)
-    cameras, ids = [camera.name for camera in images.cameras], flame_size.ids()
-    if device.type == "cuda":
-        shown = StackedPictures(images, cameras, ids, index=ids, memory_mb=1000, device=device)
-    else:
-        shown = TrainingPictures(images, cameras, ids, index=ids, margin=1.0, memory_mb=1000)
-    return Training(flame_size.avatar(splats).to(device), CameraColor(len(cameras)).to(device), shown, settings(graph))
+def new_trainer(folder: Path, splats: int, width: int, height: int, device: torch.device, graph: bool) -> Trainer:
+    """A training on random images, ready to step."""
+    images, options = flame_size.images(folder, width, height), settings(graph)
+    source = Source(images, [camera.name for camera in images.cameras], flame_size.ids(), flame_size.ids())
+    return Trainer(flame_size.avatar(splats, options, device), TrainingImages([source], memory_mb=1000, device=device), options)
 
 
 @contextlib.contextmanager
@@ -63,26 +56,26 @@ def plain_torch() -> Iterator[None]:
     torch.backends.cudnn.allow_tf32 = tf32
 
 
-def milliseconds(run: Training, steps: int, rounds: int) -> float:
+def milliseconds(run: Trainer, steps: int, rounds: int) -> float:
     """Wall time of a step: median over rounds."""
     for _ in range(5):
-        run.advance()
+        run.step()
     times = []
     for _ in range(rounds):
-        _wait(run.pictures.device)
+        _wait(run.images.device)
         start = time.perf_counter()
         for _ in range(steps):
-            run.advance()
-        _wait(run.pictures.device)
+            run.step()
+        _wait(run.images.device)
         times.append((time.perf_counter() - start) / steps * 1000)
     return statistics.median(times)
 
 
-def kernel_milliseconds(run: Training, steps: int = 20) -> tuple[float, list[tuple[str, float]]]:
+def kernel_milliseconds(run: Trainer, steps: int = 20) -> tuple[float, list[tuple[str, float]]]:
     """Sum of the GPU times of a step's kernels, and those that take most."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(steps):
-            run.advance()
+            run.step()
         torch.cuda.synchronize()
     spent = [(event.key, event.self_device_time_total / steps / 1000) for event in profile.key_averages()]
     return sum(time for _, time in spent), sorted(spent, key=lambda pair: -pair[1])[:26]
@@ -93,10 +86,11 @@ def frames_per_second(avatar: RiggedAvatar, width: int, height: int, device: tor
     focal = height / 0.30
     K = torch.tensor([[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]], device=device)
     views = Views(K, torch.eye(3, device=device)[None], torch.tensor([[0.0, 0.0, 1.0]], device=device), width, height)
-    frame, black = torch.zeros((), dtype=torch.int64, device=device), torch.zeros(3, device=device)
+    frame = torch.zeros((), dtype=torch.int64, device=device)
+    avatar.eval()
 
     def draw() -> torch.Tensor:
-        return rasterise(avatar.splats(frame), views, black).image
+        return avatar.draw(avatar.pose(frame), views).image
 
     rates = {}
     with torch.no_grad():
@@ -138,7 +132,7 @@ def measure(case: tuple[int, int, int], device: torch.device, steps: int, rounds
         variants = {"eager": variants["eager"]}
     for name, (graph, patched) in variants.items():
         with tempfile.TemporaryDirectory() as folder, patched():
-            run = training(Path(folder), *case, device, graph)
+            run = new_trainer(Path(folder), *case, device, graph)
             row[f"{name}_ms"] = round(milliseconds(run, steps if name == "captured" else max(steps // 5, 2), rounds), 3)
             if name == "captured":
                 total, largest = kernel_milliseconds(run)

@@ -1,6 +1,6 @@
 """Two trainings at once, one on each card: `python -m tests.bench.two_cards [--folder DIR]` on a machine with two GPUs.
 
-Each process claims its card as a stage does. The schedule is a quarter of that of `tests.bench.train`, run once before, so that kernels and pictures are at hand.
+Each process claims its card as a stage does. The schedule is a quarter of that of `tests.bench.train`, run once before, so that kernels are compiled and images made.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def one(folder: Path) -> None:
         import torch
 
         from tests.bench.head import bench_settings, make_head
-        from tests.bench.train import prepare, quarter, run, schedule, true_pictures
+        from tests.bench.train import prepare, quarter, run, schedule, true_images
 
         images, fit, cameras, held_out = make_head(folder, bench_settings(False), 16)
-        training = prepare(images, fit, cameras, quarter(schedule(False)), torch.device("cuda"), 30_000)
-        done = run(training, true_pictures(images, held_out), [images.by_name[name] for name in held_out], training.settings.iterations)
+        trainer = prepare(images, fit, cameras, quarter(schedule(False)), torch.device("cuda"), 30_000)
+        done = run(trainer, true_images(images, held_out), [images.by_name[name] for name in held_out], trainer.settings.iterations)
         print(json.dumps({"card": card, "seconds": done["seconds"], "psnr": done["psnr"]}), flush=True)
 
 

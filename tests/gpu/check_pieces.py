@@ -24,6 +24,7 @@ from pipeline.avatars.rigged.regularise_gpu import splat_terms
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_gpu import pose_vertices
 from pipeline.body.posing_tables import PosingTables
+from pipeline.training.adam_gpu import Adam
 from pipeline.training.image_loss import Target, image_terms_reference
 from pipeline.training.image_loss_gpu import image_terms_on_gpu
 from pipeline.training.row_adam_gpu import RowAdam
@@ -35,7 +36,7 @@ Function = Callable[..., tuple[Tensor, ...]]
 
 @dataclass
 class Piece:
-    """A function of floats that need gradients, and its twin, which is given the same floats in double precision."""
+    """A function of floats that need gradients, and its twin, which gets the same floats in double precision."""
 
     name: str
     ours: Function
@@ -54,6 +55,7 @@ class Piece:
         return [*values, *torch.autograd.grad(values, inputs, self.upstream[dtype])]
 
 
+@torch.no_grad()
 def error(ours: Tensor, reference: Tensor) -> float:
     """Largest difference, as a part of the largest value."""
     return float((ours.double() - reference.double()).abs().max() / reference.abs().max().clamp_min(1e-300))
@@ -212,6 +214,27 @@ def rows(model: ParametricModel) -> Piece:
     return Piece(f"rows of {model.name} (+ 18 copies)", ours, None, [])
 
 
+def adam(count: int) -> Piece:
+    """A first step of rate 1 on the parameters of splats with SH of degree 3: minus the gradient's sign."""
+    starts = [random(count, *shape) for shape in ((3,), (4,), (3,), (), (1, 3), (15, 3))]
+    gradients = [random(*start.shape, seed=1) for start in starts]
+    values = [torch.nn.Parameter(start.clone()) for start in starts]
+    rates, skip, mark = torch.ones(len(values)).cuda(), torch.tensor(0.0).cuda(), torch.tensor(1.0).cuda()
+    optimiser = Adam([{"params": [value]} for value in values], (0.9, 0.999), 1e-15, rates, skip, mark)
+
+    @torch.no_grad()
+    def ours() -> tuple[Tensor, ...]:
+        for value, start, gradient in zip(values, starts, gradients):
+            value.copy_(start)
+            value.grad = gradient
+            for moment in optimiser.state[value].values():
+                moment.zero_()
+        optimiser.step()
+        return tuple(value - start for value, start in zip(values, starts))
+
+    return Piece(f"Adam of {count} splats (+ 30 copies)", ours, lambda: tuple(-g.double() / (g.double().abs() + 1e-15) for g in gradients), [])
+
+
 def pieces(quick: bool) -> Iterator[Piece]:
     head, body = load_model("anny_head"), load_model("anny_body")
     yield image_loss(802, 550, 1, False)
@@ -220,6 +243,7 @@ def pieces(quick: bool) -> Iterator[Piece]:
     yield own_terms(100_000)
     yield statistics(100_000, 1)
     yield rows(body)
+    yield adam(100_000)
     if quick:
         return
     yield image_loss(2048, 2048, 1, True)

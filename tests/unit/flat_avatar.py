@@ -33,7 +33,7 @@ SIZES = ((12, 10), (12, 10))
 
 
 def image_set(folder: Path, sizes: Sequence[tuple[int, int]], read: Any) -> ImageSet:
-    """Images `read(camera number, name)` of cameras c0, c1, ... of the given (width, height): every frame, and `visible` where that is not None."""
+    """Images `read(camera number, name)` of cameras c0, c1, ... of these sizes (width, height): every frame, and `visible` where that is not None."""
     cameras = []
     for number, (width, height) in enumerate(sizes):
         K = np.array([[20.0, 0, width / 2], [0, 20.0, height / 2], [0, 0, 1]])
@@ -118,9 +118,8 @@ class FlatAvatar(nn.Module):
         return Rendering(alpha[..., None] * color, alpha)
 
     def losses(self, state: FlatState, rendering: Rendering, batch: object) -> dict[str, Tensor]:
-        terms = {"size": 0.01 * self.colors.square().mean()}
-        if self.step >= self.late:
-            terms["late"] = 0.01 * state.rows[0].leaf.square().sum()
+        terms = {"late": 0.01 * state.rows[0].leaf.square().sum()} if self.step >= self.late else {}
+        terms["size"] = 0.01 * self.colors.square().mean()
         name, step = self.bad
         if step == self.step:
             source = {"value": state.color.sum() / 0, "colors": self.colors, "net": self.net.weight, "codes": state.rows[0].leaf}[name]

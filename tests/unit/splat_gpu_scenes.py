@@ -23,7 +23,7 @@ def first(splats: Splats, count: int) -> Splats:
 
 
 def huge_among_small() -> Splats:
-    """Small splats, and two on more than 64 tiles of a view 40 x 60, which all lanes of a warp list together."""
+    """Small splats, and two on more than 64 tiles of a view 40 x 60, which all lanes of a warp process together."""
     splats = random_splats(12, logit=-1.0)
     splats.log_scales[3], splats.log_scales[7] = 1.0, torch.tensor([0.5, -1.5, -1.0])
     return splats
@@ -53,28 +53,28 @@ def run(tensors: dict[str, torch.Tensor], views: Views, backend: str, dtype: tor
     leaves = {name: x.detach().to(device, dtype, copy=True).requires_grad_() for name, x in {**tensors, "R": views.R, "t": views.t}.items()}
     splats = Splats(**{name: x for name, x in leaves.items() if name not in ("R", "t", "background", "screen")})
     moved = Views(views.K.to(device, dtype), leaves["R"], leaves["t"], views.width, views.height)
-    drawn = rasterise(splats, moved, leaves["background"], screen=leaves.get("screen"), backend=backend, **options)
+    rendered = rasterise(splats, moved, leaves["background"], screen=leaves.get("screen"), backend=backend, **options)
     keep = torch.ones(views.height, views.width) if mask is None else (~mask).float()
     g = torch.Generator().manual_seed(1)
-    weights = [torch.randn(x.shape, generator=g) * keep.view(1, *keep.shape, *[1] * (x.dim() - 3)) for x in drawn[:3]]
-    sum((x * weight.to(x)).sum() for x, weight in zip(drawn[:3], weights)).backward()
-    return [x.detach().cpu().double() for x in drawn], {name: x.grad.cpu().double() for name, x in leaves.items()}
+    weights = [torch.randn(x.shape, generator=g) * keep.view(1, *keep.shape, *[1] * (x.dim() - 3)) for x in rendered[:3]]
+    sum((x * weight.to(x)).sum() for x, weight in zip(rendered[:3], weights)).backward()
+    return [x.detach().cpu().double() for x in rendered], {name: x.grad.cpu().double() for name, x in leaves.items()}
 
 
 def agree(tensors: dict[str, torch.Tensor], views: Views, mask: torch.Tensor | None = None, **options) -> None:
     values, gradients = run(tensors, views, "gpu", torch.float32, mask, **options)
-    wanted, wanted_gradients = run(tensors, views, "reference", torch.float64, mask, **options)
+    expected, expected_gradients = run(tensors, views, "reference", torch.float64, mask, **options)
     keep = slice(None) if mask is None else ~mask
-    for value, want in zip(values[:3], wanted[:3]):
-        assert (value - want)[:, keep].abs().max() < 1e-4
-    torch.testing.assert_close(values[3], wanted[3], rtol=1e-3, atol=1e-3)
-    for name, want in wanted_gradients.items():
-        assert (gradients[name] - want).norm() <= 1e-3 * want.norm() + 1e-7, name
+    for value, expected_value in zip(values[:3], expected[:3]):
+        assert (value - expected_value)[:, keep].abs().max() < 1e-4
+    torch.testing.assert_close(values[3], expected[3], rtol=1e-3, atol=1e-3)
+    for name, expected_value in expected_gradients.items():
+        assert (gradients[name] - expected_value).norm() <= 1e-3 * expected_value.norm() + 1e-7, name
 
 
 def tensors_of(splats: Splats, views: Views, **more: torch.Tensor) -> dict[str, torch.Tensor]:
-    found = {name: getattr(splats, name) for name in (*NAMES, "features") if getattr(splats, name) is not None}
-    return {**found, "background": torch.tensor([0.2, 0.5, 0.9]), "screen": torch.zeros(len(views), len(splats), 4), **more}
+    own = {name: getattr(splats, name) for name in (*NAMES, "features") if getattr(splats, name) is not None}
+    return {**own, "background": torch.tensor([0.2, 0.5, 0.9]), "screen": torch.zeros(len(views), len(splats), 4), **more}
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -133,7 +133,7 @@ def test_sh_degree_can_be_limited():
     agree(tensors_of(random_splats(20, degree=1), view(16, 12)), view(16, 12), sh_degree=0)
 
 
-def test_only_the_picture_has_a_gradient():
+def test_only_the_image_has_a_gradient():
     splats = random_splats(30)
     results = []
     for backend, dtype in (("gpu", torch.float32), ("reference", torch.float64)):
@@ -142,8 +142,8 @@ def test_only_the_picture_has_a_gradient():
         views = Views(*(getattr(view(20, 16), k).to(device, dtype) for k in ("K", "R", "t")), 20, 16)
         image = rasterise(Splats(*leaves), views, torch.ones(3, device=device, dtype=dtype), backend=backend).image
         results.append([x.cpu().double() for x in torch.autograd.grad(image.square().sum(), leaves)])
-    for value, want in zip(*results):
-        assert (value - want).norm() <= 1e-3 * want.norm()
+    for value, expected_value in zip(*results):
+        assert (value - expected_value).norm() <= 1e-3 * expected_value.norm()
 
 
 def test_runs_are_equal_to_the_bit():
@@ -155,13 +155,13 @@ def test_runs_are_equal_to_the_bit():
         assert all(torch.equal(gradients[name], results[0][1][name]) for name in gradients)
 
 
-def test_plain_calls_find_their_capacity():
+def test_plain_calls_grow_their_capacity():
     tensors, workspace = tensors_of(random_splats(25), view(16, 12)), Workspace(DEVICE, capacity=8)
     values, gradients = run(tensors, view(16, 12), "gpu", torch.float32, workspace=workspace)
-    wanted, wanted_gradients = run(tensors, view(16, 12), "gpu", torch.float32)
+    expected, expected_gradients = run(tensors, view(16, 12), "gpu", torch.float32)
     assert workspace.capacity > 8 and workspace.overflowed.item() == 0
-    assert all(torch.equal(a, b) for a, b in zip(values, wanted))
-    assert all(torch.equal(gradients[name], wanted_gradients[name]) for name in gradients)
+    assert all(torch.equal(a, b) for a, b in zip(values, expected))
+    assert all(torch.equal(gradients[name], expected_gradients[name]) for name in gradients)
 
 
 def test_overflow_is_flagged_until_grown(monkeypatch):
@@ -197,13 +197,13 @@ def test_two_calls_alive_at_once():
     assert math.isfinite(float(losses[0].detach()))
 
 
-def test_pictures_alone_are_whole_after_any_jump_in_pairs():
-    """Calls that want no gradient always look whether their pairs had room: a camera may come close from one picture to the next."""
+def test_images_without_gradients_are_complete_after_any_jump_in_pairs():
+    """Calls without gradients always check the capacity: a camera may come close from one image to the next."""
     far, near, white = random_splats(60, size=1e-3, spread=0.05), random_splats(60, size=0.3, spread=0.05, logit=2.0), torch.ones(3, device=DEVICE)
     moved, workspace = Views(*(getattr(view(40, 60), k).to(DEVICE) for k in ("K", "R", "t")), 40, 60), Workspace(DEVICE, capacity=256)
     for splats in (far, far, near):
         leaves = [getattr(splats, name).to(DEVICE).requires_grad_() for name in NAMES]
         with torch.no_grad():
-            drawn = rasterise(Splats(*leaves), moved, white, backend="gpu", workspace=workspace).image.cpu()
-    wanted = rasterise(near, view(40, 60), torch.ones(3), backend="reference").image
-    assert (drawn - wanted).abs().mean() < 1e-4
+            rendered = rasterise(Splats(*leaves), moved, white, backend="gpu", workspace=workspace).image.cpu()
+    expected = rasterise(near, view(40, 60), torch.ones(3), backend="reference").image
+    assert (rendered - expected).abs().mean() < 1e-4

@@ -75,6 +75,21 @@ def results() -> list[torch.Tensor]:
     return [loss.detach(), *torch.autograd.grad(loss, leaves)]
 
 
+@pytest.mark.parametrize(
+    ("module", "kernels"),
+    [
+        ("pipeline.avatars.rigged.binding", "pipeline.avatars.rigged.binding_gpu"),
+        ("pipeline.splat.rasterise", "pipeline.splat.gpu.rasterise"),
+        ("pipeline.training.image_loss", "pipeline.training.image_loss_gpu"),
+    ],
+)
+def test_tensors_on_cuda_take_the_gpu_kernels(module, kernels, monkeypatch):
+    monkeypatch.setattr(f"{module}.backend_of", lambda tensor, kernel: "gpu" if tensor.dtype == torch.float32 and kernel in KERNELS else "")
+    monkeypatch.setitem(sys.modules, kernels, None)
+    with pytest.raises(ImportError, match=kernels):
+        results()
+
+
 def test_references_use_no_kernel_and_agree_with_them(monkeypatch):
     expected = results()
     for name in KERNEL_MODULES:

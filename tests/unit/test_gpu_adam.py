@@ -17,7 +17,7 @@ def parameters() -> dict[str, torch.nn.Parameter]:
     return {name: torch.nn.Parameter(torch.randn(shape, generator=g)) for name, shape in SHAPES.items()}
 
 
-def made(values: dict[str, torch.nn.Parameter], skip: torch.Tensor | None = None) -> torch.optim.Optimizer:
+def optimiser_of(values: dict[str, torch.nn.Parameter], skip: torch.Tensor | None = None) -> torch.optim.Optimizer:
     groups = [{"params": [value], "lr": RATES[name]} for name, value in values.items()]
     rates = torch.tensor([group["lr"] for group in groups])
     return adam_gpu.Adam(groups, (0.9, 0.999), 1e-15, rates, torch.zeros(()) if skip is None else skip, torch.tensor(float(MARK)))
@@ -29,7 +29,7 @@ def copies(values: dict[str, torch.nn.Parameter]) -> dict[str, torch.Tensor]:
 
 def test_steps_are_those_of_torch_and_skipped_ones_change_nothing():
     ours, theirs, g, skip = parameters(), parameters(), torch.Generator().manual_seed(1), torch.zeros(())
-    mine, torchs = made(ours, skip), torch.optim.Adam([{"params": [p], "lr": RATES[name]} for name, p in theirs.items()], eps=1e-15)
+    mine, torchs = optimiser_of(ours, skip), torch.optim.Adam([{"params": [p], "lr": RATES[name]} for name, p in theirs.items()], eps=1e-15)
     for step in range(4):
         rates = [rate * (0.5 + k) ** step for k, rate in enumerate(RATES.values())]  # each group has its own schedule
         mine.rates.copy_(torch.tensor(rates))
@@ -55,7 +55,7 @@ def test_steps_are_those_of_torch_and_skipped_ones_change_nothing():
 def test_parameters_without_gradients_are_left_out():
     """A step without them is the others' step alone, also of the rates and flags, which go by group."""
     values, others = parameters(), parameters()
-    adam, alone = made(values), made({name: others[name] for name in ("small", "whole blocks")})
+    adam, alone = optimiser_of(values), optimiser_of({name: others[name] for name in ("small", "whole blocks")})
     adam.step()
     assert not adam.state, "nothing to do"
     start = values["large"].detach().clone()
@@ -75,7 +75,7 @@ def test_parameters_without_gradients_are_left_out():
 
 def test_elements_that_are_not_finite_change_nothing_at_their_place():
     values, expected = parameters(), parameters()
-    adam, clean = made(values), made(expected)
+    adam, clean = optimiser_of(values), optimiser_of(expected)
     broken = {"large": [(0, 1), (699, 2)], "whole blocks": [(3,), (2047,)]}
     for optimiser, group in ((adam, values), (clean, expected)):
         for value in group.values():

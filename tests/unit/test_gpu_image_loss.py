@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from pipeline.splat.ssim import ssim_map
-from tests.unit.test_image_loss import agree, results, scene
+from tests.unit.test_image_loss import WEIGHTS, agree, results, scene
 from tests.unit.triton_interpreter import interpreted
 
 image_loss_gpu = interpreted("pipeline.training.image_loss_gpu")
@@ -22,7 +22,7 @@ def test_terms_and_gradients_agree_with_the_reference(masked, colors, views, siz
 def test_terms_without_gradients_are_the_same():
     s = scene(height=9, width=8, views=1)
     with torch.no_grad():
-        terms, composed = image_loss_gpu.image_terms_on_gpu(s.image, s.alpha, s.target, s.background, s.change, (0.8, 0.2, 1.0))
+        terms, composed = image_loss_gpu.image_terms_on_gpu(s.image, s.alpha, s.target, s.background, s.change, WEIGHTS)
     with_gradients = results(image_loss_gpu.image_terms_on_gpu, s, torch.float32)
     assert torch.equal(terms.double(), with_gradients[0]) and torch.equal(composed.double(), with_gradients[1])
 

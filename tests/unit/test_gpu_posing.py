@@ -27,19 +27,19 @@ def crooked() -> ParametricModel:
     regressor = torch.rand(joints, count, generator=generator)
     regressor[regressor < 0.9] = 0
     weights, regressor = (x / x.sum(1, keepdim=True) for x in (weights, regressor))
-    made = {name: torch.einsum("jv,ivc->ijc", regressor, getattr(plain, f"{name}_basis")) for name in ("identity", "expression")}
+    joints_of = {name: torch.einsum("jv,ivc->ijc", regressor, getattr(plain, f"{name}_basis")) for name in ("identity", "expression")}
     return replace(
         plain,
         parents=PARENTS,
         lbs_weights=weights,
         joint_regressor=regressor.to_sparse(),
         rest_joints=regressor @ plain.template,
-        identity_joints=made["identity"],
-        expression_joints=made["expression"],
+        identity_joints=joints_of["identity"],
+        expression_joints=joints_of["expression"],
     )
 
 
-def settled(model: ParametricModel) -> ParametricModel:
+def with_identity(model: ParametricModel) -> ParametricModel:
     return replace(model, identity_basis=model.identity_basis[:0], identity_joints=model.identity_joints[:0])
 
 
@@ -52,15 +52,15 @@ def parameters(model: ParametricModel, frames: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     joints = len(model.parents)
     shapes = ((model.vertex_count, 3), (frames, len(model.expression_basis)), (frames, joints, 3), (frames, 3))
-    made = [scale * torch.randn(shape, generator=generator) for shape, scale in zip(shapes, (0.01, 1.0, 0.5, 0.3))]
-    made[2][0, 0], made[2][0, 1] = torch.tensor([2.0, -2.5, 0.7]), 0
-    return made
+    tensors = [scale * torch.randn(shape, generator=generator) for shape, scale in zip(shapes, (0.01, 1.0, 0.5, 0.3))]
+    tensors[2][0, 0], tensors[2][0, 1] = torch.tensor([2.0, -2.5, 0.7]), 0
+    return tensors
 
 
 @pytest.mark.parametrize("frames", [1, 2])
 @pytest.mark.parametrize("make", [toy, crooked])
 def test_posing_agrees_with_the_model_in_values_and_gradients(make, frames):
-    model = settled(make())
+    model = with_identity(make())
     results, scale = [], 1.3
     for dtype in (torch.float32, torch.float64):
         inputs = [x.to(dtype).requires_grad_() for x in parameters(model, frames)]
@@ -77,7 +77,7 @@ def test_posing_agrees_with_the_model_in_values_and_gradients(make, frames):
 
 def test_offsets_of_a_light_model_move_no_joint():
     whole = crooked()
-    model = settled(replace(whole, uv_faces=whole.faces).subset(np.arange(0, whole.vertex_count, 2)))
+    model = with_identity(replace(whole, uv_faces=whole.faces).subset(np.arange(0, whole.vertex_count, 2)))
     offsets, expression, pose, translation = parameters(model, 1)
     expected = model.pose_vertices(torch.zeros(0), expression, pose, translation, 1.0, offsets).vertices
     assert_close(posing.pose_vertices(PosingTables.of(model), offsets, expression, pose, translation, 1.0), expected, rtol=1e-5, atol=1e-6)

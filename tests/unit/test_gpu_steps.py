@@ -18,7 +18,7 @@ def tables(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     return {name: torch.randn(3, *shape, generator=generator).to(dtype) for name, shape in (("pose", (200, 3)), ("expression", (5,)), ("translation", (3,)))}
 
 
-def made(ours: dict[str, torch.Tensor], factor: float = 1.0):  # noqa: ANN201
+def optimiser_of(ours: dict[str, torch.Tensor], factor: float = 1.0):  # noqa: ANN201
     rates = torch.tensor([factor * RATES[name] for name in ours])
     return rows_gpu.RowAdam(ours, rates, (0.9, 0.999), 1e-15, torch.tensor(7.0))
 
@@ -28,7 +28,7 @@ def test_drawn_rows_move_as_adam_moves_them_and_others_keep_still():
     start = {name: table.clone() for name, table in ours.items()}
     twins = {(name, frame): torch.nn.Parameter(table[frame].double()) for name, table in ours.items() for frame in (0, 2)}
     groups = {key: torch.optim.Adam([row], lr=0.5 * RATES[key[0]], eps=1e-15) for key, row in twins.items()}
-    adam, generator = made(ours, 0.5), torch.Generator().manual_seed(1)
+    adam, generator = optimiser_of(ours, 0.5), torch.Generator().manual_seed(1)
     for frame in (2, 0, 2, 2, 0):
         gradients = {name: 1e-3 * torch.randn(table.shape[1:], generator=generator) for name, table in ours.items()}
         adam.step(torch.tensor(frame), gradients, torch.tensor(0.0))
@@ -48,7 +48,7 @@ def test_drawn_rows_move_as_adam_moves_them_and_others_keep_still():
 def test_a_step_to_be_skipped_changes_nothing():
     ours = tables(torch.float32)
     before = {name: table.clone() for name, table in ours.items()}
-    adam = made(ours)
+    adam = optimiser_of(ours)
     adam.step(torch.tensor(1), {name: table[0].clone() for name, table in ours.items()}, torch.tensor(1.0))
     assert all(torch.equal(ours[name], before[name]) for name in ours) and adam.state()["pose"]["steps"].tolist() == [0, 0, 0]
 
@@ -56,7 +56,7 @@ def test_a_step_to_be_skipped_changes_nothing():
 def test_tables_without_gradients_and_elements_that_are_not_finite_keep_still():
     ours = tables(torch.float32)
     before = {name: table.clone() for name, table in ours.items()}
-    adam = made({name: ours[name] for name in ("pose", "translation")})
+    adam = optimiser_of({name: ours[name] for name in ("pose", "translation")})
     adam.step(torch.tensor(1), {}, torch.tensor(0.0))
     adam.step(torch.tensor(1), {"expression": torch.ones(5), "translation": torch.tensor([1.0, torch.nan, -torch.inf])}, torch.tensor(0.0))
     moved = (ours["translation"] - before["translation"])[1]

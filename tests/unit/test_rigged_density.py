@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -172,8 +173,9 @@ def test_frozen_values_stay_frozen_where_splats_are_added():
 
 
 def test_a_loaded_state_goes_the_same_way():
-    first, second = trained(), trained()
+    first, other = trained(), trained()
     count = first[0].splat_count
+    second = (*other[:2], DensityControl(replace(SETTINGS, seed=7), 1, torch.device("cpu")))
     first[2].accumulate(torch.rand(1, count, 2, generator=torch.Generator().manual_seed(0)) + 0.5, torch.ones(1, count), (48, 40), NO_SKIP)
     first[2].after_step(10, first[0], first[1])
     second[0].load({**first[0].state(), "density": first[2].state()})

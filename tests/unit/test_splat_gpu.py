@@ -32,9 +32,9 @@ def test_antialiasing_on_the_cpu_agrees_with_reference():
     for backend, dtype in (("cpu", torch.float32), ("reference", torch.float64)):
         leaves = [getattr(splats, name).detach().to(dtype, copy=True).requires_grad_() for name in names]
         moved = Views(views.K.to(dtype), views.R.to(dtype), views.t.to(dtype), 40, 30)
-        drawn = rasterise(Splats(*leaves, splats.sh.to(dtype)), moved, torch.zeros(3, dtype=dtype), backend=backend, antialias=True)
-        results.append([drawn.image.detach().double(), *(x.double() for x in torch.autograd.grad(drawn.image.square().sum(), leaves))])
+        rendered = rasterise(Splats(*leaves, splats.sh.to(dtype)), moved, torch.zeros(3, dtype=dtype), backend=backend, antialias=True)
+        results.append([rendered.image.detach().double(), *(x.double() for x in torch.autograd.grad(rendered.image.square().sum(), leaves))])
     assert (results[0][0] - results[1][0]).abs().max() < 1e-4
-    for value, want in zip(results[0][1:], results[1][1:]):
-        assert (value - want).norm() <= 1e-3 * want.norm()
+    for value, expected_value in zip(results[0][1:], results[1][1:]):
+        assert (value - expected_value).norm() <= 1e-3 * expected_value.norm()
     assert results[1][0].sum() < 0.8 * rasterise(splats, views, torch.zeros(3)).image.sum()

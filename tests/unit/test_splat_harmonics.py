@@ -1,4 +1,4 @@
-"""Spherical harmonics: orthonormal, in the order and signs of 3DGS files, and safe at the rim of the colour range."""
+"""Spherical harmonics: orthonormal, in the order and signs of 3DGS files, and safe at the end of the colour range."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_order_and_signs():
     for l in range(4):
         for m in range(-l, l + 1):
             value = sph_harm_y(l, abs(m), np.arccos(z), np.arctan2(y, x))
-            wanted = value.real if m == 0 else math.sqrt(2) * (value.real if m > 0 else value.imag)
-            np.testing.assert_allclose(basis[:, l * l + l + m], wanted, atol=1e-7)
+            expected = value.real if m == 0 else math.sqrt(2) * (value.real if m > 0 else value.imag)
+            np.testing.assert_allclose(basis[:, l * l + l + m], expected, atol=1e-7)
 
 
 def test_view_sh():

@@ -1,4 +1,4 @@
-"""The CPU backend against the torch reference, and both against what a picture of splats must be."""
+"""The CPU backend against the torch reference, and both against what an image of splats must be."""
 
 from __future__ import annotations
 
@@ -87,16 +87,16 @@ def draw(splats: Splats, views: Views, backend: str, dtype: torch.dtype, mask: t
     leaves = {name: getattr(splats, name) for name in ("means", "quats", "log_scales", "opacities", "sh")}
     leaves |= {"R": views.R, "t": views.t, "background": torch.tensor([0.2, 0.5, 0.9]), "screen": torch.zeros(len(views), len(splats), 4)}
     leaves = {name: x.detach().to(dtype).requires_grad_() for name, x in leaves.items()}
-    drawn = rasterise(
+    rendered = rasterise(
         Splats(*(leaves[name] for name in ("means", "quats", "log_scales", "opacities", "sh"))),
         Views(views.K.to(dtype), leaves["R"], leaves["t"], views.width, views.height),
         leaves["background"], screen=leaves["screen"], backend=backend,
     )  # fmt: skip
     g = torch.Generator().manual_seed(1)
     keep = (~mask).to(dtype)
-    loss = sum((x * torch.randn(x.shape, generator=g).to(dtype) * keep.view(1, *mask.shape, *[1] * (x.dim() - 3))).sum() for x in drawn[:3])
+    loss = sum((x * torch.randn(x.shape, generator=g).to(dtype) * keep.view(1, *mask.shape, *[1] * (x.dim() - 3))).sum() for x in rendered[:3])
     loss.backward()
-    return list(drawn), {name: leaf.grad for name, leaf in leaves.items()}
+    return list(rendered), {name: leaf.grad for name, leaf in leaves.items()}
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -106,37 +106,37 @@ def test_cpu_agrees_with_reference(name):
     mask = on_a_threshold(splats, views)
     assert mask.float().mean() < 0.5
     values, gradients = draw(splats, views, "cpu", torch.float32, mask)
-    wanted, wanted_gradients = draw(splats, views, "reference", torch.float64, mask)
-    for value, want in zip(values[:3], wanted[:3]):
-        assert (value - want)[:, ~mask].abs().max() < 1e-4
-    torch.testing.assert_close(values[3].double(), wanted[3], rtol=1e-3, atol=1e-3)
-    for key, want in wanted_gradients.items():
-        assert (gradients[key] - want).norm() <= 1e-3 * want.norm() + 1e-7, key
+    expected, expected_gradients = draw(splats, views, "reference", torch.float64, mask)
+    for value, expected_value in zip(values[:3], expected[:3]):
+        assert (value - expected_value)[:, ~mask].abs().max() < 1e-4
+    torch.testing.assert_close(values[3].double(), expected[3], rtol=1e-3, atol=1e-3)
+    for key, expected_value in expected_gradients.items():
+        assert (gradients[key] - expected_value).norm() <= 1e-3 * expected_value.norm() + 1e-7, key
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_absolute_gradients_of_places_on_the_screen(backend):
-    """They are what one gets by asking for every pixel's gradient alone."""
+def test_absolute_gradients_of_screen_positions(backend):
+    """They are the sums of the absolute gradients of single pixels."""
     splats, views, weights = random_splats(12), view(9, 7), torch.randn(7, 9, 3, generator=torch.Generator().manual_seed(2))
 
-    def pull(mask: torch.Tensor, columns: int) -> torch.Tensor:
+    def screen_gradient(mask: torch.Tensor, columns: int) -> torch.Tensor:
         screen = torch.zeros(1, 12, columns, requires_grad=True)
         (rasterise(splats, views, torch.ones(3), screen=screen, backend=backend).image[0] * weights * mask[..., None]).sum().backward()
         return screen.grad[0]
 
-    found = pull(torch.ones(7, 9), 4)
-    by_pixel = torch.stack([pull(torch.eye(63)[pixel].view(7, 9), 2) for pixel in range(63)])
-    torch.testing.assert_close(found[:, 2:], by_pixel.abs().sum(0), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found[:, :2], pull(torch.ones(7, 9), 2), rtol=1e-4, atol=1e-5)
-    assert (found[:, 2:] > 1.5 * found[:, :2].abs()).any()
+    gradients = screen_gradient(torch.ones(7, 9), 4)
+    by_pixel = torch.stack([screen_gradient(torch.eye(63)[pixel].view(7, 9), 2) for pixel in range(63)])
+    torch.testing.assert_close(gradients[:, 2:], by_pixel.abs().sum(0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradients[:, :2], screen_gradient(torch.ones(7, 9), 2), rtol=1e-4, atol=1e-5)
+    assert (gradients[:, 2:] > 1.5 * gradients[:, :2].abs()).any()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_no_splats_leave_the_background(backend):
     background = torch.rand(1, 9, 7, 3)
-    drawn = rasterise(random_splats(0), view(7, 9), background, backend=backend)
-    torch.testing.assert_close(drawn.image, background)
-    assert drawn.alpha.abs().max() == 0 and drawn.depth.abs().max() == 0 and drawn.radii.shape == (1, 0)
+    rendered = rasterise(random_splats(0), view(7, 9), background, backend=backend)
+    torch.testing.assert_close(rendered.image, background)
+    assert rendered.alpha.abs().max() == 0 and rendered.depth.abs().max() == 0 and rendered.radii.shape == (1, 0)
 
 
 def test_no_splats_have_gradients():
@@ -153,13 +153,13 @@ def test_one_round_splat(backend):
     """A ball straight ahead is a Gaussian of variance (f s / z)^2 + 0.3 about the principal point."""
     views = Views(torch.tensor([[[80.0, 0, 20.5], [0, 80.0, 12.5], [0, 0, 1]]]), torch.eye(3)[None], torch.tensor([[0.0, 0, 2.0]]), 40, 30)
     splats = Splats(torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]]), torch.full((1, 3), math.log(0.05)), torch.tensor([0.0]), torch.ones(1, 1, 3) / SH_C0)
-    drawn = rasterise(splats, views, torch.zeros(3), backend=backend)
+    rendered = rasterise(splats, views, torch.zeros(3), backend=backend)
     variance = (80 * 0.05 / 2) ** 2 + 0.3
-    assert drawn.alpha[0, 12, 20] == pytest.approx(0.5, abs=1e-6)
-    assert drawn.alpha[0, 12, 23] == pytest.approx(0.5 * math.exp(-0.5 * 9 / variance), abs=1e-6)
-    assert drawn.image[0, 12, 20, 0] == pytest.approx(0.5 * 1.5, abs=1e-6)  # SH 1 / SH_C0 is colour 1 + 0.5
-    assert drawn.depth[0, 12, 20] == pytest.approx(2.0, abs=1e-5)
-    assert drawn.radii[0, 0] == pytest.approx(math.sqrt(variance * 2 * math.log(0.5 * 255)), rel=1e-5)
+    assert rendered.alpha[0, 12, 20] == pytest.approx(0.5, abs=1e-6)
+    assert rendered.alpha[0, 12, 23] == pytest.approx(0.5 * math.exp(-0.5 * 9 / variance), abs=1e-6)
+    assert rendered.image[0, 12, 20, 0] == pytest.approx(0.5 * 1.5, abs=1e-6)  # SH 1 / SH_C0 is colour 1 + 0.5
+    assert rendered.depth[0, 12, 20] == pytest.approx(2.0, abs=1e-5)
+    assert rendered.radii[0, 0] == pytest.approx(math.sqrt(variance * 2 * math.log(0.5 * 255)), rel=1e-5)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -168,14 +168,14 @@ def test_nearer_splat_covers(backend):
     splats = Splats(torch.tensor([[0.0, 0, 0.5], [0, 0, 0]]), torch.tensor([[1.0, 0, 0, 0]] * 2), torch.zeros(2, 3), torch.tensor([0.0, 1.0]),
                     features=torch.tensor([[1.0, 0.0], [0.0, 1.0]]))  # fmt: skip
     views = Views(torch.tensor([[[10.0, 0, 2.5], [0, 10.0, 2.5], [0, 0, 1]]]), torch.eye(3)[None], torch.tensor([[0.0, 0, 2.0]]), 5, 5)
-    drawn = rasterise(splats, views, torch.zeros(2), backend=backend)
+    rendered = rasterise(splats, views, torch.zeros(2), backend=backend)
     front = torch.tensor(1.0).sigmoid()
-    torch.testing.assert_close(drawn.image[0, 2, 2], torch.stack([0.5 * (1 - front), front]))
-    torch.testing.assert_close(drawn.depth[0, 2, 2], (2.5 * 0.5 * (1 - front) + 2.0 * front) / (front + 0.5 * (1 - front)))
+    torch.testing.assert_close(rendered.image[0, 2, 2], torch.stack([0.5 * (1 - front), front]))
+    torch.testing.assert_close(rendered.depth[0, 2, 2], (2.5 * 0.5 * (1 - front) + 2.0 * front) / (front + 0.5 * (1 - front)))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_principal_point_shifts_the_picture(backend):
+def test_principal_point_shifts_the_image(backend):
     """The same camera cropped by 7 and 5 pixels shows the same pixels, inside the region that the Jacobian's clamp leaves alone."""
     splats = random_splats(50, spread=0.1)
     wide, cropped = view(64, 48), view(40, 30, (32 - 7, 24 - 5))
@@ -202,15 +202,15 @@ def test_any_number_of_channels(channels):
 
 
 def test_views_and_batches():
-    """A batch of views is the views one by one; splats given per view are drawn each in their own; shared splats collect all gradients."""
+    """A batch of views is the views one by one; splats per view are each drawn in their own; shared splats collect all gradients."""
     a, b = random_splats(40, seed=1), random_splats(40, seed=2)
     one, two = view(30, 20), view(30, 20, (10.0, 12.0))
     both = Views(*(torch.cat([getattr(one, k), getattr(two, k)]) for k in ("K", "R", "t")), 30, 20)
     stacked = Splats(*(torch.stack([getattr(a, k), getattr(b, k)]) for k in ("means", "quats", "log_scales", "opacities", "sh")))
     background = torch.rand(2, 20, 30, 3)
-    drawn = rasterise(stacked, both, background)
+    rendered = rasterise(stacked, both, background)
     for i, (splats, v) in enumerate(((a, one), (b, two))):
-        torch.testing.assert_close(drawn.image[i], rasterise(splats, v, background[i]).image[0])
+        torch.testing.assert_close(rendered.image[i], rasterise(splats, v, background[i]).image[0])
     a.means.requires_grad_()
     (together,) = torch.autograd.grad(rasterise(a, both, background).image.sum(), a.means)
     apart = [torch.autograd.grad(rasterise(a, v, background[i]).image.sum(), a.means)[0] for i, v in enumerate((one, two))]
@@ -225,8 +225,8 @@ def test_runs_are_equal_to_the_bit():
     try:
         for count in (2, 1, 2):
             torch.set_num_threads(count)
-            drawn = rasterise(splats, views, torch.ones(3))
-            results.append((drawn.image.detach(), *torch.autograd.grad(drawn.image.square().sum() + drawn.depth.sum(), splats.means)))
+            rendered = rasterise(splats, views, torch.ones(3))
+            results.append((rendered.image.detach(), *torch.autograd.grad(rendered.image.square().sum() + rendered.depth.sum(), splats.means)))
     finally:
         torch.set_num_threads(threads)
     for other in results[1:]:
@@ -235,7 +235,8 @@ def test_runs_are_equal_to_the_bit():
 
 def test_number_of_threads_is_torchs():
     """Numba's first start must not change it: a fresh process, since only the first start would."""
-    code = "import torch; torch.set_num_threads(1); from pipeline.splat.cpu.jit import use_threads; use_threads(); import numba; print(torch.get_num_threads(), numba.get_num_threads())"
+    code = "import torch; torch.set_num_threads(1); from pipeline.splat.cpu.jit import use_threads; use_threads(); "
+    code += "import numba; print(torch.get_num_threads(), numba.get_num_threads())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["1", "1"]
 
 
@@ -262,12 +263,12 @@ def test_splats_that_are_not_drawn_have_no_gradient():
     splats = random_splats(4)
     splats.means[0, 2] = -5.0  # behind
     splats.opacities[1] = -9.0  # fainter than 1/255 everywhere
-    splats.means[2, 0] = 50.0  # beside the picture
+    splats.means[2, 0] = 50.0  # beside the image
     splats.log_scales[3] = 60.0  # no finite size
     leaves = [x.requires_grad_() for x in (splats.means, splats.quats, splats.log_scales, splats.opacities, splats.sh)]
-    drawn = rasterise(splats, view(20, 20), torch.ones(3))
-    drawn.image.sum().backward()
-    assert drawn.radii.abs().max() == 0
+    rendered = rasterise(splats, view(20, 20), torch.ones(3))
+    rendered.image.sum().backward()
+    assert rendered.radii.abs().max() == 0
     assert all(leaf.grad.abs().max() == 0 for leaf in leaves)
 
 

@@ -157,7 +157,10 @@ def test_a_training_that_is_killed_again_and_again_ends_as_one_that_is_not(sourc
     whole = new_trainer(source, settings=settings)
     train_in(tmp_path / "whole", whole)
     assert equal(everything(trainer), everything(whole))
-    assert [row["loss"] for row in curve_of(tmp_path)] == [row["loss"] for row in curve_of(tmp_path / "whole")]
+    rows = curve_of(tmp_path)
+    assert [row["loss"] for row in rows] == [row["loss"] for row in curve_of(tmp_path / "whole")]
+    seconds = [float(row["seconds"]) for row in rows]
+    assert seconds == sorted(seconds), "those before a kill count"
 
 
 def test_a_checkpoint_of_other_settings_or_inputs_is_not_resumed_from(source, tmp_path):

@@ -38,7 +38,7 @@ def test_a_chunk_has_images_of_one_instant_and_the_last_one_is_filled_up():
         assert all(any(set(chunk) <= set(group) for group in groups) for chunk in order)
         assert [sum(counts[i] - 1 for i in group) for group in groups] == [1, 0, 1]
         pairs |= {frozenset(chunk) for chunk in order if set(chunk) <= set(groups[1])}
-    assert len(pairs) == 6, "cameras of an instant are combined anew in every epoch"
+    assert len(pairs) == 6, "cameras of an instant are recombined in every epoch"
 
 
 def test_an_instant_with_fewer_images_than_views_repeats_them():

@@ -9,7 +9,8 @@ import torch
 from pipeline.io.color_map import error_map
 from pipeline.io.packed import decode_png
 from pipeline.training.images import Source
-from pipeline.training.validation import Validation, save_image
+from pipeline.training.monitor import Monitor
+from pipeline.training.validation import Validation
 from tests.unit import flat_avatar as flat
 from tests.unit.flat_avatar import FRAMES, FlatAvatar, equal
 
@@ -88,7 +89,13 @@ def test_it_draws_as_in_use_and_leaves_training_as_it_was(tmp_path):
     assert torch.equal(torch.get_rng_state(), generator) and not any(p.grad is not None for p in avatar.parameters())
 
 
-def test_strips_are_saved_by_their_step(tmp_path):
+def test_strips_are_written_in_the_background(tmp_path):
     image = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3)
-    save_image(tmp_path, 120, image)
-    np.testing.assert_array_equal(decode_png((tmp_path / "0000120.png").read_bytes()), image)
+    monitor = Monitor(tmp_path, tmp_path / "boards", 0, 200, 0.0)
+    monitor.image(120, tmp_path / "validation" / "0000120.png", image)
+    monitor.flush()
+    np.testing.assert_array_equal(decode_png((tmp_path / "validation" / "0000120.png").read_bytes()), image)
+    monitor.image(140, tmp_path / "train.csv" / "x.png", image)  # below a file
+    with pytest.raises(OSError):
+        monitor.flush()
+    monitor.close()

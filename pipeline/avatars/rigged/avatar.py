@@ -192,6 +192,8 @@ class RiggedAvatar(nn.Module):
         """Move everything to a device."""
         self.body.to(*args, **kwargs)
         super().to(*args, **kwargs)
+        if self._density:
+            self._density.to(self.binding.device)
         return self
 
     def _training_settings(self) -> RiggedTrainSettings:

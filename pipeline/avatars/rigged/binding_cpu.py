@@ -1,8 +1,7 @@
-"""`bind` compiled for the CPU: one pass over the faces and one over the splats, with the derivative written by hand.
+"""`bind` on the CPU (numba): one pass over the faces and one over the splats, with the derivative written by hand.
 
-The derivative of a triangle's frame is carried by three quantities per face: the force on its origin, the torque on its
-rotation (world axes, from R' = (1 + [w]x) R) and the derivative with respect to its size. Splats of a face are summed in
-a fixed order, so that results do not depend on the number of threads.
+The derivative of a triangle's frame is three quantities per face: the force on its origin, the torque on its rotation (world axes, from R' = (1 + [w]x) R)
+and the derivative by its size. Splats of a face are summed in a fixed order, so that results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -34,15 +33,12 @@ class BindOnCpu(torch.autograd.Function):
     def backward(ctx, d_means, d_quats, d_log_scales):
         binding, means, quats = (x.detach().contiguous().numpy() for x in ctx.saved_tensors)
         upstream = [x.contiguous().numpy() for x in (d_means, d_quats, d_log_scales)]
-        local_means, local_quats = np.empty_like(means), np.empty_like(quats)
-        rows = np.empty((len(means), 7), np.float32)
-        _backward_splats(ctx.frames, binding, means, quats, *upstream, local_means, local_quats, rows)
-        vertices = None
+        d_local_means, d_local_quats = np.empty_like(means), np.empty_like(quats)
+        frame_gradients, d_vertices = np.empty((len(means), 7), np.float32), np.zeros((ctx.vertex_count, 3), np.float32)
+        _backward_splats(ctx.frames, binding, means, quats, *upstream, d_local_means, d_local_quats, frame_gradients)
         if ctx.needs_input_grad[0]:
-            vertices = np.zeros((ctx.vertex_count, 3), np.float32)
-            _backward_faces(ctx.frames, ctx.faces, binding, rows, vertices)
-            vertices = torch.from_numpy(vertices)
-        return vertices, None, None, torch.from_numpy(local_means), torch.from_numpy(local_quats), d_log_scales
+            _backward_faces(ctx.frames, ctx.faces, binding, frame_gradients, d_vertices)
+        return torch.from_numpy(d_vertices), None, None, torch.from_numpy(d_local_means), torch.from_numpy(d_local_quats), d_log_scales
 
 
 @njit(parallel=True, cache=True)
@@ -101,23 +97,23 @@ def _forward(frames, binding, means, quats, log_scales, out_means, out_quats, ou
 
 
 @njit(parallel=True, cache=True)
-def _backward_splats(frames, binding, means, quats, d_means, d_quats, d_log_scales, local_means, local_quats, rows):
-    """Derivatives of the local values, and per splat the force (3), torque (3) and size derivative (1) on its face's frame."""
+def _backward_splats(frames, binding, means, quats, d_means, d_quats, d_log_scales, d_local_means, d_local_quats, frame_gradients):
+    """Gradients of the local values, and frame_gradients [N, 7]: force (3), torque (3) and derivative by the size of the frame of its face."""
     for n in prange(binding.shape[0]):
         F = frames[binding[n]]
         s = F[19]
         m0, m1, m2 = means[n, 0], means[n, 1], means[n, 2]
         r0, r1, r2 = F[0] * m0 + F[3] * m1 + F[6] * m2, F[1] * m0 + F[4] * m1 + F[7] * m2, F[2] * m0 + F[5] * m1 + F[8] * m2
         g0, g1, g2 = d_means[n, 0], d_means[n, 1], d_means[n, 2]
-        local_means[n, 0] = s * (F[0] * g0 + F[1] * g1 + F[2] * g2)
-        local_means[n, 1] = s * (F[3] * g0 + F[4] * g1 + F[5] * g2)
-        local_means[n, 2] = s * (F[6] * g0 + F[7] * g1 + F[8] * g2)
+        d_local_means[n, 0] = s * (F[0] * g0 + F[1] * g1 + F[2] * g2)
+        d_local_means[n, 1] = s * (F[3] * g0 + F[4] * g1 + F[5] * g2)
+        d_local_means[n, 2] = s * (F[6] * g0 + F[7] * g1 + F[8] * g2)
         pw, px, py, pz = F[12], F[13], F[14], F[15]
         hw, hx, hy, hz = d_quats[n, 0], d_quats[n, 1], d_quats[n, 2], d_quats[n, 3]
-        local_quats[n, 0] = pw * hw + px * hx + py * hy + pz * hz
-        local_quats[n, 1] = -px * hw + pw * hx + pz * hy - py * hz
-        local_quats[n, 2] = -py * hw - pz * hx + pw * hy + px * hz
-        local_quats[n, 3] = -pz * hw + py * hx - px * hy + pw * hz
+        d_local_quats[n, 0] = pw * hw + px * hx + py * hy + pz * hz
+        d_local_quats[n, 1] = -px * hw + pw * hx + pz * hy - py * hz
+        d_local_quats[n, 2] = -py * hw - pz * hx + pw * hy + px * hz
+        d_local_quats[n, 3] = -pz * hw + py * hx - px * hy + pw * hz
         w, x, y, z = quats[n, 0], quats[n, 1], quats[n, 2], quats[n, 3]
         uw, ux, uy, uz = (
             pw * w - px * x - py * y - pz * z,
@@ -125,21 +121,21 @@ def _backward_splats(frames, binding, means, quats, d_means, d_quats, d_log_scal
             pw * y - px * z + py * w + pz * x,
             pw * z + px * y - py * x + pz * w,
         )
-        rows[n, 0], rows[n, 1], rows[n, 2] = g0, g1, g2
+        frame_gradients[n, 0], frame_gradients[n, 1], frame_gradients[n, 2] = g0, g1, g2
         # a small turn w of the frame changes the world quaternion u by (0, w) u / 2
-        rows[n, 3] = s * (r1 * g2 - r2 * g1) + 0.5 * (-ux * hw + uw * hx - uz * hy + uy * hz)
-        rows[n, 4] = s * (r2 * g0 - r0 * g2) + 0.5 * (-uy * hw + uz * hx + uw * hy - ux * hz)
-        rows[n, 5] = s * (r0 * g1 - r1 * g0) + 0.5 * (-uz * hw - uy * hx + ux * hy + uw * hz)
-        rows[n, 6] = r0 * g0 + r1 * g1 + r2 * g2 + (d_log_scales[n, 0] + d_log_scales[n, 1] + d_log_scales[n, 2]) / s
+        frame_gradients[n, 3] = s * (r1 * g2 - r2 * g1) + 0.5 * (-ux * hw + uw * hx - uz * hy + uy * hz)
+        frame_gradients[n, 4] = s * (r2 * g0 - r0 * g2) + 0.5 * (-uy * hw + uz * hx + uw * hy - ux * hz)
+        frame_gradients[n, 5] = s * (r0 * g1 - r1 * g0) + 0.5 * (-uz * hw - uy * hx + ux * hy + uw * hz)
+        frame_gradients[n, 6] = r0 * g0 + r1 * g1 + r2 * g2 + (d_log_scales[n, 0] + d_log_scales[n, 1] + d_log_scales[n, 2]) / s
 
 
 @njit(cache=True)
-def _backward_faces(frames, faces, binding, rows, vertices):
-    """Sum the splats of each face and hand the sums on to its corners."""
+def _backward_faces(frames, faces, binding, frame_gradients, d_vertices):
+    """Sum the splats of each face, and add the gradients of its corners to d_vertices [V, 3]."""
     sums = np.zeros((faces.shape[0], 7), np.float32)
     for n in range(binding.shape[0]):
         for c in range(7):
-            sums[binding[n], c] += rows[n, c]
+            sums[binding[n], c] += frame_gradients[n, c]
     for f in range(faces.shape[0]):
         F, S = frames[f], sums[f]
         length, height, foot = F[16], F[17], F[18]
@@ -152,6 +148,6 @@ def _backward_faces(frames, faces, binding, rows, vertices):
             edge = (a1 * t2 - a2 * t1) / length - t0 * ratio / height * a1 + half * (a0 + ratio * a2)
             other = t0 / height * a1 - half * a2
             third = S[c] / 3
-            vertices[faces[f, 0], c] += third - edge - other
-            vertices[faces[f, 1], c] += third + edge
-            vertices[faces[f, 2], c] += third + other
+            d_vertices[faces[f, 0], c] += third - edge - other
+            d_vertices[faces[f, 1], c] += third + edge
+            d_vertices[faces[f, 2], c] += third + other

@@ -132,7 +132,7 @@ def _bind(vertices, faces, binding, means, quats, log_scales, out_means, out_qua
 def _bind_backward(
     vertices, faces, binding, means, quats, d_means, d_quats, d_log_scales, d_local_means, d_local_quats, frame_gradients, count, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """One splat per lane: gradients of the local values, and frame_gradients [N, 8]: force (3), torque (3) and derivative by the size of the frame of its face."""
+    """One splat per lane: gradients of the local values, and frame_gradients [N, 8]: force (3), torque (3) and derivative by the size of its face's frame."""
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     on = n < count
     axes, center, length, height, foot = _frame(vertices, faces, tl.load(binding + n, mask=on, other=0), on)

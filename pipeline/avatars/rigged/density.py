@@ -39,6 +39,9 @@ class DensityControl:
         changes: how often the splats, and so all their tensors, were replaced.
     """
 
+    _grad_accum: Tensor
+    _visible_count: Tensor
+
     def __init__(self, settings: RiggedTrainSettings, count: int, device: torch.device):
         self._settings, self._start = settings, count
         self._generator = torch.Generator().manual_seed(settings.seed)
@@ -80,6 +83,10 @@ class DensityControl:
                 avatar.local["opacities"].clamp_(max=math.log(reset / (1 - reset)))
             optimiser.reset_state("opacities")
             self.changes += 1
+
+    def to(self, device: torch.device) -> None:
+        """Move the statistics to a device."""
+        self._grad_accum, self._visible_count = self._grad_accum.to(device), self._visible_count.to(device)
 
     def state(self) -> dict[str, Any]:
         statistics = {"grad_accum": self._grad_accum, "visible_count": self._visible_count}

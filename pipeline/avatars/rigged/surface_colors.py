@@ -1,4 +1,4 @@
-"""First colours of splats: the mean over the pictures that see them."""
+"""First colours of splats: the mean over the images that see them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def surface_colors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours of surface points.
 
-    A picture counts where the point is the first thing on its ray, by how squarely it is seen (squared cosine) and how opaque the picture is there.
+    A image counts where the point is the first thing on its ray, by how squarely it is seen (squared cosine) and how opaque the image is there.
 
     Args:
-        views: (world vertices [V, 3], camera, RGBA uint8 [H, W, 4]) of each picture. faces: [F, 3].
+        views: (world vertices [V, 3], camera, RGBA uint8 [H, W, 4]) of each image. faces: [F, 3].
         face: [N] and barycentric: [N, 3] of the points.
 
     Returns:
-        colours [N, 3] in 0..1, of points that no picture sees those of the nearest point seen (at rest in the last view); seen bool [N].
+        colours [N, 3] in 0..1, of points that no image sees those of the nearest point seen (at rest in the last view); seen bool [N].
     """
     total, weight = np.zeros((len(face), 3)), np.zeros(len(face))
     vertices = None
@@ -49,7 +49,7 @@ def surface_colors(
 def _seen_colors(
     vertices: np.ndarray, camera: Camera, rgba: np.ndarray, faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours [N, 3] of the points in one picture and how much they count [N]."""
+    """Colours [N, 3] of the points in one image and how much they count [N]."""
     corners, depth = camera.project(vertices), camera.to_camera(vertices)[:, 2]
     front = zbuffer(corners, depth, faces, camera.width, camera.height).depth
     points = _points(vertices, faces, face, barycentric)

@@ -1,4 +1,4 @@
-"""Where the first splats stand: evenly on the surface of a mesh."""
+"""Where the first splats are placed: evenly on the surface of a mesh."""
 
 from __future__ import annotations
 

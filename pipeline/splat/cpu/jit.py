@@ -17,7 +17,7 @@ MATH = {"contract", "reassoc", "nsz", "arcp"}  # fastmath that still knows infin
 def kernel(function: Callable, *, parallel: bool = True, fastmath: bool | set[str] = True) -> Callable:
     """`numba.njit` with a cache on disk that notices a change in any file of this folder and the one above.
 
-    Numba alone looks at the file that a kernel stands in, not at those whose constants and inlined functions went into it.
+    Numba alone checks the file that a kernel is in, not those whose constants and inlined functions went into it.
     """
     compiled = numba.njit(function, parallel=parallel, fastmath=fastmath, error_model="numpy", cache=True)
     compiled._cache._cache_file._source_stamp = SOURCES
@@ -25,12 +25,12 @@ def kernel(function: Callable, *, parallel: bool = True, fastmath: bool | set[st
 
 
 def helper(function: Callable, *, fastmath: bool | set[str] = True) -> Callable:
-    """A helper that kernels call; LLVM decides what becomes part of them, and compiles faster where it is free to."""
+    """A helper that kernels call; LLVM decides what becomes part of them, and compiles faster where it may choose."""
     return numba.njit(function, fastmath=fastmath, error_model="numpy")
 
 
 def use_threads() -> None:
-    """As many threads as torch uses, so that there is one place to say it."""
+    """As many threads as torch uses, so that the number is set in one place."""
     count = torch.get_num_threads()
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
     if torch.get_num_threads() != count:  # numba's first start sets the number of the OpenMP library that it shares with torch

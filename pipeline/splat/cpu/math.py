@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import float32 as f4
 from numba.extending import intrinsic
 

@@ -1,7 +1,7 @@
-"""Projection of one splat and its gradient, for the numba kernels in `cpu_splats`.
+"""Projection of one splat and its gradient, for the numba kernels in splats.py.
 
 The formulas are those of `reference.project`; gradients are written out by the chain rule.
-A `camera` is a float32 vector [27]: R row-major (0:9), t (9:12), fx fy cx cy (12:16), lower and upper slope limits (16:20),
+A `camera` is a float32 vector [27]: R row-major (0:9), t (9:12), fx fy cx cy (12:16), lower and upper limits of x/z, y/z (16:20),
 width, height, near (20:23), anti-aliasing 0 or 1 (23), camera centre (24:27).
 """
 
@@ -35,8 +35,8 @@ def _rotation(w, x, y, z):
 @partial(helper, fastmath=MATH)
 def _screen_axes(camera, px, py, iz, m):
     """Rows u, v of J R and p, q = u M, v M, with M = rotation * scales; the screen covariance is [[p.p, p.q], [p.q, q.q]] + low-pass."""
-    slope_x, slope_y = min(max(px * iz, camera[16]), camera[18]), min(max(py * iz, camera[17]), camera[19])
-    a0, a2, b1, b2 = camera[12] * iz, -camera[12] * slope_x * iz, camera[13] * iz, -camera[13] * slope_y * iz
+    tangent_x, tangent_y = min(max(px * iz, camera[16]), camera[18]), min(max(py * iz, camera[17]), camera[19])
+    a0, a2, b1, b2 = camera[12] * iz, -camera[12] * tangent_x * iz, camera[13] * iz, -camera[13] * tangent_y * iz
     u = (a0 * camera[0] + a2 * camera[6], a0 * camera[1] + a2 * camera[7], a0 * camera[2] + a2 * camera[8])
     v = (b1 * camera[3] + b2 * camera[6], b1 * camera[4] + b2 * camera[7], b1 * camera[5] + b2 * camera[8])
     p = (u[0] * m[0] + u[1] * m[3] + u[2] * m[6], u[0] * m[1] + u[1] * m[4] + u[2] * m[7], u[0] * m[2] + u[1] * m[5] + u[2] * m[8])
@@ -144,26 +144,26 @@ def _quaternion_backward(w, x, y, z, inverse, r, out):
     gx = two * (y * (r[1] + r[3]) + z * (r[2] + r[6]) + w * (r[7] - r[5]) - two * x * (r[4] + r[8]))
     gy = two * (x * (r[1] + r[3]) + z * (r[5] + r[7]) + w * (r[2] - r[6]) - two * y * (r[0] + r[8]))
     gz = two * (x * (r[2] + r[6]) + y * (r[5] + r[7]) + w * (r[3] - r[1]) - two * z * (r[0] + r[4]))
-    along = gw * w + gx * x + gy * y + gz * z
-    out[0], out[1], out[2], out[3] = (gw - along * w) * inverse, (gx - along * x) * inverse, (gy - along * y) * inverse, (gz - along * z) * inverse
+    radial = gw * w + gx * x + gy * y + gz * z
+    out[0], out[1], out[2], out[3] = (gw - radial * w) * inverse, (gx - radial * x) * inverse, (gy - radial * y) * inverse, (gz - radial * z) * inverse
 
 
 @partial(helper, fastmath=MATH)
 def _pose_backward(camera, mean, x, y, iz, g, d_depth, du, dv, pose, d_mean):
     """The last step of `project_splat_backward`: through J, R and t to the mean. du, dv: gradients of the rows of J R; adds to pose [12], fills d_mean [3]."""
     fx, fy = camera[12], camera[13]
-    slope_x, slope_y = x * iz, y * iz
-    bound_x, bound_y = min(max(slope_x, camera[16]), camera[18]), min(max(slope_y, camera[17]), camera[19])
+    tangent_x, tangent_y = x * iz, y * iz
+    bound_x, bound_y = min(max(tangent_x, camera[16]), camera[18]), min(max(tangent_y, camera[17]), camera[19])
     row0, row1, row2 = (camera[0], camera[1], camera[2]), (camera[3], camera[4], camera[5]), (camera[6], camera[7], camera[8])
     d_a0, d_a2, d_b1, d_b2 = _dot(du, row0), _dot(du, row2), _dot(dv, row1), _dot(dv, row2)
     d_iz = fx * (d_a0 - bound_x * d_a2) + fy * (d_b1 - bound_y * d_b2)
-    d_slope_x, d_slope_y = fx * g[0], fy * g[1]
-    if bound_x == slope_x:
-        d_slope_x -= fx * iz * d_a2
-    if bound_y == slope_y:
-        d_slope_y -= fy * iz * d_b2
-    d_iz += d_slope_x * x + d_slope_y * y
-    px, py, pz = d_slope_x * iz, d_slope_y * iz, d_depth - d_iz * iz * iz
+    d_tangent_x, d_tangent_y = fx * g[0], fy * g[1]
+    if bound_x == tangent_x:
+        d_tangent_x -= fx * iz * d_a2
+    if bound_y == tangent_y:
+        d_tangent_y -= fy * iz * d_b2
+    d_iz += d_tangent_x * x + d_tangent_y * y
+    px, py, pz = d_tangent_x * iz, d_tangent_y * iz, d_depth - d_iz * iz * iz
     a0, a2, b1, b2 = fx * iz, -fx * bound_x * iz, fy * iz, -fy * bound_y * iz
     for k in range(3):
         pose[k] += a0 * du[k] + px * mean[k]

@@ -16,7 +16,7 @@ from pipeline.splat.splats import Splats
 
 
 class Inputs(NamedTuple):
-    """What one view is drawn from, as float32 arrays; shapes as in `cpu_splats.prepare`."""
+    """What one view is drawn from, as float32 arrays; shapes as in `splats.prepare`."""
 
     camera: np.ndarray
     means: np.ndarray
@@ -28,7 +28,7 @@ class Inputs(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """Projected splats; see `cpu_splats.prepare`."""
+    """Projected splats; see `splats.prepare`."""
 
     splat: np.ndarray
     radii: np.ndarray
@@ -38,19 +38,19 @@ class Screen(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """Which splats each tile draws; see `cpu_tiles.list_tiles`."""
+    """Which splats each tile draws; see `tiles.list_tiles`."""
 
     starts: np.ndarray
     splat_of: np.ndarray
-    row_of: np.ndarray
+    slot_of: np.ndarray
     first: np.ndarray
 
 
-def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *, sh_degree: int | None,
-                   near: float, screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
+def rasterise_view(splats: Splats, K: torch.Tensor, R: torch.Tensor, t: torch.Tensor, width: int, height: int, background: torch.Tensor, *,
+                   sh_degree: int | None, near: float, screen: torch.Tensor | None, antialias: bool = False) -> tuple[torch.Tensor, ...]:  # fmt: skip
     """As `reference.rasterise_view`; K has no gradient."""
     if splats.sh is None:
-        colour, active = splats.features[:, None], 0
+        colour, active = splats.colours[:, None], 0
     else:
         colour, active = splats.sh, splats.sh.shape[1] if sh_degree is None else (sh_degree + 1) ** 2
     low, high = frustum_limits(K, width, height)
@@ -66,15 +66,15 @@ class _Rasterise(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         use_threads()
         camera = torch.cat([R.flatten(), t, intrinsics, -R.T @ t])
-        inputs = Inputs(*(_array(x) for x in (camera, means, quats, log_scales, opacities, colour)), active)
+        inputs = Inputs(_array(camera), _array(means), _array(quats), _array(log_scales), _array(opacities), _array(colour), active)
         width, height = int(intrinsics[8]), int(intrinsics[9])
         columns, rows = -(-width // cpu_tiles.TILE), -(-height // cpu_tiles.TILE)
         projected = _prepare(inputs, _array(screen), columns, rows)
         lists = _list(projected, columns, rows)
         image, alpha, depth = np.empty((height, width, colour.shape[-1]), np.float32), *(np.empty((height, width), np.float32) for _ in range(2))
-        ends, behind = np.empty(columns * rows, np.int64), _array(background)
-        cpu_tiles.draw(lists.starts, lists.splat_of, projected.splat, projected.colours, columns, behind, image, alpha, depth, ends)
-        ctx.state = inputs, projected, lists, ends, columns, (behind, image, alpha, depth), screen.shape[1] if len(screen) else 0
+        ends, background = np.empty(columns * rows, np.int64), _array(background)
+        cpu_tiles.draw(lists.starts, lists.splat_of, projected.splat, projected.colours, columns, background, image, alpha, depth, ends)
+        ctx.state = inputs, projected, lists, ends, columns, (background, image, alpha, depth), screen.shape[1] if len(screen) else 0
         outputs = tuple(torch.from_numpy(x) for x in (image, alpha, depth, projected.radii))
         ctx.mark_non_differentiable(outputs[3])
         return outputs
@@ -83,22 +83,24 @@ class _Rasterise(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, d_image, d_alpha, d_depth, _):
         use_threads()
-        inputs, projected, lists, ends, columns, drawn, screened = ctx.state
-        nothing, absolute, image = np.empty((0, 0), np.float32), screened == 4, drawn[1]
-        d_drawn = [nothing if x is None else _array(x) for x in (d_alpha, d_depth)]
+        inputs, projected, lists, ends, columns, rendered, screen_columns = ctx.state
+        nothing, absolute, image = np.empty((0, 0), np.float32), screen_columns == 4, rendered[1]
+        d_rendered = [nothing if x is None else _array(x) for x in (d_alpha, d_depth)]
         d_image = np.zeros_like(image) if d_image is None else _array(d_image)
-        summed = image.shape[2] + (d_depth is not None)
-        d_rows = np.empty((len(lists.splat_of), 6 + summed + 2 * absolute), np.float32)
-        cpu_tiles.draw_backward(lists.starts, ends, lists.splat_of, lists.row_of, projected.splat, projected.colours, columns, *drawn, d_image, *d_drawn,
-                                absolute, d_rows)  # fmt: skip
+        channels = image.shape[2] + (d_depth is not None)
+        d_pairs = np.empty((len(lists.splat_of), 6 + channels + 2 * absolute), np.float32)
+        cpu_tiles.draw_backward(lists.starts, ends, lists.splat_of, lists.slot_of, projected.splat, projected.colours, columns, *rendered, d_image, *d_rendered,
+                                absolute, d_pairs)  # fmt: skip
         d_splats = [np.zeros_like(x) for x in (inputs.means, inputs.quats, inputs.log_scales, inputs.opacities, inputs.colour)]
-        d_screen = np.zeros((len(inputs.means), max(screened, 2)), np.float32)
+        d_screen = np.zeros((len(inputs.means), max(screen_columns, 2)), np.float32)
         d_camera = np.zeros((-(-len(inputs.means) // cpu_splats.BLOCK), 15), np.float32)
-        cpu_splats.finish_backward(inputs.camera, inputs.means, inputs.quats, inputs.log_scales, inputs.colour, inputs.active, projected.radii, projected.splat,
-                                   projected.colours, lists.first, projected.counts, d_rows, d_depth is not None, *d_splats, d_screen, d_camera)  # fmt: skip
+        cpu_splats.prepare_backward(
+            inputs.camera, inputs.means, inputs.quats, inputs.log_scales, inputs.colour, inputs.active, projected.radii, projected.splat, projected.colours,
+            lists.first, projected.counts, d_pairs, d_depth is not None, *d_splats, d_screen, d_camera,
+        )  # fmt: skip
         d_R, d_t = _pose_gradient(inputs.camera, d_camera.sum(0))
-        d_behind = _background_gradient(d_image, *drawn[:3]) if ctx.needs_input_grad[8] else None
-        return *(torch.from_numpy(x) for x in d_splats), d_R, d_t, torch.from_numpy(d_screen) if screened else None, d_behind, None, None
+        d_background = _background_gradient(d_image, *rendered[:3]) if ctx.needs_input_grad[8] else None
+        return *(torch.from_numpy(x) for x in d_splats), d_R, d_t, torch.from_numpy(d_screen) if screen_columns else None, d_background, None, None
 
 
 def _prepare(inputs: Inputs, screen: np.ndarray, columns: int, rows: int) -> Screen:
@@ -129,8 +131,8 @@ def _pose_gradient(camera: np.ndarray, d_camera: np.ndarray) -> tuple[torch.Tens
     return torch.from_numpy(d_R), torch.from_numpy(d_camera[9:12] - R @ d_centre)
 
 
-def _background_gradient(d_image: np.ndarray, behind: np.ndarray, image: np.ndarray, alpha: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(d_image * (1 - alpha)[..., None]).sum_to_size(behind.shape)
+def _background_gradient(d_image: np.ndarray, background: np.ndarray, image: np.ndarray, alpha: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(d_image * (1 - alpha)[..., None]).sum_to_size(background.shape)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

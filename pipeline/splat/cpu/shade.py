@@ -1,4 +1,4 @@
-"""SH colour of one splat and its gradient, for the numba kernels in `cpu_splats`; the formulas are those of `harmonics`."""
+"""SH colour of one splat and its gradient, for the numba kernels in splats.py; the formulas are those of `harmonics`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _fill_basis(x, y, z, count, basis):
 
 
 @partial(helper, fastmath=MATH)
-def _basis_pullback(x, y, z, count, g):
-    """Gradient (gx, gy, gz) of sum_k g[k] basis_k(x, y, z), the polynomials of `_fill_basis` differentiated as they stand."""
+def _basis_backward(x, y, z, count, g):
+    """Gradient (gx, gy, gz) of sum_k g[k] basis_k(x, y, z), differentiating the polynomials of `_fill_basis` without the constraint of a unit vector."""
     gx = gy = gz = f4(0)
     two, three, four, six = f4(2), f4(3), f4(4), f4(6)
     if count > 1:
@@ -77,7 +77,10 @@ def shade_splat(camera, mean, sh, active, basis, colour):
 
 @partial(helper, fastmath=MATH)
 def shade_splat_backward(camera, mean, sh, active, basis, weight, colour, d_colour, d_sh, d_mean, d_centre):
-    """Gradients of `shade_splat`: fills the first `active` of d_sh [K, 3], adds to d_mean [3] and d_centre [3] (camera centre); basis and weight [16] are scratch."""
+    """Gradients of `shade_splat`: fills the first `active` of d_sh [K, 3], adds to d_mean [3] and d_centre [3] (camera centre).
+
+    basis and weight [16] are scratch.
+    """
     r = d_colour[0] if colour[0] > 0 else f4(0)
     g = d_colour[1] if colour[1] > 0 else f4(0)
     b = d_colour[2] if colour[2] > 0 else f4(0)
@@ -86,9 +89,9 @@ def shade_splat_backward(camera, mean, sh, active, basis, weight, colour, d_colo
     for k in range(active):
         weight[k] = r * sh[k, 0] + g * sh[k, 1] + b * sh[k, 2]
         d_sh[k, 0], d_sh[k, 1], d_sh[k, 2] = basis[k] * r, basis[k] * g, basis[k] * b
-    gx, gy, gz = _basis_pullback(x, y, z, active, weight)
-    along = gx * x + gy * y + gz * z
-    gx, gy, gz = (gx - along * x) * inverse, (gy - along * y) * inverse, (gz - along * z) * inverse
+    gx, gy, gz = _basis_backward(x, y, z, active, weight)
+    radial = gx * x + gy * y + gz * z
+    gx, gy, gz = (gx - radial * x) * inverse, (gy - radial * y) * inverse, (gz - radial * z) * inverse
     d_mean[0] += gx
     d_mean[1] += gy
     d_mean[2] += gz

@@ -1,6 +1,6 @@
 """Per-splat numba kernels of the CPU rasteriser: everything before the tiles in one pass, everything after them in another.
 
-Few, long passes: each start of a parallel pass waits for all threads, which is dear where other work shares the cores.
+Few, long passes: each start of a parallel pass waits for all threads, which is expensive where other work shares the cores.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def _box(splat, columns, rows, box):
 
 
 @partial(kernel, fastmath=MATH)
-def finish_backward(camera, means, quats, log_scales, colour, active, radii, splat, colours, first, counts, d_rows, has_depth,
+def prepare_backward(camera, means, quats, log_scales, colour, active, radii, splat, colours, first, counts, d_pairs, has_depth,
                     d_means, d_quats, d_log_scales, d_opacities, d_colour, d_screen, d_camera):  # fmt: skip
-    """Gradients of `prepare` from those of the (splat, tile) pairs, which are summed first: d_rows as of `cpu_tiles.draw_backward`, splat i's from first[i] on.
+    """Gradients of `prepare` from those of the (splat, tile) pairs, which are summed first: d_pairs as of `tiles.draw_backward`, splat i's from first[i] on.
 
     Writes into zeros: d_means, d_quats, d_log_scales, d_opacities, d_colour (shape of colour), d_screen [N, 2 or 4] and d_camera [blocks, 15]
     (R row-major, t, camera centre).
     """
-    count, width, channels = len(means), d_rows.shape[1], colour.shape[2]
+    count, width, channels = len(means), d_pairs.shape[1], colour.shape[2]
     absolute = 6 + channels + int(has_depth)
     for block in prange((count + BLOCK - 1) // BLOCK):
         basis, weight, g = np.empty(16, np.float32), np.empty(16, np.float32), np.empty(width, np.float32)
@@ -74,9 +74,9 @@ def finish_backward(camera, means, quats, log_scales, colour, active, radii, spl
                 continue
             for k in range(width):
                 g[k] = 0
-            for row in range(first[i], first[i] + counts[i]):
+            for slot in range(first[i], first[i] + counts[i]):
                 for k in range(width):
-                    g[k] += d_rows[row, k]
+                    g[k] += d_pairs[slot, k]
             d_screen[i, 0], d_screen[i, 1] = g[0], g[1]
             for k in range(absolute, width):
                 d_screen[i, 2 + k - absolute] = g[k]

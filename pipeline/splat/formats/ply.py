@@ -14,7 +14,7 @@ from pipeline.splat.splats import Splats
 
 
 def write_ply(path: str | Path, splats: Splats, binding: torch.Tensor | np.ndarray | None = None) -> None:
-    """Write unbatched splats with SH atomically; values as they are: log scales, opacity logits, quaternions wxyz.
+    """Write unbatched splats with SH atomically; values as they are stored: log scales, opacity logits, quaternions wxyz.
 
     Args:
         binding: [N] face id of each splat, an extra column `binding_0` that plain viewers skip (float: exact below 2^24).
@@ -47,16 +47,22 @@ def splat_columns(splats: Splats) -> dict[str, np.ndarray]:
 def read_ply(path: str | Path) -> tuple[Splats, np.ndarray | None]:
     """Splats and, where the file has one, the binding [N] int64. Raises InputError for anything but a complete binary splat PLY of floats."""
     path = Path(path)
-    names, table = _read_table(path)
-    columns = dict(zip(names, table.T))
-    rest = [name for name in names if name.startswith("f_rest_")]
+    header, table = _read_table(path)
+    columns = dict(zip(header, table.T))
+    rest = [name for name in header if name.startswith("f_rest_")]
     needed = [*"xyz", *(f"f_dc_{i}" for i in range(3)), "opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
     missing = [name for name in needed if name not in columns]
     if missing or len(rest) not in (0, 9, 24, 45):
-        raise InputError("not a splat PLY", file=path, found=f"missing {missing}, {len(rest)} f_rest columns", expected="3DGS columns, f_rest 0, 9, 24 or 45")
+        raise InputError(
+            "not a splat PLY",
+            file=path,
+            found=f"missing {missing}, {len(rest)} f_rest columns",
+            expected="3DGS columns, f_rest 0, 9, 24 or 45",
+            remedy="export the splats again",
+        )
 
-    def gather(*wanted: str) -> torch.Tensor:
-        return torch.from_numpy(np.stack([columns[name] for name in wanted], axis=1).astype(np.float32))
+    def gather(*names: str) -> torch.Tensor:
+        return torch.from_numpy(np.stack([columns[name] for name in names], axis=1).astype(np.float32))
 
     dc = gather("f_dc_0", "f_dc_1", "f_dc_2")[:, None]
     higher = gather(*(f"f_rest_{i}" for i in range(len(rest)))).view(len(table), 3, len(rest) // 3).transpose(1, 2) if rest else dc[:, :0]
@@ -69,7 +75,7 @@ def read_ply(path: str | Path) -> tuple[Splats, np.ndarray | None]:
 def _read_table(path: Path) -> tuple[list[str], np.ndarray]:
     """Column names and float32 table [N, columns] of a binary little-endian PLY with one vertex element."""
     if not path.is_file():
-        raise InputError("no such file", file=path, expected="a splat PLY")
+        raise InputError("no such file", file=path, expected="a splat PLY", remedy="export the splats, or correct the path")
     data = path.read_bytes()
     head, mark, body = data.partition(b"end_header\n")
     lines = head.decode("ascii", "replace").split("\n")
@@ -77,10 +83,20 @@ def _read_table(path: Path) -> tuple[list[str], np.ndarray]:
     properties = [line.split() for line in lines if line.startswith("property ")]
     plain = lines[0].strip() == "ply" and "format binary_little_endian 1.0" in lines and len(elements) == 1 and elements[0][1] == "vertex"
     if not mark or not plain or any(p[1] not in ("float", "float32") for p in properties):
-        raise InputError("not a splat PLY", file=path, found=lines[:3], expected="binary_little_endian, one vertex element of float properties")
+        raise InputError(
+            "not a splat PLY",
+            file=path,
+            found=lines[:3],
+            expected="binary_little_endian, one vertex element of float properties",
+            remedy="convert it to such a file",
+        )
     count = int(elements[0][2])
     if len(body) != 4 * count * len(properties):
         raise InputError(
-            "PLY is cut short or too long", file=path, found=f"{len(body)} bytes", expected=f"{4 * count * len(properties)} bytes for {count} splats"
+            "PLY is cut short or too long",
+            file=path,
+            found=f"{len(body)} bytes",
+            expected=f"{4 * count * len(properties)} bytes for {count} splats",
+            remedy="export the splats again",
         )
     return [p[-1] for p in properties], np.frombuffer(body, "<f4").reshape(count, len(properties))

@@ -7,7 +7,7 @@ import triton.language as tl
 
 from pipeline.splat.rules import MIN_ALPHA
 
-LARGE = tl.constexpr(64)  # tiles; a larger splat is walked by all lanes together, else it would hold up the others of its warp
+LARGE = tl.constexpr(64)  # tiles; all lanes together go through a larger splat, which would otherwise delay the others of its warp
 _MIN_ALPHA = tl.constexpr(MIN_ALPHA)
 
 
@@ -46,8 +46,8 @@ def ellipse_reach(opacity):
 
 
 @triton.jit
-def picked(pick, x):
-    """The one entry of x where `pick` is set."""
+def select(pick, x):
+    """The one value of x where `pick` is set."""
     return tl.sum(tl.where(pick, x, 0), 0)
 
 
@@ -71,11 +71,11 @@ def _count_large(large, tile_counts, base, row, last_row, mx, my, a, r, k, reach
     while tl.max(large.to(tl.int32), 0) > 0:
         pick = lane == tl.min(tl.where(large, lane, BLOCK), 0)
         large = large & ~pick
-        end = picked(pick, last_row)
-        for top in range(picked(pick, row), end + 1, BLOCK):
+        end = select(pick, last_row)
+        for top in range(select(pick, row), end + 1, BLOCK):
             its = top + lane
             first, last = row_span(
-                its, picked(pick, mx), picked(pick, my), picked(pick, a), picked(pick, r), picked(pick, k), picked(pick, reach), columns, TX, TY
+                its, select(pick, mx), select(pick, my), select(pick, a), select(pick, r), select(pick, k), select(pick, reach), columns, TX, TY
             )
             last = tl.where(its <= end, last, -1)
             count += tl.where(pick, tl.sum(tl.maximum(last - first + 1, 0), 0), 0)

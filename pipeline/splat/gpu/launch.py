@@ -1,4 +1,4 @@
-"""Starting Triton kernels without the dispatcher's cost: at 30,000 splats the launches take longer than the kernels."""
+"""Launching Triton kernels without the dispatcher's overhead: at 30,000 splats the launches take longer than the kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import triton
 class Launcher:
     """Calls one Triton kernel; a key that was called before goes straight to the compiled kernel, which takes addresses for tensors.
 
-    The key must name everything that Triton compiles for: constants, types and whole numbers.
+    The key must name everything that Triton compiles for: constants, types and integers.
     """
 
     def __init__(self, function: triton.JITFunction, **options: int) -> None:
@@ -39,10 +39,10 @@ class Slab:
     def __init__(self, counts: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         self._sizes = [-(-count // 4) * 4 for count in counts]
         self._offsets = [dtype.itemsize * sum(self._sizes[:i]) for i in range(len(counts))]
-        self._total, self._options = sum(self._sizes), {"dtype": dtype, "device": device}
+        self._total, self._dtype, self._device = sum(self._sizes), dtype, device
 
     def allocate(self) -> torch.Tensor:
-        return torch.empty(self._total, **self._options)
+        return torch.empty(self._total, dtype=self._dtype, device=self._device)
 
     def parts(self, slab: torch.Tensor, addresses: bool) -> list:
         """The arrays, as tensors or as addresses."""

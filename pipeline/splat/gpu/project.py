@@ -1,6 +1,7 @@
 """First kernel of the GPU rasteriser: projection, colours, and how many splats each tile draws.
 
-The formulas are those of `reference.project`. A projected splat is a row of floats: mean x y, -a, r, -k, log2 opacity, depth, opacity, colours, depth again (beside what is summed like it).
+The formulas are those of `reference.project`. A projected splat is a record of RECORD floats: mean x y, -a, r, -k, log2 opacity, depth, opacity, colours, and
+depth once more, beside the colours that are summed like it.
 The falloff is 2^-(a (dx + r dy)^2 + k dy^2), a = yy / 2 det, r = -xy / yy, k = 1 / 2 yy of the screen covariance [[xx, xy], [xy, yy]], a and k over ln 2;
 against the usual inverse covariance this sum of squares loses no digits on long thin splats.
 """
@@ -10,13 +11,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from pipeline.geometry.triton_vector import cross, dot, times_matrix
 from pipeline.splat.gpu.ellipse import count_tiles, ellipse_reach
 from pipeline.splat.gpu.shade import SH_0, sh_basis, view_direction
 from pipeline.splat.rules import FRUSTUM_MARGIN, LOW_PASS, MIN_ALPHA, MIN_COMPENSATION
 
-UNSPECIALISED = ("N", "tiles", "capacity", "blocks", "instances")  # numbers that change while an avatar is trained: no new compilation for them
+UNSPECIALISED = ("N", "tiles", "capacity", "blocks", "instances")  # numbers that change while an avatar is trained: not compiled for
 LN2 = tl.constexpr(0.6931471805599453)
-COLOURS = tl.constexpr(8)  # column where a row's colours begin
+COLOURS = tl.constexpr(8)  # column where a record's colours begin
 _LOW_PASS, _MIN_ALPHA, _MARGIN, _MIN_COMPENSATION = (tl.constexpr(x) for x in (LOW_PASS, MIN_ALPHA, FRUSTUM_MARGIN, MIN_COMPENSATION))
 
 
@@ -52,46 +54,34 @@ def scaled_rotation(w, x, y, z, log_scales, at, mask):
 
 
 @triton.jit
-def bounded_slopes(K, px, py, iz, width, height):
-    """x/z and y/z clamped to the picture widened by the margin, for the Jacobian."""
+def clamped_tangents(K, px, py, iz, width, height):
+    """x/z and y/z clamped to the image widened by the margin, for the Jacobian."""
     fx, fy, cx, cy = tl.load(K), tl.load(K + 4), tl.load(K + 2), tl.load(K + 5)
     wide, high = width * (0.5 * _MARGIN), height * (0.5 * _MARGIN)
-    slope_x = tl.minimum(tl.maximum(px * iz, (-cx - wide) / fx), (width - cx + wide) / fx)
-    slope_y = tl.minimum(tl.maximum(py * iz, (-cy - high) / fy), (height - cy + high) / fy)
-    return slope_x, slope_y
+    tangent_x = tl.minimum(tl.maximum(px * iz, (-cx - wide) / fx), (width - cx + wide) / fx)
+    tangent_y = tl.minimum(tl.maximum(py * iz, (-cy - high) / fy), (height - cy + high) / fy)
+    return tangent_x, tangent_y
 
 
 @triton.jit
-def screen_axes(K, R, slope_x, slope_y, iz):
-    """Rows u, v of J R."""
+def screen_axes(K, R, tangent_x, tangent_y, iz):
+    """Rows u, v of J R, J the derivative of the projection."""
     fx, fy = tl.load(K), tl.load(K + 4)
-    a0, a2, b1, b2 = fx * iz, -fx * slope_x * iz, fy * iz, -fy * slope_y * iz
+    a0, a2, b1, b2 = fx * iz, -fx * tangent_x * iz, fy * iz, -fy * tangent_y * iz
     R6, R7, R8 = tl.load(R + 6), tl.load(R + 7), tl.load(R + 8)
-    return (
-        a0 * tl.load(R) + a2 * R6, a0 * tl.load(R + 1) + a2 * R7, a0 * tl.load(R + 2) + a2 * R8,
-        b1 * tl.load(R + 3) + b2 * R6, b1 * tl.load(R + 4) + b2 * R7, b1 * tl.load(R + 5) + b2 * R8,
-    )  # fmt: skip
+    u = a0 * tl.load(R) + a2 * R6, a0 * tl.load(R + 1) + a2 * R7, a0 * tl.load(R + 2) + a2 * R8
+    v = b1 * tl.load(R + 3) + b2 * R6, b1 * tl.load(R + 4) + b2 * R7, b1 * tl.load(R + 5) + b2 * R8
+    return u, v
 
 
 @triton.jit
-def times(u0, u1, u2, m0, m1, m2, m3, m4, m5, m6, m7, m8):
-    """Row vector u times the matrix m."""
-    return u0 * m0 + u1 * m3 + u2 * m6, u0 * m1 + u1 * m4 + u2 * m7, u0 * m2 + u1 * m5 + u2 * m8
-
-
-@triton.jit
-def cross(a0, a1, a2, b0, b1, b2):
-    return a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
-
-
-@triton.jit
-def put_four(at, a, b, c, d, mask):
+def store_four(at, a, b, c, d, mask):
     """Store four columns [S] at pointers `at` on 16 bytes, each lane its four in one piece."""
     tl.store(at[:, None] + tl.arange(0, 4)[None, :], tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), [a.shape[0], 4]), mask[:, None])
 
 
 @triton.jit
-def take_four(at, mask):
+def load_four(at, mask):
     """Four columns [S] behind pointers `at` on 16 bytes, each lane its four in one piece; 0 outside the mask."""
     even, odd = tl.split(tl.reshape(tl.load(at[:, None] + tl.arange(0, 4)[None, :], mask[:, None], 0.0), [at.shape[0], 2, 2]))
     first, third = tl.split(even)
@@ -101,12 +91,12 @@ def take_four(at, mask):
 
 @triton.jit
 def _store_colours(colour, source, out, R, t, x, y, z, depth, drawn, ACTIVE: tl.constexpr, STORED: tl.constexpr, CHANNELS: tl.constexpr, PADDED: tl.constexpr):
-    """A row's colours, and the depth beside them: features, or SH seen from the camera."""
+    """A record's colours, and the depth beside them: features, or SH as the camera sees it."""
     if ACTIVE == 0:
         channel = tl.arange(0, PADDED)[None, :]
-        wanted = drawn[:, None] & (channel < CHANNELS)
-        values = tl.load(colour + source[:, None] * CHANNELS + channel, wanted, 0.0)
-        tl.store(out[:, None] + channel, values, wanted)
+        mask = drawn[:, None] & (channel < CHANNELS)
+        values = tl.load(colour + source[:, None] * CHANNELS + channel, mask, 0.0)
+        tl.store(out[:, None] + channel, values, mask)
         tl.store(out + CHANNELS, depth, drawn)
     else:
         if ACTIVE == 1:
@@ -120,15 +110,15 @@ def _store_colours(colour, source, out, R, t, x, y, z, depth, drawn, ACTIVE: tl.
             sh, used = colour + source[:, None] * (3 * STORED) + 3 * index, drawn[:, None] & (index < ACTIVE)
             red, green = tl.sum(basis * tl.load(sh, used, 0.0), 1), tl.sum(basis * tl.load(sh + 1, used, 0.0), 1)
             blue = tl.sum(basis * tl.load(sh + 2, used, 0.0), 1)
-        put_four(out, tl.maximum(red + 0.5, 0.0), tl.maximum(green + 0.5, 0.0), tl.maximum(blue + 0.5, 0.0), depth, drawn)
+        store_four(out, tl.maximum(red + 0.5, 0.0), tl.maximum(green + 0.5, 0.0), tl.maximum(blue + 0.5, 0.0), depth, drawn)
 
 
 @triton.jit(do_not_specialize=("N",))
-def project(means, quats, log_scales, opacities, colour, K, R, t, screen, rows, radii, first_slot, counts, tile_counts, totals,
+def project(means, quats, log_scales, opacities, colour, K, R, t, screen, projected, radii, first_slot, counts, tile_counts, totals,
             N, width, height, columns, tile_rows, near,
-            SHARED: tl.constexpr, ACTIVE: tl.constexpr, STORED: tl.constexpr, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
+            SHARED: tl.constexpr, ACTIVE: tl.constexpr, STORED: tl.constexpr, CHANNELS: tl.constexpr, RECORD: tl.constexpr, PADDED: tl.constexpr,
             SCREEN: tl.constexpr, ANTIALIAS: tl.constexpr, TX: tl.constexpr, TY: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
-    """Grid (splat blocks, views). Fills rows [B, N, WIDTH], radii, first_slot and counts [B, N]; adds to tile_counts [B, tiles] and totals [1] (pairs)."""
+    """Grid (splat blocks, views). Fills projected [B, N, RECORD], radii, first_slot and counts [B, N]; adds to tile_counts [B, tiles] and totals [1], pairs."""
     view = tl.program_id(1)
     splat = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = splat < N
@@ -142,14 +132,12 @@ def project(means, quats, log_scales, opacities, colour, K, R, t, screen, rows, 
     in_front = mask & (pz > near)
     iz = 1.0 / tl.where(in_front, pz, 1.0)
     qw, qx, qy, qz, _ = unit_quaternion(quats, source, mask)
-    m0, m1, m2, m3, m4, m5, m6, m7, m8 = scaled_rotation(qw, qx, qy, qz, log_scales, source, mask)
-    slope_x, slope_y = bounded_slopes(K, px, py, iz, width, height)
-    u0, u1, u2, v0, v1, v2 = screen_axes(K, R, slope_x, slope_y, iz)
-    p0, p1, p2 = times(u0, u1, u2, m0, m1, m2, m3, m4, m5, m6, m7, m8)
-    q0, q1, q2 = times(v0, v1, v2, m0, m1, m2, m3, m4, m5, m6, m7, m8)
-    c0, c1, c2 = cross(p0, p1, p2, q0, q1, q2)
-    xx, xy, yy = p0 * p0 + p1 * p1 + p2 * p2, p0 * q0 + p1 * q1 + p2 * q2, q0 * q0 + q1 * q1 + q2 * q2
-    sharp = c0 * c0 + c1 * c1 + c2 * c2
+    m = scaled_rotation(qw, qx, qy, qz, log_scales, source, mask)
+    tangent_x, tangent_y = clamped_tangents(K, px, py, iz, width, height)
+    u, v = screen_axes(K, R, tangent_x, tangent_y, iz)
+    p, q = times_matrix(u, m), times_matrix(v, m)
+    c = cross(p, q)
+    xx, xy, yy, sharp = dot(p, p), dot(p, q), dot(q, q), dot(c, c)
     determinant = sharp + (xx + yy) * _LOW_PASS + _LOW_PASS * _LOW_PASS
     opacity = 1.0 / (1.0 + tl.exp(-tl.load(opacities + source, mask, -30.0)))
     if ANTIALIAS:
@@ -167,12 +155,12 @@ def project(means, quats, log_scales, opacities, colour, K, R, t, screen, rows, 
     drawn = drawn & (mx + extent_x > 0) & (mx - extent_x < width) & (my + extent_y > 0) & (my - extent_y < height)
     tl.store(radii + at, tl.where(drawn, extent, 0.0), mask)
     a, r, k = tl.maximum(yy / determinant * (0.5 / LN2), 1e-30), -xy / yy, tl.maximum(1.0 / yy * (0.5 / LN2), 1e-30)
-    row_at = rows + at * WIDTH
-    put_four(row_at, mx, my, -a, r, drawn)
-    put_four(row_at + 4, -k, tl.log2(tl.maximum(opacity, _MIN_ALPHA)), pz, opacity, drawn)
-    _store_colours(colour, source, rows + at * WIDTH + COLOURS, R, t, x, y, z, pz, drawn, ACTIVE, STORED, CHANNELS, PADDED)
+    at_splat = projected + at * RECORD
+    store_four(at_splat, mx, my, -a, r, drawn)
+    store_four(at_splat + 4, -k, tl.log2(tl.maximum(opacity, _MIN_ALPHA)), pz, opacity, drawn)
+    _store_colours(colour, source, at_splat + COLOURS, R, t, x, y, z, pz, drawn, ACTIVE, STORED, CHANNELS, PADDED)
     count = count_tiles(tile_counts, view * columns * tile_rows, mx, my, a, r, k, ellipse_reach(opacity), extent_x, drawn, columns, tile_rows, TX, TY, BLOCK)
-    # slots of a splat's pairs follow each other; whose come first is left to chance and changes no result
+    # the slots of a splat's pairs follow each other; which splat's come first varies from run to run and changes no result
     first = tl.atomic_add(totals, tl.sum(count, 0), sem="relaxed") + tl.cumsum(count, 0) - count
     tl.store(first_slot + at, first, mask)
     tl.store(counts + at, count, mask)

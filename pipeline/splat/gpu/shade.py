@@ -15,7 +15,7 @@ SH_0 = tl.constexpr(SH_C0)
 
 @triton.jit
 def sh_basis(x, y, z, k, ACTIVE: tl.constexpr):
-    """Values [S, 16] of the first ACTIVE functions of `harmonics.sh_basis` at unit vectors x, y, z [S, 1], zero behind them; k: [1, 16] = 0..15."""
+    """Values [S, 16] of the first ACTIVE functions of `harmonics.sh_basis` at unit vectors x, y, z [S, 1], zero after them; k: [1, 16] = 0..15."""
     value = tl.where(k == 0, SH_0, x * 0.0)
     xx, yy, zz = x * x, y * y, z * z
     if ACTIVE > 1:
@@ -40,8 +40,8 @@ def sh_basis(x, y, z, k, ACTIVE: tl.constexpr):
 
 
 @triton.jit
-def sh_slope_x(x, y, z, k, ACTIVE: tl.constexpr):
-    """d/dx of the polynomials of `sh_basis` as they stand."""
+def sh_gradient_x(x, y, z, k, ACTIVE: tl.constexpr):
+    """d/dx of the polynomials of `sh_basis`, without the constraint that the vector is a unit vector."""
     value = tl.where(k == 3, -0.4886025119029199, x * 0.0)
     if ACTIVE > 4:
         value = tl.where(k == 4, 1.0925484305920792 * y, value)
@@ -61,8 +61,8 @@ def sh_slope_x(x, y, z, k, ACTIVE: tl.constexpr):
 
 
 @triton.jit
-def sh_slope_y(x, y, z, k, ACTIVE: tl.constexpr):
-    """d/dy, see `sh_slope_x`."""
+def sh_gradient_y(x, y, z, k, ACTIVE: tl.constexpr):
+    """d/dy, see `sh_gradient_x`."""
     value = tl.where(k == 1, -0.4886025119029199, x * 0.0)
     if ACTIVE > 4:
         value = tl.where(k == 4, 1.0925484305920792 * x, value)
@@ -82,8 +82,8 @@ def sh_slope_y(x, y, z, k, ACTIVE: tl.constexpr):
 
 
 @triton.jit
-def sh_slope_z(x, y, z, k, ACTIVE: tl.constexpr):
-    """d/dz, see `sh_slope_x`."""
+def sh_gradient_z(x, y, z, k, ACTIVE: tl.constexpr):
+    """d/dz, see `sh_gradient_x`."""
     value = tl.where(k == 2, 0.4886025119029199, x * 0.0)
     if ACTIVE > 4:
         value = tl.where(k == 5, -1.0925484305920792 * y, value)

@@ -20,7 +20,7 @@ _BLOCK, _ROWS, _WARPS = 64, 14, 2  # lanes and rows of a program: the fastest of
 
 
 def l1_dssim_sums(image: Tensor, target: Tensor, with_maps: bool) -> tuple[Tensor, Tensor]:
-    """Sums of |image - target| and of 1 - SSIM over each view's values, in parts that are still to be added up: [2, V, parts]; and maps for `l1_dssim_gradient`.
+    """Sums of |image - target| and of 1 - SSIM over each view's values, in parts still to be added: [2, V, parts]; and maps for `l1_dssim_gradient`.
 
     Args:
         image, target: float32 [V, H, W, C], contiguous.
@@ -178,7 +178,7 @@ def _sums_and_maps(
     image, target, maps, sums, height, width, count,
     STEP: tl.constexpr, TAPS: tl.constexpr, ROWS: tl.constexpr, MAPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Sums [2, V, programs of a view] of |image - target| and 1 - SSIM; maps [3, count]: derivatives of SSIM by the window means of x, of x^2 (or y^2) and of x y.
+    """Sums [2, V, programs of a view] of |image - target| and 1 - SSIM; maps [3, count]: derivatives of SSIM by the window means of x, x^2 (or y^2) and x y.
 
     image, target: [V, height, width], width = pixels x STEP channels side by side. Zero padding outside of the image.
     """

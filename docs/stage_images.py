@@ -1,4 +1,4 @@
-"""Makes docs/images/ from a finished capture: `python docs/pictures.py results/demo` (with the checkout on PYTHONPATH)."""
+"""Makes docs/images/ from a finished capture: `python docs/stage_images.py results/demo` (with the checkout on PYTHONPATH)."""
 
 import sys
 from pathlib import Path
@@ -34,8 +34,8 @@ def main(results: str) -> None:
         "render": [_render(layout, held_out, frame) for frame in sample.train[4:20:6]],
         "synthesise": [frames.open(held_out).read(frame) for frame in sample.frames[4:60:20]],
     }
-    for name, pictures in strips.items():
-        _write(name, pictures)
+    for name, images in strips.items():
+        _write(name, images)
     path = [strips[name][0] for name in ("frames", "matte", "keypoints", "fit", "init")]
     _write("path", [*path, _render(layout, held_out, shown), _over_white(alpha.open(held_out).read(shown))])
 
@@ -60,8 +60,8 @@ def _over_white(rgba: np.ndarray) -> np.ndarray:
     return (rgba[..., :3] * share + 255 * (1 - share)).round().astype(np.uint8)
 
 
-def _write(name: str, pictures: list[np.ndarray]) -> None:
-    scaled = [cv2.resize(image, (round(image.shape[1] * HEIGHT / image.shape[0]), HEIGHT), interpolation=cv2.INTER_AREA) for image in pictures]
+def _write(name: str, images: list[np.ndarray]) -> None:
+    scaled = [cv2.resize(image, (round(image.shape[1] * HEIGHT / image.shape[0]), HEIGHT), interpolation=cv2.INTER_AREA) for image in images]
     _, data = cv2.imencode(".jpg", np.concatenate(scaled, 1)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     write_bytes(IMAGES / f"{name}.jpg", data.tobytes())
 
