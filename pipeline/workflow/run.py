@@ -40,7 +40,7 @@ def run(options: RunOptions) -> int:
         return 0
     _check_first(options, targets)
     broken = _preflight(targets.captures, quiet=options.dry_run)
-    targets = _without(targets, broken, options.strict)
+    targets = _without(targets, broken, config, options.strict)
     if options.dry_run:
         return run_snakemake(options, config, targets.groups or targets.captures, _files(_forced(options, targets.all, config), targets.all))
     for folder, option in ((config.results, "--results"), (config.work, "--work")):
@@ -91,8 +91,8 @@ def _preflight(captures: Mapping[str, Target], quiet: bool) -> dict[str, InputEr
     return broken
 
 
-def _without(targets: Targets, broken: dict[str, InputError], strict: bool) -> Targets:
-    """The targets that may start; groups that may not join those that are broken."""
+def _without(targets: Targets, broken: dict[str, InputError], config: Config, strict: bool) -> Targets:
+    """The targets that may start. A group that may not is added to `broken`."""
     groups = {}
     for name, group in targets.groups.items():
         rows = [row for row in group.rows if row.id not in broken]
@@ -101,7 +101,7 @@ def _without(targets: Targets, broken: dict[str, InputError], strict: bool) -> T
             broken[name] = InputError(f"its capture {lost[0]} cannot be used", remedy="correct it, or run without --strict" if rows else "correct it")
         elif lost:
             print(f"{name}: goes without {', '.join(lost)}", file=sys.stderr)
-            groups[name] = Target(name, tuple(rows), group.layout, group.stages)
+            groups[name] = group_target(name, rows, config)
         else:
             groups[name] = group
     return Targets({name: target for name, target in targets.captures.items() if name not in broken}, groups)

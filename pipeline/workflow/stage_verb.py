@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config, parse_config, parse_settings
-from pipeline.contract.captures_table import read_captures
+from pipeline.contract.captures_table import groups_of, read_captures
 from pipeline.io.errors import InputError
 from pipeline.stages.job import make_job
 from pipeline.stages.runner import execute, execute_part
@@ -67,7 +67,7 @@ def _config(call: StageCall, options: RunOptions) -> Config:
 def _target(call: StageCall, config: Config) -> Target:
     method, table = method_of(config.method), read_captures(Path(config.captures))
     of_group = method.scope == "group" and method.table[call.stage].scope == "avatar"
-    rows = find_rows(call.name, table, config, of_group)
+    rows = find_rows(call.name, table, groups_of(table), config, of_group)
     if not of_group:
         if len(rows) != 1 or rows[0].id != call.name:
             raise InputError(f"'{call.name}' is a group", expected="a capture: " + ", ".join(row.id for row in rows), remedy="name one of them")

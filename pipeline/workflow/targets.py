@@ -73,29 +73,25 @@ def layout_of(name: str, config: Config) -> Layout:
 
 
 def chosen_targets(options: RunOptions, config: Config) -> Targets:
-    """The captures and groups that a command means, `--failed` not considered. Raises InputError for an unknown name, or where it says none."""
+    """The captures and groups that a command means; `--failed` is left to the caller. Raises InputError for an unknown name, or where it says none."""
     table = read_captures(Path(config.captures))
+    groups = groups_of(table)
     if options.all + options.failed + bool(options.names) != 1:
         expected = "ids of " + config.captures + ", or --all, or --failed"
         raise InputError("say which captures to run", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
     of_groups = method_of(config.method).scope == "group" and config.until not in CAPTURE_STAGES
-    names = list(options.names) or list(groups_of(table) if of_groups else table)
+    names = list(options.names) or list(groups if of_groups else table)
     if not names:
         raise InputError(
             "no capture has a group", file=config.captures, expected=f"a column 'group', since {config.method} makes one avatar of several captures"
         )
-    captures: dict[str, Target] = {}
-    groups: dict[str, Target] = {}
-    for name in names:
-        rows = find_rows(name, table, config, of_groups)
-        captures |= {row.id: capture_target(row, config) for row in rows}
-        groups |= {name: group_target(name, rows, config)} if of_groups else {}
-    return Targets(captures, groups)
+    rows = {name: find_rows(name, table, groups, config, of_groups) for name in names}
+    captures = {row.id: capture_target(row, config) for members in rows.values() for row in members}
+    return Targets(captures, {name: group_target(name, members, config) for name, members in rows.items()} if of_groups else {})
 
 
-def find_rows(name: str, table: Mapping[str, CaptureRow], config: Config, of_group: bool) -> list[CaptureRow]:
+def find_rows(name: str, table: Mapping[str, CaptureRow], groups: Mapping[str, list[CaptureRow]], config: Config, of_group: bool) -> list[CaptureRow]:
     """The captures that a name means: one, or those of a group. Raises InputError for an unknown name, and `of_group` for that of a capture."""
-    groups = groups_of(table)
     if name in groups:
         return groups[name]
     if name in table and not of_group:
