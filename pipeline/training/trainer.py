@@ -81,7 +81,7 @@ class Trainer:
         settings = self.settings
         restructures = self.avatar.restructures_after(self.done)
         due = self.done % settings.log_every == 0 or self.done == settings.iterations
-        if restructures or due or self.images.device.type == "cpu":  # asking a GPU would stop it
+        if restructures or due or self.guard.workspace is None:  # asking a GPU would stop it
             if not self.settle():
                 return False
         self.avatar.after_step(self.done, self.optimiser)
