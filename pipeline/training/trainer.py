@@ -25,7 +25,7 @@ class Trainer:
 
     Attributes:
         done: steps done. seconds: of training, interruptions not counted. logged: steps at the last row of the curve.
-        lengthened_at: steps at which shorter trainings were resumed from. sums: the terms of all steps since the last `take_means`, by name.
+        lengthened_at: steps at which shorter trainings were resumed from.
     """
 
     def __init__(self, avatar: TrainableAvatar, images: TrainingImages, settings: TrainSettings):
