@@ -29,6 +29,11 @@ def manifests(layout: Layout) -> dict[str, dict[str, Any]]:
     return _each_stage(layout, lambda place, stage: place.manifest(stage))
 
 
+def warnings(layout: Layout) -> list[tuple[str, str]]:
+    """(stage, text) of everything that the finished stages warn of, in stage order: results that exist and yet are probably wrong."""
+    return [(stage, str(text)) for stage, manifest in manifests(layout).items() for text in manifest.get("warnings", ())]
+
+
 def errors(layout: Layout) -> dict[str, str]:
     """Message, place and last log lines of every failed stage, under the same names."""
     return {stage: failure_text(record) for stage, record in _each_stage(layout, lambda place, stage: place.error(stage)).items()}

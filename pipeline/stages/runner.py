@@ -140,6 +140,7 @@ def _write_manifest(job: Job, layout: Layout, outputs: list[Path], notes: dict[s
         "settings": settings,
         "defaults": {name: defaults[name] for name in settings if settings[name] != defaults[name]},
         "sources": facts.pop("sources", {}),
+        "warnings": facts.pop("warnings", []),
         "facts": facts,
         "outputs": {str(file.relative_to(layout.results)): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files},
         "timing": {
