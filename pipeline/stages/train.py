@@ -20,6 +20,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
     """
     import torch
 
+    from pipeline.io.progress import log
     from pipeline.machine.backend import use_backend
     from pipeline.machine.device import choose_device
     from pipeline.training import results
@@ -28,7 +29,11 @@ def run(job: AvatarJob) -> dict[str, Any]:
     from pipeline.training.trainer import Trainer
     from pipeline.training.validation import Validation
 
-    settings, layout, method = job.settings, job.layout, job.method
+    layout, method = job.layout, job.method
+    images_used = _image_count(job.subjects)
+    settings = job.settings.for_images(images_used)
+    if settings.iterations < job.settings.iterations:
+        log(f"train: {settings.iterations} of {job.settings.iterations} steps: {images_used} images, each used {settings.max_visits} times (train.max_visits)")
     torch.set_num_threads(job.threads)
     torch.manual_seed(settings.seed)
     torch.backends.cudnn.deterministic = True  # a resumed training equals one that never stopped
@@ -62,6 +67,13 @@ def _sources(subjects: Sequence[Subject], frames: Any) -> tuple[list[Source], li
         sources.append(Source(images, sample.train_cameras, sample.train, frames[subject.name], processed))
         held_out.append(sample.val_cameras)
     return sources, held_out
+
+
+def _image_count(subjects: Sequence[Subject]) -> int:
+    from pipeline.capture.sample import read_sample
+
+    samples = [read_sample(subject.layout.sample) for subject in subjects]
+    return sum(len(sample.train) * len(sample.train_cameras) for sample in samples)
 
 
 def _inputs(layout: Layout) -> list[Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import contextlib
+import gc
+from collections.abc import Callable, Hashable, Iterator
 
 import torch
 
@@ -34,7 +36,20 @@ class CudaGraphStep:
             else:
                 if self._graph is None:
                     self._graph = torch.cuda.CUDAGraph()
-                    with torch.cuda.graph(self._graph, stream=self._stream):
+                    # "thread_local": threads that read images or write files may call CUDA meanwhile
+                    with _no_collection(), torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
                         self._step()
                 self._graph.replay()
         torch.cuda.current_stream().wait_stream(self._stream)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's garbage collector could free a graph or an event of another training, which no thread may do while it captures."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -27,20 +27,21 @@ class _ImageTerms(torch.autograd.Function):
     @staticmethod
     def forward(ctx, image, alpha, change, target, background, weights):
         image, alpha, background = (x.detach().contiguous() for x in (image, alpha, background))
+        slot, camera = target.slot.contiguous(), target.camera.contiguous()
         views, height, width, _ = image.shape
         pixels, programs = height * width, triton.cdiv(3 * height * width, _VALUES)
         with_maps = change is not None
         maps = image.new_empty(views, 12) if with_maps else image
         if with_maps:
-            _maps[(views,)](change.detach().contiguous(), target.camera, maps, len(change))
+            _maps[(views,)](change.detach().contiguous(), camera, maps, len(change))
         composed, color, alpha_sums = torch.empty_like(image), torch.empty_like(image), image.new_empty(views, programs)
         flags = {"MAPS": with_maps, "MASK": target.valid is not None}
-        inputs = image, alpha, target.images.view(torch.int32), target.slot, target.camera, image if target.valid is None else target.valid, background, maps
+        inputs = image, alpha, target.images.view(torch.int32), slot, camera, image if target.valid is None else target.valid, background, maps
         _compose[(programs, views)](*inputs, composed, color, alpha_sums, pixels, **flags, BLOCK=_VALUES)
         sums, ssim_maps = l1_dssim_sums(composed, color, any(ctx.needs_input_grad[:3]))
         terms, scales = image.new_empty(3), image.new_empty(views)
         by_l1, by_dssim, by_alpha = weights[0] / (3 * views), weights[1] / (3 * views), weights[2] / views
-        _terms[(1,)](sums, alpha_sums, target.camera, target.weight, terms, scales, views, sums.shape[2], programs, by_l1, by_dssim, by_alpha, BLOCK=1024)
+        _terms[(1,)](sums, alpha_sums, camera, target.weight, terms, scales, views, sums.shape[2], programs, by_l1, by_dssim, by_alpha, BLOCK=1024)
         ctx.save_for_backward(*inputs, composed, color, ssim_maps, scales)
         ctx.settings = by_l1, by_dssim, by_alpha, flags, len(change) if with_maps else 0
         ctx.mark_non_differentiable(composed)

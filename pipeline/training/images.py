@@ -73,7 +73,7 @@ class TrainingImages:
         self._valid, self._weight = self._valid_pixels()
         slots = max(memory_mb * 2**20 // (self.width * self.height * 4), 2 * _AHEAD + frames * views)
         self._rgba = torch.zeros(min(len(self._items), slots), self.height, self.width, 4, dtype=torch.uint8, device=self.device)
-        self._now = torch.zeros(frames, views, 4, dtype=torch.int64, device=self.device)  # slot, subject, camera, frame
+        self._now = torch.zeros(frames, 4, views, dtype=torch.int64, device=self.device)  # slot, subject, camera, frame
         self._slot_of: dict[int, int] = {}  # by item, the one that was used or asked for least recently first
         self._readers, self._zips = ThreadPoolExecutor(threads), threading.local()
         self._pending: dict[int, Future[Tensor]] = {}
@@ -97,14 +97,14 @@ class TrainingImages:
     def select(self, chunks: Sequence[Sequence[int]]) -> None:
         """Choose the images of the next `batches`, [frames][views] items; never waits for the GPU."""
         rows = [[(self._place(item), *self._items[item][:3]) for item in chunk] for chunk in chunks]
-        self._now.copy_(torch.tensor(rows), non_blocking=True)
+        self._now.copy_(torch.tensor(rows).transpose(1, 2).contiguous(), non_blocking=True)
 
     def batches(self) -> list[Batch]:
         """The images of this step, a batch per instant."""
         return [self._batch(rows) for rows in self._now.unbind()]
 
     def _batch(self, rows: Tensor) -> Batch:
-        slot, subject, camera, frame = rows.unbind(1)
+        slot, subject, camera, frame = rows.unbind()
         K, R, t = (x.index_select(0, camera) for x in (self._K, self._R, self._t))
         views = Views(K, R, t, self.width, self.height)
         return Batch(Target(self._rgba, slot, camera, self._valid, self._weight), views, subject[0], frame[0])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
 
 from pipeline.io.validation import above, at_least, between
 
@@ -17,8 +17,11 @@ class TrainSettings:
         "device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share",
     )  # fmt: skip
     """Settings that change how a training runs, and not what it computes (but for the last bits)."""
+    STEPS: ClassVar[tuple[str, ...]] = ("iterations",)
+    """Settings that count steps of the schedule: `for_images` shortens them alike. 0 stays 0."""
 
     iterations: int = 1600  # training steps
+    max_visits: int = 0  # few images, shorter training: the whole schedule is shortened until no image is used more often than this on average; 0 = no limit
     lengthen: bool = False  # resume from where a shorter training with the same settings and inputs ended; the result then depends on that, too
     frames_per_step: int = 1  # instants of one step; learning rates grow with the square root of the images of a step (Zhao et al. 2024, Grendel)
     views_per_frame: int = 1  # cameras of each instant, drawn together
@@ -43,7 +46,14 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "iterations", "frames_per_step", "views_per_frame", "memory_mb", "log_every")
-        at_least(self, 0, "val_every", "checkpoint_every")
+        at_least(self, 0, "max_visits", "val_every", "checkpoint_every")
         at_least(self, 0, *(name for name in self.__dataclass_fields__ if name.startswith(("lambda_", "threshold_", "lr_"))))
         between(self, 0, 1, "lambda_dssim", "lr_end")
         above(self, 0, "checkpoint_seconds", "checkpoint_share", "lr_end")
+
+    def for_images(self, count: int) -> Self:
+        """The settings of a training on this many images: its schedule shortened as `max_visits` says."""
+        share = self.max_visits * count / (self.iterations * self.frames_per_step * self.views_per_frame)
+        if self.max_visits == 0 or share >= 1:
+            return self
+        return replace(self, **{name: max(round(steps * share), 1) for name in self.STEPS if (steps := getattr(self, name))})

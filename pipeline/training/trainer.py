@@ -40,7 +40,7 @@ class Trainer:
         self.sampler = Sampler(images.instants, settings.views_per_frame, settings.seed)
         self._run = self._new_run()
         self._share = torch.tensor(1 / settings.frames_per_step, device=device)  # of an instant in a step's gradients
-        self._key: object = None
+        self._phase: object = None
         self._names: tuple[str, ...] = ()
         self._sums = torch.zeros(64, device=device)  # of at most so many terms
         self._flushed: dict[str, float] = {}
@@ -61,7 +61,7 @@ class Trainer:
         self.optimiser.load(state["optimiser"])
         for name in _COUNTS:
             setattr(self, name, state[name])
-        self._flushed, self._key, self._names = dict(state["sums"]), None, ()
+        self._flushed, self._phase, self._names = dict(state["sums"]), None, ()
         self._run = self._new_run()  # a graph keeps the tensors that it was captured with
         self._sums.zero_()
         _set_generators(state["generators"], self.images.device)
@@ -72,11 +72,11 @@ class Trainer:
 
         Raises InputError, naming step, term and parameter, where a loss or a gradient is not finite.
         """
-        key = (self._prepare(), self.guard.capacity)
-        if key != self._key:
+        phase = self._prepare()
+        if phase != self._phase:
             self._flush()
-            self._key = key
-        self._run(key)
+            self._phase = phase
+        self._run((phase, self.guard.capacity))
         self.done += 1
         settings = self.settings
         restructures = self.avatar.restructures_after(self.done)
@@ -204,7 +204,7 @@ def _diverged(step: int, what: str) -> InputError:
     return InputError(
         f"training diverged at step {step}: {what} is not finite",
         expected="finite losses and gradients",
-        remedy="use lower learning rates, for example --set train.lr_means=0.001; a run resumes from the last checkpoint",
+        remedy="use lower learning rates (the settings train.lr_*); a run resumes from the last checkpoint",
     )
 
 

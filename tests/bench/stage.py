@@ -1,7 +1,7 @@
 """What the `train` stage adds to its steps: `python -m tests.bench.stage --device cuda [--quick] [--preset NAME] [--set KEY=VALUE ...] [--json FILE]`.
 
 The synthetic head of `tests.bench.head` (16 cameras at 550x802, 100 instants, of which the last ten are held out) lies on disk as a processed capture. On it run:
-the steps alone, without `loop.train` (this also compiles the kernels); the stage as a run calls it; and on a GPU a part of it again under the profiler.
+the stage once, which compiles the kernels; the steps alone, without `loop.train`; the stage as a run calls it; and on a GPU a part of it again under the profiler.
 
 Rates count from the first density change to the last step. "captured" is the rate between density changes: the same step of the same scene again and
 again; "steps alone" has the changes too. Seconds of the stage are those of the host by what it does, a wait for the GPU counts where it happens.
@@ -289,6 +289,7 @@ def main() -> None:
     settings = method.settings["train"](**values["train"])
     job = make_job("train", settings, method, layout, None, arguments.threads)
     assert isinstance(job, AvatarJob)
+    run_stage(job)  # compiles every kernel
     record = {"machine": machine(torch.device(arguments.device)), "settings": {**values, "train": asdict(settings)}, **steps_alone(job), **timed_stage(job)}
     record["stage_over_captured"] = record["stage_per_second"] / record["captured_per_second"]
     record["psnr"] = held_out_psnr(job)

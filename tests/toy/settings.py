@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.io.validation import at_least
 from pipeline.training.settings import TrainSettings
@@ -27,6 +28,7 @@ class ToyTrainSettings(TrainSettings):
     """The `train` stage."""
 
     __pydantic_config__ = {"extra": "forbid"}
+    STEPS: ClassVar[tuple[str, ...]] = (*TrainSettings.STEPS, "refine_from")
 
     lr_splats: float = 0.01
     lr_network: float = 2e-3

@@ -49,8 +49,8 @@ def scene(*, masked: bool = True, colors: bool = True, stray: bool = True, views
     valid = (torch.rand(CAMERAS, height, width, generator=g) < 0.97).to(torch.uint8)
     valid[2, :, : width // 3], valid[0, height // 2 :] = 0, 0
     weight = 1 / valid.sum((1, 2)) if masked else torch.full((CAMERAS,), 1 / (height * width))
-    camera = torch.tensor([2, 0, 2][:views])
-    target = Target(rgba, torch.arange(views).flip(0) + 1, camera, valid if masked else None, weight.float())
+    table = torch.stack([torch.arange(views).flip(0) + 1, torch.tensor([2, 0, 2][:views])], dim=1)  # its columns are not contiguous
+    target = Target(rgba, table[:, 0], table[:, 1], valid if masked else None, weight.float())
     return Scene(image, alpha, target, 0.1 * torch.randn(CAMERAS, 3, 4, generator=g) if colors else None, BACKGROUND)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.io.validation import above, at_least, between
 from pipeline.training.settings import TrainSettings
@@ -32,6 +33,7 @@ class RiggedTrainSettings(TrainSettings):
     """The `train` stage. Learning rates are Adam's; those of splats count in units of the triangle a splat is bound to."""
 
     __pydantic_config__ = {"extra": "forbid"}
+    STEPS: ClassVar[tuple[str, ...]] = (*TrainSettings.STEPS, "sh_every", "densify_from", "densify_until", "densify_every", "opacity_reset_every")
 
     lambda_position: float = 0.01  # keeps splats near their triangle: beyond threshold_position
     threshold_position: float = 1.0  # distance from the triangle's centre without penalty, in triangle sizes

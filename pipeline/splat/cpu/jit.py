@@ -25,8 +25,12 @@ def kernel(function: Callable, *, parallel: bool = True, fastmath: bool | set[st
 
 
 def helper(function: Callable, *, fastmath: bool | set[str] = True) -> Callable:
-    """A helper that kernels call; LLVM decides what becomes part of them, and compiles faster where it may choose."""
-    return numba.njit(function, fastmath=fastmath, error_model="numpy")
+    """A helper that kernels call, always inlined.
+
+    A helper with a symbol of its own is compiled twice, alone and inside the kernel; the process that compiles runs the first, processes that load the kernel
+    from the cache run the second, and the two differ in their last bits.
+    """
+    return numba.njit(function, fastmath=fastmath, error_model="numpy", forceinline=True)
 
 
 def use_threads() -> None:
