@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+MALFORMED = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
+"""What taking apart a value of a foreign file raises where it is not what was expected."""
+MOST_LETTERS = 1000  # of one value in a message
+
 
 class InputError(Exception):
     """A user's input (file, table cell, option) is invalid.
@@ -20,11 +24,22 @@ class InputError(Exception):
         expected: object = None,
         remedy: str = "",
     ):
-        lines = [f"{file}: {problem}" if file is not None else problem]
+        lines = [f"{_readable(file)}: {_readable(problem)}" if file is not None else _readable(problem)]
         if found is not None:
-            lines.append(f"  found:    {found}")
+            lines.append(f"  found:    {_readable(found)}")
         if expected is not None:
-            lines.append(f"  expected: {expected}")
+            lines.append(f"  expected: {_readable(expected)}")
         if remedy:
-            lines.append(f"  next:     {remedy}")
+            lines.append(f"  next:     {_readable(remedy)}")
         super().__init__("\n".join(lines))
+
+
+def _readable(value: object) -> str:
+    """A value as text that any terminal, log and page can show: no control characters, no half of a surrogate pair, and not without end."""
+    try:
+        text = str(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits; a list in a list in a list ...
+        text = f"a {type(value).__name__} too long to show"
+    if len(text) > MOST_LETTERS:
+        text = f"{text[:MOST_LETTERS]} ... ({len(text)} letters)"
+    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)

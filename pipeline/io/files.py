@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.io.documents import parse_json, read_document
 from pipeline.io.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]  # the checkout
@@ -29,6 +30,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         _fsync(temporary)
         os.replace(temporary, path)
         _fsync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write or a close that fails does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -75,13 +79,16 @@ def check_writable(folder: Path, option: str) -> None:
 
 def read_json(path: str | Path, *, remedy: str = "") -> Any:
     """Read a JSON file. Raises InputError if it is missing or not JSON."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError("no such file", file=path, expected="a JSON file", remedy=remedy)
+    return read_document(Path(path), parse_json, what="JSON", expected="a JSON file", remedy=remedy)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A JSON object that the pipeline wrote; None where the file is missing or unreadable."""
     try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError("not valid JSON", file=path, found=error, expected="a JSON file", remedy=remedy) from None
+        record = parse_json(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def sha256(path: str | Path) -> str:

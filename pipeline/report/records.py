@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,7 @@ from pipeline.avatars.registry import method_of
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None where the file is missing or unreadable."""
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return None
-    return record if isinstance(record, dict) else None
+from pipeline.io.files import read_record
 
 
 def manifests(layout: Layout) -> dict[str, dict[str, Any]]:

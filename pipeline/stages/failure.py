@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import time
 import traceback
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +11,7 @@ from typing import Any
 
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
-from pipeline.io.files import write_json
+from pipeline.io.files import read_record, write_json
 from pipeline.io.progress import log
 from pipeline.machine.lease import Holder, myself
 
@@ -74,10 +73,7 @@ def attempts(layout: Layout, stage: str) -> int:
 
 def read_error(layout: Layout, stage: str) -> dict[str, Any]:
     """The error file of a stage; empty where there is none."""
-    with contextlib.suppress(OSError, ValueError):
-        record = json.loads(layout.error(stage).read_text())
-        return record if isinstance(record, dict) else {}
-    return {}
+    return read_record(layout.error(stage)) or {}
 
 
 def last_lines(layout: Layout, stage: str) -> list[str]:
