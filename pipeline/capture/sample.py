@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.capture.processed import Frame, ImageSet
 from pipeline.capture.settings import SampleSettings
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json
 from pipeline.io.packed import PackedImages
 from pipeline.io.parallel import map_processes
@@ -38,7 +38,7 @@ def read_sample(path: Path) -> Sample:
     try:
         frames = [(str(frame["id"]), str(frame["split"])) for frame in record["frames"]]
         cameras = dict(record["cameras"])
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
             "is not a sample.json",
             file=path,
