@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -141,11 +141,18 @@ def parse_settings(stage: str, values: Mapping[str, Any], method: Method) -> Any
     return _validate(settings_class(stage, method), values, f"settings of {stage}")
 
 
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
 def _validate(kind: Any, values: Any, file: str | Path, section: str = "") -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return _adapter(kind).validate_python(values)
     except ValidationError as error:
         first, prefix = error.errors()[0], [section] if section else []
         key = ".".join([*prefix, *map(str, first["loc"])])

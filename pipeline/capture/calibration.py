@@ -68,7 +68,7 @@ def check_camera(camera: Camera, path: str | Path) -> Camera:
     if not is_name(camera.name):
         raise invalid("invalid name", ascii(camera.name), NAME)
     if not all(0 <= side <= LARGEST_SIDE for side in (camera.width, camera.height)):
-        raise invalid("invalid size", f"{camera.width}x{camera.height}", f"pixels, at most {LARGEST_SIDE} each")
+        raise invalid("invalid size", (camera.width, camera.height), f"pixels, at most {LARGEST_SIDE} each")
     for name, array, shape in (
         ("K", camera.K, (3, 3)),
         ("R", camera.R, (3, 3)),

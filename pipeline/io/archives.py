@@ -150,6 +150,8 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, archiv
             shutil.copyfileobj(source, file, _CHUNK)
             file.flush()
             os.fsync(file.fileno())
+        if (size := temporary.stat().st_size) != entry.file_size:
+            raise zipfile.BadZipFile(f"{size} bytes instead of {entry.file_size}")
         os.replace(temporary, path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(

@@ -18,7 +18,7 @@ from pipeline.io.files import atomic_path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MOST_RATIO, _PLAIN_BYTES = 100, 1 << 30  # what unpacks to more than both is no result of measurements
-_DAMAGED = (*MALFORMED, OSError, EOFError, SyntaxError, RecursionError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (*MALFORMED, OSError, EOFError, SyntaxError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
 Side = int | str | None
 Shape = tuple[Side, ...]
@@ -106,7 +106,10 @@ def read_array(file: IO[bytes], size: int) -> np.ndarray:
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"npy version {version}")
-    shape, by_columns, kind = readers[version](file)
+    try:
+        shape, by_columns, kind = readers[version](file)
+    except (MemoryError, RecursionError):  # of Python's parser
+        raise ValueError("a header nested too deep") from None
     plain = kind.kind in "biu" or (kind.kind == "f" and kind.itemsize <= 8) or (kind.kind == "U" and kind.itemsize > 0)
     if not plain or not all(type(side) is int and side >= 0 for side in shape) or len(shape) > 8:
         raise ValueError(f"an array of type {kind} and shape {shape}")

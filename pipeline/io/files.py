@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from pipeline.io.documents import parse_json, read_document
@@ -82,13 +83,21 @@ def read_json(path: str | Path, *, remedy: str = "") -> Any:
     return read_document(Path(path), parse_json, what="JSON", expected="a JSON file", remedy=remedy)
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
-    """A JSON object that the pipeline wrote; None where the file is missing or unreadable."""
+def read_record(path: Path, kinds: Mapping[str, type | UnionType] | None = None) -> dict[str, Any] | None:
+    """A JSON object that the pipeline wrote; None where the file is missing or unreadable.
+
+    kinds: of its entries, and of those of its objects: what is of another kind is left out.
+    """
     try:
         record = parse_json(path.read_text())
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) else None
+    return _of_kinds(record, kinds or {}) if isinstance(record, dict) else None
+
+
+def _of_kinds(record: dict[str, Any], kinds: Mapping[str, type | UnionType]) -> dict[str, Any]:
+    kept = {name: value for name, value in record.items() if isinstance(value, kinds.get(name, object))}
+    return {name: _of_kinds(value, kinds) if isinstance(value, dict) and name in kinds else value for name, value in kept.items()}
 
 
 def sha256(path: str | Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.avatars.registry import method_of
-from pipeline.contract.layout import Layout
+from pipeline.contract.layout import RECORD_KINDS, Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_record
@@ -35,7 +35,7 @@ def _each_stage(layout: Layout, path: Callable[[Layout, str], Path]) -> dict[str
     places = [(stage, layout, stage) for stage in table if not layout.group or stage not in CAPTURE_STAGES]
     if layout.group:
         places = [(f"{subject.name}/{stage}", subject.layout, stage) for subject in layout.subjects for stage in CAPTURE_STAGES] + places
-    records = {name: read_record(path(place, stage)) for name, place, stage in places}
+    records = {name: read_record(path(place, stage), RECORD_KINDS) for name, place, stage in places}
     return {name: record for name, record in records.items() if record is not None}
 
 

@@ -9,7 +9,7 @@ import traceback
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from pipeline.contract.layout import Layout
+from pipeline.contract.layout import RECORD_KINDS, Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_record, write_json
 from pipeline.io.progress import log
@@ -89,13 +89,12 @@ def write_error(stage: str, layout: Layout, message: str, where: Holder | None, 
 
 def attempts(layout: Layout, stage: str) -> int:
     """How many attempts at a stage failed in this run; `run` begins with a clean slate."""
-    found = read_error(layout, stage).get("attempt")
-    return found if isinstance(found, int) else 0
+    return int(read_error(layout, stage).get("attempt", 0))
 
 
 def read_error(layout: Layout, stage: str) -> dict[str, Any]:
     """The error file of a stage; empty where there is none."""
-    return read_record(layout.error(stage)) or {}
+    return read_record(layout.error(stage), RECORD_KINDS) or {}
 
 
 def last_lines(layout: Layout, stage: str) -> list[str]:

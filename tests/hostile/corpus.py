@@ -25,7 +25,12 @@ def warm_up() -> None:
     import pipeline.training.checkpoint  # noqa: F401
     import pipeline.vision.torchscript  # noqa: F401
     from pipeline.config import parse_config
+    from tests.hostile.calibrations import CAMERA
 
     cv2.setNumThreads(0)
     parse_config({})
+    from pipeline.capture.camera import Camera
+    from pipeline.report.plots import rig
+
+    rig([Camera.from_json(CAMERA)] * 2, {}, None)
     avatars.base()

@@ -75,14 +75,15 @@ def read_pages(folder: Path) -> None:
 
 
 def read_plot(folder: Path) -> None:
-    """A plot of the cameras, with the string as a name."""
+    """A plot of the cameras, with the string as a name, if it may be one."""
     import numpy as np
 
+    from pipeline.capture.calibration import check_camera
     from pipeline.capture.camera import Camera
     from pipeline.report.plots import rig
 
     text = json.loads((folder / "text.json").read_text())
-    cameras = [Camera(f"{text}{n}"[:200], 64, 80, np.array(CAMERA["K"]), np.eye(3), np.array([n, 0, 2.0])) for n in range(3)]
+    cameras = [check_camera(Camera(f"{text}{n}", 64, 80, np.array(CAMERA["K"]), np.eye(3), np.array([n, 0, 2.0])), "cameras.json") for n in range(3)]
     check(rig(cameras, {}, None))
 
 
@@ -126,6 +127,6 @@ def make_text(text: str) -> Callable[[Path], None]:
 
 CASES = [
     *(Case("page", what, make_pages(text), read_pages, "accepted") for what, text in STRINGS.items()),
-    *(Case("plot", what, make_text(text), read_plot, "accepted") for what, text in STRINGS.items()),
+    *(Case("plot", what, make_text(text), read_plot, "either") for what, text in STRINGS.items()),
     *(Case("message", what, make_text(text), read_message) for what, text in STRINGS.items()),
 ]

@@ -269,7 +269,7 @@ CASES = [
     checkpoint("the same, protocol 4", payload(4)),
     checkpoint("a bare pickle", lambda: pickle.dumps(Payload())),
     checkpoint("a TorchScript file", torchscript),
-    checkpoint("truncated", lambda: saved(key="mine", iterations=5, step=5, x=list(range(2000)))[:2000]),
+    checkpoint("truncated", lambda: saved(key="mine", iterations=5, step=5, x=tuple(range(2000)))[:2000]),
     checkpoint("one wrong bit", flipped),
     checkpoint("a list", lambda: saved((1, 2, 3))),
     checkpoint("a number", lambda: saved(5)),

@@ -1,11 +1,11 @@
-"""Runs every case in a process of its own, forked from one that has imported the readers: `python -m tests.hostile.server`.
+"""Runs the cases in child processes, forked from one that has imported the readers: `python -m tests.hostile.server [NAME or READER ...]`.
 
-A line of JSON per case: name, outcome, message, seconds, megabytes. Outcomes: refused, accepted, traceback, crash, hang, memory, executed, wrote outside.
+A line of JSON per case: name, outcome, message, seconds. Outcomes: refused, accepted, traceback, crash, hang, memory, executed, wrote outside. A child runs
+cases one after the other; where it crashes or hangs, the case at which it did is known, and another child goes on after it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -16,15 +16,20 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-SECONDS, MEGABYTES = 10, 1536  # of one case; the memory is what it may allocate on top of the imports
-_FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect", "pickle.find_class")
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+from tests.hostile.case import Case
+
+SECONDS, MEGABYTES, BATCH = 10, 1536, 25  # of one case; of memory on top of the imports; cases of one child
+_FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect")
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.symlink", "os.link", "shutil.rmtree")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_CACHES = {"__pycache__", "numba_cache"}  # compiled kernels
 
 
 def main() -> None:
+    """Print a record for every case, or for those that are named."""
     import torch
 
     import tests.hostile.corpus as corpus
@@ -32,91 +37,111 @@ def main() -> None:
     torch.set_num_threads(1)
     corpus.warm_up()
     wanted = set(sys.argv[1:])
+    cases = [case for case in corpus.CASES if not wanted or {case.name, case.reader} & wanted]
     with tempfile.TemporaryDirectory(prefix="hostile-") as place:
-        for case in corpus.CASES:
-            if not wanted or case.name in wanted or case.reader in wanted:
-                print(json.dumps(run(case, Path(place).resolve())), flush=True)
+        while cases:
+            records = list(_batch(cases[:BATCH], Path(place).resolve()))
+            for record in records:
+                print(json.dumps(record), flush=True)
+            cases = cases[len(records) :]
 
 
-def run(case, place: Path) -> dict:
-    """Make the input and read it in a child process; what became of it."""
-    folder = place / "case"
-    folder.mkdir()
-    case.make(folder)
-    before, start = set(place.rglob("*")), time.monotonic()
+def _batch(cases: Sequence[Case], place: Path) -> Iterator[dict]:
+    """The records of the first cases: of all, or up to the one at which the child ended."""
     out, into = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(out)
-        _read(case, folder, into)
+        try:
+            _Child(place, into).run(cases)
+        finally:
+            os._exit(1)
     os.close(into)
-    outcome, message = _wait(child, out)
-    outside = [path for path in set(place.rglob("*")) - before if not path.is_relative_to(folder)]
-    if list(place.rglob("EXECUTED")):
-        outcome = "executed"
-    elif outside:
-        outcome, message = "wrote outside", str(outside)
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    shutil.rmtree(folder)
-    return {"name": case.name, "outcome": outcome, "message": message, "seconds": round(time.monotonic() - start, 2), "peak_mb": usage.ru_maxrss // 1024}
+    with os.fdopen(out, "rb", buffering=0) as lines:
+        for case in cases:
+            line = _line(lines.fileno())
+            if not line.endswith(b"\n"):
+                hangs = os.waitpid(child, os.WNOHANG) == (0, 0)
+                if hangs:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                yield {"name": case.name, "outcome": "hang" if hangs else "crash", "message": f"in {SECONDS} s", "seconds": SECONDS}
+                return
+            yield json.loads(line)
+    os.waitpid(child, 0)
 
 
-def _wait(child: int, out: int) -> tuple[str, str]:
+def _line(source: int) -> bytes:
+    """The next line, or what came of it within the time of a case."""
     text, end = b"", time.monotonic() + SECONDS
-    while (left := end - time.monotonic()) > 0 and select.select([out], [], [], left)[0]:
-        if not (data := os.read(out, 1 << 16)):
+    while not text.endswith(b"\n") and (left := end - time.monotonic()) > 0 and select.select([source], [], [], left)[0]:
+        if not (data := os.read(source, 1)):
+            time.sleep(0.2)  # until the child has ended
             break
         text += data
-    else:
-        os.kill(child, signal.SIGKILL)
-    os.close(out)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status == -signal.SIGKILL:
-        return "hang", f"longer than {SECONDS} s"
-    if status or not text:
-        return "crash", f"exit code {status}"
-    record = json.loads(text)
-    return record["outcome"], record["message"]
+    return text
 
 
-def _read(case, folder: Path, into: int) -> None:
-    """In the child: read the input and say how it ended; never returns."""
-    os.chdir(folder)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + (MEGABYTES << 20)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    broken: list[str] = []
-    sys.addaudithook(lambda event, arguments: _watch(event, arguments, folder, broken))
-    from pipeline.io.errors import InputError
+class _Child:
+    """Reads hostile inputs under watch; never returns."""
 
-    try:
-        case.read(folder)
-        outcome, message = "accepted", ""
-    except InputError as error:
-        outcome, message = "refused", str(error)
-    except MemoryError as error:
-        outcome, message = "memory", str(error)
-    except BaseException as error:  # noqa: BLE001  (whatever a reader lets through is what this is to find)
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        outcome, message = "traceback", f"{type(error).__name__}: {error} at {place.filename}:{place.lineno}"
-    if broken:
-        outcome, message = ("wrote outside" if broken[0].startswith("write") else "executed"), "; ".join(broken[:3])
-    with contextlib.suppress(OSError):
-        os.write(into, json.dumps({"outcome": outcome, "message": message[:2000]}).encode())
-    os._exit(0)
+    def __init__(self, place: Path, into: int):
+        self._place, self._into, self._folder = place, into, place / "case"
+        self._watched = False
+        self._broken: list[str] = []
 
+    def run(self, cases: Sequence[Case]) -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 1)  # ffmpeg and libpng say what they think of each
+        os.dup2(null, 2)
+        limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + (MEGABYTES << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        sys.addaudithook(self._watch)
+        for case in cases:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir()
+            os.chdir(self._folder)
+            start = time.monotonic()
+            try:
+                case.make(self._folder)
+            except Exception as error:  # noqa: BLE001
+                outcome, message = "not made", repr(error)
+            else:
+                self._broken, self._watched = [], True
+                outcome, message = self._read(case)
+                self._watched = False
+            if strangers := [path for path in self._place.iterdir() if path != self._folder]:
+                outcome, message = "wrote outside", str(strangers)
+            elif self._broken or list(self._place.rglob("EXECUTED")):
+                outcome, message = ("wrote outside" if self._broken[:1] and self._broken[0].startswith("write") else "executed"), "; ".join(self._broken[:3])
+            record = {"name": case.name, "outcome": outcome, "message": message[:6000], "seconds": round(time.monotonic() - start, 3)}
+            os.write(self._into, json.dumps(record).encode() + b"\n")
+        os._exit(0)
 
-def _watch(event: str, arguments: tuple, folder: Path, broken: list[str]) -> None:
-    if event in _FORBIDDEN:
-        broken.append(f"{event} {arguments!r:.200}")
-    paths = arguments[:1] if event in _CHANGES else arguments[:1] if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING else ()
-    for path in paths:
-        if isinstance(path, str | os.PathLike) and not (inside := Path(os.path.realpath(path))).is_relative_to(folder) and str(inside) != os.devnull:
-            if not {"__pycache__", "numba_cache"} & set(inside.parts):  # compiled kernels
-                broken.append(f"write {event} {inside}")
+    def _read(self, case: Case) -> tuple[str, str]:
+        from pipeline.io.errors import InputError
+
+        try:
+            case.read(self._folder)
+        except InputError as error:
+            return "refused", str(error)
+        except MemoryError as error:
+            return "memory", str(error)
+        except BaseException as error:  # noqa: BLE001  (whatever a reader lets through is what this is to find)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            return "traceback", f"{type(error).__name__}: {error} at {place.filename}:{place.lineno}"
+        return "accepted", ""
+
+    def _watch(self, event: str, arguments: tuple) -> None:
+        if not self._watched:
+            return
+        if event in _FORBIDDEN:
+            self._broken.append(f"{event} {arguments!r:.200}")
+        writes = event in _CHANGES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING)
+        if writes and isinstance(arguments[0], str | os.PathLike):
+            path = Path(os.path.realpath(arguments[0]))
+            if not path.is_relative_to(self._folder) and str(path) != os.devnull and not _CACHES & set(path.parts):
+                self._broken.append(f"write {event} {path}")
 
 
 if __name__ == "__main__":
