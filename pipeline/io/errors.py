@@ -40,6 +40,5 @@ def _readable(value: object) -> str:
         text = str(value)
     except (ValueError, RecursionError):  # a number of thousands of digits; a list in a list in a list ...
         text = f"a {type(value).__name__} too long to show"
-    if len(text) > MOST_LETTERS:
-        text = f"{text[:MOST_LETTERS]} ... ({len(text)} letters)"
-    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)
+    shown = "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text[:MOST_LETTERS])[:MOST_LETTERS]
+    return shown if len(text) <= MOST_LETTERS else f"{shown} ... ({len(text)} letters)"

@@ -262,7 +262,7 @@ CASES = [
     arrays("text", "keypoints.npz", read_keypoints, **(KEYS | {"face": np.full((1, 1, 478, 3), "x")})),
     arrays("objects", "keypoints.npz", read_keypoints, **(KEYS | {"face": np.full((1, 1, 478, 3), None)})),
     arrays("names numbers", "keypoints.npz", read_keypoints, **(KEYS | {"cameras": [5]})),
-    arrays("good", "avatar.npz", read_avatar_colors, "accepted", **COLORS),
+    arrays("good colours", "avatar.npz", read_avatar_colors, "accepted", **COLORS),
     arrays("colours short", "avatar.npz", read_avatar_colors, **(COLORS | {"cameras": ["a", "b"]})),
     arrays("colours text", "avatar.npz", read_avatar_colors, **(COLORS | {"camera_color": np.full((1, 3, 4), "x")})),
     checkpoint("a pickle that runs a command", payload()),

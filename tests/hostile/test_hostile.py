@@ -31,4 +31,4 @@ def test_hostile(case):
     assert record["outcome"] in allowed, record
     if record["outcome"] == "refused":
         assert case.words in record["message"] and ("found:" in record["message"] or "expected:" in record["message"]), record
-        assert record["message"].replace("\n", "").isprintable() and len(record["message"]) < 5000
+        assert record["message"].replace("\n", "").isprintable() and len(record["message"]) < 6000
