@@ -32,7 +32,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _fsync(path.parent)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a write or a close that fails does not say where
+        error.filename = error.filename or (str(path) if error.errno else None)  # a write or a close that fails does not say where
         raise
     finally:
         temporary.unlink(missing_ok=True)

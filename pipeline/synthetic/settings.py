@@ -17,16 +17,16 @@ class SynthesiseSettings(CheckedSettings):
     subject: Literal["head", "body"] = (
         "head"  # head and shoulders with moving expressions, or a whole body that walks and turns; in a run the model column of captures.tsv decides
     )
-    width: int = number(256, 32, 8192)  # of an image, pixels; even
-    height: int = number(374, 32, 8192)  # of an image, pixels; even
+    width: int = number(256, 32, 4096)  # of an image, pixels; even
+    height: int = number(374, 32, 4096)  # of an image, pixels; even
     cameras: int = number(8, 1, 16)  # cameras of the rig; the ground truth has one more, which the pipeline never sees
     sequences: tuple[str, ...] = ()  # names of the sequences; empty = the subject's default three
-    frames: int = number(24, 1, 10_000)  # frames per sequence
-    fps: int = number(24, 1, 1000)  # frames per second
+    frames: int = number(24, 1, 100_000)  # frames per sequence
+    fps: int = number(24, 1, 240)  # frames per second
     seed: int = number(0, 0, LARGEST_SEED)  # of identity, appearance, cameras and motion, together with the capture's id
-    variety: float = number(0.7, 0, 5)  # standard deviation of the identity coefficients; 1 = the population's
+    variety: float = number(0.7, 0, 2)  # standard deviation of the identity coefficients; 1 = the population's
     supersample: int = number(2, 1, 4)  # samples per pixel along each side
-    noise: float = number(1.0, 0, 100)  # sensor noise, 1 = a good studio camera (about 1.5 of 255 in the mid tones)
+    noise: float = number(1.0, 0, 20)  # sensor noise, 1 = a good studio camera (about 1.5 of 255 in the mid tones)
 
     def __post_init__(self) -> None:
         super().__post_init__()

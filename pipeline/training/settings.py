@@ -40,5 +40,5 @@ class TrainSettings(CheckedSettings):
     log_every: int = number(20, 1, 10_000_000)  # steps between rows of train.csv
     val_every: int = number(0, 0, 10_000_000)  # steps between renders of held-out cameras, for the curve and the report; 0 = every tenth part of the training
     checkpoint_every: int = number(0, 0, 10_000_000)  # steps between checkpoints, in addition to checkpoint_seconds; 0 = by the clock alone
-    checkpoint_seconds: float = number(15.0, 0, 1e9, above=True)  # least seconds between checkpoints
+    checkpoint_seconds: float = number(15.0, 0, 1e10, above=True)  # least seconds between checkpoints
     checkpoint_share: float = number(0.03, 0, 100, above=True)  # most of the training's time that checkpoints by the clock may take

@@ -27,7 +27,7 @@ FIRST = {  # column -> the first stages that it makes stale; `upstream` says whi
     **dict.fromkeys(("id", "kind", "path", "calibration", "plates", "timestamps", "sequences", "color"), {"ingest"}),
     "frames": {"frames"}, "size": {"frames"}, "val_cameras": {"sample"}, "test_sequences": {"sample"}, "model": {"matte", "keypoints", "fit"}, "group": set(),
 }  # fmt: skip
-RUN_ONLY = ("device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share", "trust_model_files")
+RUN_ONLY = ("device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share")
 
 
 def keys(row=ROW, settings=SETTINGS, method=METHOD):
@@ -72,7 +72,7 @@ def test_a_setting_makes_its_stage_and_what_follows_stale(stage, name):
     other = object.__new__(type(values))  # without the checks of what a value may be
     other.__dict__.update(asdict(values) | {name: _another(getattr(values, name))})
     stale = changed(keys(SYNTHETIC), keys(SYNTHETIC, SETTINGS | {stage: result_settings(other)}))
-    assert stale == (set() if stage in ("train", "matte", "keypoints") and name in RUN_ONLY else with_all_that_follow({stage}))
+    assert stale == (set() if name == "trust_model_files" or stage == "train" and name in RUN_ONLY else with_all_that_follow({stage}))
 
 
 def test_every_run_only_setting_is_one():
