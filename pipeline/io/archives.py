@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import stat
-import uuid
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from pipeline.io.errors import InputError
-from pipeline.io.files import TEMPORARY
+from pipeline.io.files import atomic_path
 from pipeline.io.parallel import map_processes
 
 _CHUNK = 1 << 20
@@ -143,16 +141,12 @@ def _complete(entry: zipfile.ZipInfo, path: Path) -> bool:
 
 
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, archive: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}")
     try:
-        with opened.open(entry) as source, open(temporary, "wb") as file:
-            shutil.copyfileobj(source, file, _CHUNK)
-            file.flush()
-            os.fsync(file.fileno())
-        if (size := temporary.stat().st_size) != entry.file_size:
-            raise zipfile.BadZipFile(f"{size} bytes instead of {entry.file_size}")
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            with opened.open(entry) as source, open(temporary, "wb") as file:
+                shutil.copyfileobj(source, file, _CHUNK)
+            if (size := temporary.stat().st_size) != entry.file_size:
+                raise zipfile.BadZipFile(f"{size} bytes instead of {entry.file_size}")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(
             "is damaged",
@@ -161,5 +155,3 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, archiv
             expected="a complete zip archive",
             remedy="download the archive again",
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -32,7 +32,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _fsync(path.parent)
     except OSError as error:
-        error.filename = error.filename or (str(path) if error.errno else None)  # a write or a close that fails does not say where
+        if error.errno and not error.filename:  # a write or a close that fails does not say where
+            error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -60,8 +60,11 @@ def load_shorter(folder: Path, finished: Path, but_length: str, iterations: int,
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch hides why it cannot write
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def _read(path: Path, device: torch.device | str) -> dict[str, Any]:
