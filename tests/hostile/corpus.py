@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.hostile import archives, arrays, avatars, calibrations, configurations, images, names, results, tables, videos
+from tests.hostile import archives, arrays, avatars, calibrations, configurations, images, names, others, results, tables, videos
 from tests.hostile.case import Case
 
 CASES: tuple[Case, ...] = tuple(
-    case for part in (archives, arrays, avatars, calibrations, configurations, images, names, results, tables, videos) for case in part.CASES
+    case for part in (archives, arrays, avatars, calibrations, configurations, images, names, others, results, tables, videos) for case in part.CASES
 )
 
 
