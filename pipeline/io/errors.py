@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
 """What taking apart a value of a foreign file raises where it is not what was expected."""
@@ -32,6 +33,16 @@ class InputError(Exception):
         if remedy:
             lines.append(f"  next:     {_readable(remedy)}")
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From a worker process the message comes as it is, and is not shortened again as the problem of another one."""
+        return _with_message, (str(self),)
+
+
+def _with_message(message: str) -> InputError:
+    error = InputError("")
+    error.args = (message,)
+    return error
 
 
 def _readable(value: object) -> str:

@@ -16,12 +16,12 @@ from pipeline.io.progress import log
 from pipeline.machine.lease import Holder, myself
 
 LOG_LINES = 12
-_FORBIDDEN = ("may not be written", "make it writable")
-_OF_THE_DISK = {
+_FORBIDDEN = ("is not writable, or not readable", "change its permissions")
+DISK_ERRORS = {
     errno.ENOSPC: ("no space is left on this disk", "free some, or use --results and --work"),
     errno.EDQUOT: ("your disk quota is used up", "free some, or use --results and --work"),
     errno.EFBIG: ("the file would be larger than is allowed here", "raise the limit (ulimit -f), or use --results and --work on another file system"),
-    errno.EROFS: _FORBIDDEN,
+    errno.EROFS: ("is not writable", "mount it writable, or use --results and --work"),
     errno.EACCES: _FORBIDDEN,
     errno.EPERM: _FORBIDDEN,
     errno.ENAMETOOLONG: ("the path is too long for this file system", "use a shorter name, or shorter --results and --work"),
@@ -30,6 +30,7 @@ _OF_THE_DISK = {
     errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n), or use fewer --cores"),
     errno.ENFILE: ("too many files are open on this machine", "use fewer --cores"),
 }
+"""What is wrong and what to do, by the number of an error of the file system."""
 
 
 def explain(error: BaseException, capture: str = "") -> BaseException:
@@ -40,7 +41,7 @@ def explain(error: BaseException, capture: str = "") -> BaseException:
         return InputError("memory ran out", found=cause, remedy=f"use fewer --cores or a machine with more memory, {again}")
     at_fault = None if isinstance(error, InputError) else _of_the_disk(error)
     if at_fault:
-        problem, remedy = _OF_THE_DISK[at_fault.errno or 0]
+        problem, remedy = DISK_ERRORS[at_fault.errno or 0]
         return InputError(problem, file=at_fault.filename, found=at_fault.strerror, remedy=f"{remedy}; {again}")
     return error
 
@@ -48,7 +49,7 @@ def explain(error: BaseException, capture: str = "") -> BaseException:
 def _of_the_disk(error: BaseException | None) -> OSError | None:
     """The error itself, or the one at whose handling it arose: an archive that cannot be written cannot be closed either."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return error
         error = error.__cause__ or error.__context__
     return None

@@ -16,7 +16,7 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import publish_folder, write_json
 from pipeline.io.packed import packed_writer
 from pipeline.io.video import write_video
-from pipeline.stages.failure import _OF_THE_DISK, explain
+from pipeline.stages.failure import DISK_ERRORS, explain
 from pipeline.training.checkpoint import save_checkpoint
 
 NOISE = np.random.default_rng(0).integers(0, 255, (512, 512, 3), np.uint8)
@@ -70,7 +70,7 @@ def test_a_file_that_may_not_grow_is_named(tmp_path, small_files, what):
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync", "mkdir", "open"])
-@pytest.mark.parametrize("number", _OF_THE_DISK)
+@pytest.mark.parametrize("number", DISK_ERRORS)
 def test_every_error_of_the_disk_at_every_call_is_named(tmp_path, monkeypatch, call, number):
     def fail(*arguments, **options):
         raise OSError(number, os.strerror(number))
