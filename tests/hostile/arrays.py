@@ -45,7 +45,7 @@ def npz(data: bytes, name: str = "x.npy", change: Callable[[bytes], bytes] = byt
 
 def bomb(folder: Path) -> None:
     count = 1_200_000_000
-    with zipfile.ZipFile(folder / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w", force_zip64=True) as file:
+    with zipfile.ZipFile(folder / "x.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, archive.open("x.npy", "w", force_zip64=True) as file:
         file.write(header(described(f"({count},)", "'|u1'")))
         for _ in range(count // 1_000_000):
             file.write(bytes(1_000_000))

@@ -109,7 +109,7 @@ def read_extremes(folder: Path) -> None:
     from pipeline.io.errors import InputError
 
     for name in SPLAT_NAMES:
-        for value in (9e3, -9e3, 0):
+        for value in (9e3, 0):
             changed(put(name, lambda array, value=value: np.full(array.shape, value, np.float32)))(folder)
             with contextlib.suppress(InputError):
                 read(folder)

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from tests.hostile.case import Case
 
-SECONDS, MEGABYTES, BATCH = 10, 1536, 25  # of one case; of memory on top of the imports; cases of one child
+SECONDS, MEGABYTES, BATCH = 10, 1536, 25  # of processor time of one case; of memory on top of the imports; cases of one child
+ASLEEP = 120  # seconds after which a case hangs that uses no processor; long, since others may keep the machine busy
 _FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect")
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.symlink", "os.link", "shutil.rmtree")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -59,7 +60,7 @@ def _batch(cases: Sequence[Case], place: Path) -> Iterator[dict]:
     os.close(into)
     with os.fdopen(out, "rb", buffering=0) as lines:
         for case in cases:
-            line = _line(lines.fileno())
+            line = _line(lines.fileno(), child)
             if not line.endswith(b"\n"):
                 hangs = os.waitpid(child, os.WNOHANG) == (0, 0)
                 if hangs:
@@ -71,15 +72,23 @@ def _batch(cases: Sequence[Case], place: Path) -> Iterator[dict]:
     os.waitpid(child, 0)
 
 
-def _line(source: int) -> bytes:
+def _line(source: int, child: int) -> bytes:
     """The next line, or what came of it within the time of a case."""
-    text, end = b"", time.monotonic() + SECONDS
-    while not text.endswith(b"\n") and (left := end - time.monotonic()) > 0 and select.select([source], [], [], left)[0]:
-        if not (data := os.read(source, 1)):
-            time.sleep(0.2)  # until the child has ended
-            break
-        text += data
+    text, end, busy = b"", time.monotonic() + ASLEEP, _processor_seconds(child) + SECONDS
+    while not text.endswith(b"\n") and time.monotonic() < end and _processor_seconds(child) < busy:
+        if select.select([source], [], [], 0.5)[0]:
+            if not (data := os.read(source, 1)):
+                time.sleep(0.2)  # until the child has ended
+                break
+            text += data
+            while not text.endswith(b"\n") and select.select([source], [], [], 0)[0] and (data := os.read(source, 1)):
+                text += data
     return text
+
+
+def _processor_seconds(child: int) -> float:
+    fields = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class _Child:
