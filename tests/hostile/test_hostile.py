@@ -24,6 +24,12 @@ def test_the_corpus_is_large_and_its_names_are_different():
     assert len({case.name for case in CASES}) == len(CASES) >= 150
 
 
+def test_the_harness_sees_what_no_reader_may_do():
+    done = subprocess.run([sys.executable, "-m", "tests.hostile.harness"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    records = list(map(json.loads, done.stdout.splitlines()))
+    assert len(records) == 7 and all(record["name"] == f"harness: {record['outcome']}" for record in records), records
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_hostile(case):
     record = outcomes()[case.name]
