@@ -54,7 +54,9 @@ def keys(settings: type) -> list[Key]:
     found = []
     for entry in dataclasses.fields(settings):
         default = entry.default if entry.default is not dataclasses.MISSING else entry.default_factory()  # type: ignore[misc]
-        found.append(Key(entry.name, default, comments.get(entry.name, ""), bool(found) and entry.name in gaps))
+        limits = str(entry.metadata.get("range", ""))
+        comment = "; ".join(filter(None, (comments.get(entry.name, ""), limits)))
+        found.append(Key(entry.name, default, comment, bool(found) and entry.name in gaps))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,7 +16,7 @@ from pipeline.contract.keys import result_settings
 from pipeline.contract.stages import DEFAULT_METHOD, LAST_STAGE
 from pipeline.evaluation.settings import EvaluateSettings
 from pipeline.io.errors import InputError
-from pipeline.io.validation import at_least
+from pipeline.io.validation import CheckedSettings, check, number
 from pipeline.report.settings import ReportSettings
 from pipeline.synthetic.settings import SynthesiseSettings
 from pipeline.track.settings import FitSettings
@@ -39,7 +39,7 @@ _AGAIN, _RENAME = "correct the value, then run again", "correct the key, then ru
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(CheckedSettings):
     """Everything in config.yaml: the keys of the run itself, and the settings of each stage of its method.
 
     Attributes:
@@ -53,12 +53,15 @@ class Config:
     method: str = DEFAULT_METHOD  # the avatar method
     preset: Preset = "auto"  # draft: minutes on a CPU; standard, high: for a GPU; auto: standard where there is one, else draft
     until: str = LAST_STAGE  # the last stage to run
-    threads: int = 8  # the most cores one stage of one capture uses
-    scatter: int = 1  # jobs that share the cameras of one capture in the stages frames, matte and keypoints; 1 = none (docs/cluster.md)
+    threads: int = number(8, 1, 4096)  # the most cores one stage of one capture uses
+    scatter: int = number(1, 1, 1000)  # jobs that share the cameras of one capture in the stages frames, matte and keypoints; 1 = none (docs/cluster.md)
     stages: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "threads", "scatter")
+        super().__post_init__()
+        for name in ("results", "work"):
+            value = getattr(self, name)
+            check(not {*"{}"} & {*value}, name, value, "a path without { and }, which mean wildcards to Snakemake")
 
     @cached_property
     def result_settings(self) -> dict[str, dict[str, Any]]:
@@ -138,11 +141,18 @@ def parse_settings(stage: str, values: Mapping[str, Any], method: Method) -> Any
     return _validate(settings_class(stage, method), values, f"settings of {stage}")
 
 
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
 def _validate(kind: Any, values: Any, file: str | Path, section: str = "") -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return _adapter(kind).validate_python(values)
     except ValidationError as error:
         first, prefix = error.errors()[0], [section] if section else []
         key = ".".join([*prefix, *map(str, first["loc"])])

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.body.body_pose import BodyPose
 from pipeline.capture.camera import Camera
-from pipeline.io.arrays import load_npz
+from pipeline.io.arrays import Integers, Numbers, Text, load_npz
 from pipeline.splat.splats import Views
 from pipeline.training.contract import Avatar
 
@@ -47,6 +47,6 @@ def render_views(
 
 def camera_colors(path: str | Path, subject: int = 0) -> dict[str, np.ndarray]:
     """Colour maps [3, 4] of the cameras that a subject was trained with, by name: c' = A c + b."""
-    arrays = load_npz(path, {"cameras": (None,), "camera_subject": (None,), "camera_color": (None, 3, 4)})
+    arrays = load_npz(path, {"cameras": Text(("cameras",)), "camera_subject": Integers(("cameras",)), "camera_color": Numbers(("cameras", 3, 4))})
     own = arrays["camera_subject"] == subject
     return dict(zip(map(str, arrays["cameras"][own]), arrays["camera_color"][own]))

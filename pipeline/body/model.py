@@ -14,7 +14,6 @@ fit must not depend on the axes.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,8 @@ import torch
 from pipeline.body import store
 from pipeline.body.landmarks import LandmarkTable
 from pipeline.body.skinning import linear_blend_skinning, posed_joints
+from pipeline.io.documents import parse_json
+from pipeline.io.errors import InputError
 
 DATA = Path(__file__).parent / "data"
 
@@ -214,8 +215,15 @@ def load_model(name_or_path: str | Path) -> ParametricModel:
         rest_joints=torch.sparse.mm(regressor, template),
         identity_joints=_regress(regressor, identity),
         expression_joints=_regress(regressor, expression),
-        facts=json.loads(str(a["facts"])),
+        facts=_facts(str(a["facts"]), path),
     )
+
+
+def _facts(text: str, path: Path) -> dict:
+    try:
+        return dict(parse_json(text))
+    except (TypeError, ValueError) as error:
+        raise InputError("array 'facts' is not JSON", file=path, found=error, expected="an object", remedy="bake the model again, see docs/body.md") from None
 
 
 def _regress(regressor: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:

@@ -21,33 +21,35 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.io.arrays import load_npz, save_npz
+from pipeline.io.arrays import Integers, Numbers, Shape, Text, check_arrays, check_finite, check_indices, load_npz, save_npz
+from pipeline.io.errors import InputError
 
 FINEST_STEP = 5e-6
 """Metres per count of a quantised basis: the rounding errors of 200 components add up to about 0.02 mm."""
 
-_EXPECTED = {
-    "source_vertices": (None,),
-    "template": (None, 3),
-    "faces": (None, 3),
-    "uv": (None, 2),
-    "uv_faces": (None, 3),
-    "identity_basis": (None, None, 3),
-    "expression_basis": (None, None, 3),
-    "identity_step": (),
-    "expression_step": (),
-    "joint_names": (None,),
-    "expression_names": (None,),
-    "parents": (None,),
-    "regressor_joints": (None,),
-    "regressor_vertices": (None,),
-    "regressor_weights": (None,),
-    "lbs_joints": (None, None),
-    "lbs_weights": (None, None),
-    "region_names": (None,),
-    "regions": (None, None),
-    "facts": (),
+_EXPECTED: dict[str, Shape] = {
+    "source_vertices": Integers(("vertices",)),
+    "template": Numbers(("vertices", 3)),
+    "faces": Integers(("faces", 3)),
+    "uv": Numbers((None, 2)),
+    "uv_faces": Integers(("faces", 3)),
+    "identity_basis": Numbers((None, "vertices", 3)),
+    "expression_basis": Numbers(("expressions", "vertices", 3)),
+    "identity_step": Numbers(()),
+    "expression_step": Numbers(()),
+    "joint_names": Text(("joints",)),
+    "expression_names": Text(("expressions",)),
+    "parents": Integers(("joints",)),
+    "regressor_joints": Integers(("regressor",)),
+    "regressor_vertices": Integers(("regressor",)),
+    "regressor_weights": Numbers(("regressor",)),
+    "lbs_joints": Integers(("vertices", "weights")),
+    "lbs_weights": Integers(("vertices", "weights")),
+    "region_names": Text(("regions",)),
+    "regions": Integers(("regions", None)),
+    "facts": Text(()),
 }
+_LARGEST = 1e6  # of any number, such as metres
 
 
 def quantise_basis(basis: np.ndarray) -> tuple[np.ndarray, np.float32]:
@@ -107,8 +109,24 @@ def pack_landmarks(
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the arrays of a model file. Raises InputError if one is missing or has a wrong rank."""
-    return load_npz(path, _EXPECTED, remedy="bake the model again, see docs/body.md")
+    """Read the arrays of a model file. Raises InputError if one is missing, has a wrong shape, or points at what is not there."""
+    remedy = "bake the model again, see docs/body.md"
+    a = load_npz(path, _EXPECTED, remedy=remedy)
+    for key in [key[: -len("valid")] for key in a if key.startswith("landmarks.") and key.endswith(".valid")]:
+        table: dict[str, Shape] = {"vertices": Integers(("points", "corners")), "weights": Numbers(("points", "corners")), "valid": Integers(("points",))}
+        check_arrays(a, {key + name: shape for name, shape in {**table, "spread_mm": Numbers(("points",))}.items()}, path, remedy)
+        check_indices(a[key + "vertices"], len(a["template"]), key + "vertices", path, remedy)
+    counts = {"faces": len(a["template"]), "uv_faces": len(a["uv"]), "regressor_vertices": len(a["template"])}
+    counts |= {"lbs_joints": len(a["parents"]), "regressor_joints": len(a["parents"])}
+    for name, count in counts.items():
+        check_indices(a[name], count, name, path, remedy)
+    check_indices(a["parents"] + 1, len(a["parents"]) + 1, "parents", path, remedy)
+    if (a["parents"] >= np.arange(len(a["parents"]))).any():
+        raise InputError("a joint stands before its parent", file=path, found=a["parents"].tolist(), expected="parents first", remedy=remedy)
+    if a["regions"].shape[1] * 8 < len(a["template"]) or a["regions"].dtype != np.uint8:
+        raise InputError("array 'regions' has a wrong shape", file=path, found=a["regions"].shape, expected="a bit for every vertex", remedy=remedy)
+    check_finite({name: array for name, array in a.items() if not name.endswith("spread_mm")}, _LARGEST, path, remedy)
+    return a
 
 
 def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], facts: dict) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,15 @@ import numpy as np
 
 from pipeline.capture import calibration_formats as formats
 from pipeline.capture.camera import Camera
-from pipeline.io.errors import InputError
+from pipeline.io.documents import parse_toml, read_document
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, write_json
+from pipeline.io.validation import LARGEST_SIDE, NAME, is_name
 
 CONVENTION = "OpenCV: x_cam = R x_world + t, x right, y down, z forward; K in pixels, pixel centres at +0.5; dist = k1 k2 p1 p2 (k3); metres"
+
+MOST_CAMERAS = 1000
+LARGEST_VALUE = 1e7  # of K (pixels), t (metres) and dist
 
 
 def read_calibration(path: str | Path) -> tuple[Camera, ...]:
@@ -32,17 +37,20 @@ def read_calibration(path: str | Path) -> tuple[Camera, ...]:
     if path.is_dir() or path.suffix.lower() in (".yml", ".yaml", ".xml"):
         cameras = formats.opencv_cameras(path)
     elif path.suffix.lower() == ".toml":
-        table = _read_toml(path)
+        again = "correct the column 'calibration' of captures.tsv"
+        table = read_document(path, parse_toml, what="TOML", expected="a Pose2Sim or Caliscope calibration", remedy=again)
         read = formats.caliscope_cameras if "cameras" in table else formats.pose2sim_cameras
         cameras = read(path, table)
     else:
         cameras = _from_cameras_json(path, read_json(path))
     if not cameras:
         raise InputError("contains no cameras", file=path, expected="at least one camera")
-    names = [camera.name for camera in cameras]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"two cameras are named '{name}'", file=path, found=", ".join(names), expected="unique camera names")
+    if len(cameras) > MOST_CAMERAS:
+        raise InputError("contains too many cameras", file=path, found=len(cameras), expected=f"at most {MOST_CAMERAS}")
+    name, count = Counter(camera.name for camera in cameras).most_common(1)[0]
+    if count > 1:
+        found = ", ".join(camera.name for camera in cameras)
+        raise InputError(f"two cameras are named '{name}'", file=path, found=found, expected="unique camera names")
     return tuple(check_camera(camera, path) for camera in cameras)
 
 
@@ -57,17 +65,19 @@ def check_camera(camera: Camera, path: str | Path) -> Camera:
     def invalid(problem: str, found: object, expected: object) -> InputError:
         return InputError(f"camera '{camera.name}': {problem}", file=path, found=found, expected=expected)
 
-    if not camera.name or "/" in camera.name or camera.name.startswith("."):
-        raise invalid("invalid name", repr(camera.name), "a valid file name that does not start with a dot")
+    if not is_name(camera.name):
+        raise invalid("invalid name", ascii(camera.name), NAME)
+    if not all(0 <= side <= LARGEST_SIDE for side in (camera.width, camera.height)):
+        raise invalid("invalid size", (camera.width, camera.height), f"pixels, at most {LARGEST_SIDE} each")
     for name, array, shape in (
         ("K", camera.K, (3, 3)),
         ("R", camera.R, (3, 3)),
         ("t", camera.t, (3,)),
         ("dist", np.array(camera.dist, float), (len(camera.dist),)),
     ):
-        if array.shape != shape or not np.isfinite(array).all():
+        if array.shape != shape or not (np.abs(array) <= LARGEST_VALUE).all():
             expected = f"{' x '.join(map(str, shape))} finite numbers"
-            raise invalid(f"{name} has a wrong shape or is not finite", array.tolist(), expected)
+            raise invalid(f"{name} has a wrong shape or is not finite", array.tolist(), f"{expected}, none above {LARGEST_VALUE:g}")
     K, R = camera.K, camera.R
     if not (K[0, 0] > 0 and K[1, 1] > 0 and np.allclose(K[2], [0, 0, 1]) and abs(K[1, 0]) < 1e-9):
         expected = "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with positive fx, fy"
@@ -105,19 +115,10 @@ def _from_cameras_json(path: Path, record: Any) -> list[Camera]:
             camera = Camera.from_json(entry)
             dist = tuple(float(term) for term in np.ravel(camera.dist))
             cameras.append(replace(camera, t=camera.t.reshape(-1), dist=dist))
-        except (KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             expected = "name, width, height, K, dist, R, t"
             raise InputError(f"camera number {index + 1} is incomplete", file=path, found=repr(error), expected=expected) from None
         if min(camera.width, camera.height) < 1:
             size = f"{camera.width}x{camera.height}"
             raise InputError(f"camera '{camera.name}': invalid size", file=path, found=size, expected="positive width and height")
     return cameras
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError("no such calibration file", file=path, remedy="correct the column 'calibration' of captures.tsv")
-    try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("not valid TOML", file=path, found=error, expected="a Pose2Sim or Caliscope calibration") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 
 from pipeline.capture.camera import Camera
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 
 _CAMERA_KEYS = {
     "K": ("K", "camera_matrix", "cameraMatrix", "intrinsic_matrix"),
@@ -19,6 +20,7 @@ _CAMERA_KEYS = {
     "width": ("W", "width", "image_width", "img_width"),
     "height": ("H", "height", "image_height", "img_height"),
 }
+_MOST_BYTES, _MOST_DEPTH, _MOST_ITEMS = 8 << 20, 50, 10_000
 
 
 def _rotation_matrix(rotation: Any) -> np.ndarray:
@@ -39,7 +41,10 @@ def caliscope_cameras(path: Path, table: dict[str, Any]) -> list[Camera]:
     Cameras get the names of Caliscope's videos, cam_<id> (older: port_<id>). Cameras with `ignore` are left out.
     """
     cameras = []
-    for key, entry in table["cameras"].items():
+    entries = table["cameras"]
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        raise InputError("'cameras' holds no tables", file=path, found=repr(entries), expected="[cameras.<n>], as Caliscope writes them")
+    for key, entry in entries.items():
         if entry.get("ignore"):
             continue
         name = f"port_{entry['port']}" if "port" in entry else f"cam_{entry.get('cam_id', key)}"
@@ -66,7 +71,7 @@ def _camera(path: Path, name: str, entry: dict[str, Any]) -> Camera:
             t=np.array(entry["translation"], np.float64).reshape(-1),
             dist=tuple(map(float, entry["distortions"])),
         )
-    except (KeyError, TypeError, ValueError, cv2.error) as error:
+    except (*MALFORMED, cv2.error) as error:
         expected = "size, matrix, distortions, rotation, translation"
         raise InputError(f"camera '{name}' is incomplete", file=path, found=repr(error), expected=expected) from None
 
@@ -100,7 +105,7 @@ def _named_cameras(files: list[Path]) -> list[Camera]:
     for file in files:
         nodes.update(_nodes(file))
     names = nodes.get("names") or sorted(key[2:] for key in nodes if key.startswith("K_"))
-    if not names:
+    if not names or not isinstance(names, list):
         expected = "names, K_<name>, dist_<name>, R_<name>, T_<name>"
         raise InputError("contains no list of cameras", file=files[0], found=", ".join(nodes), expected=expected)
     return [_assemble(files[-1], str(name), nodes, f"_{name}") for name in names]
@@ -118,36 +123,52 @@ def _assemble(file: Path, name: str, nodes: dict[str, Any], suffix: str) -> Came
             raise InputError(f"camera '{name}' lacks {key}", file=file, found=", ".join(nodes), expected=expected)
         return default
 
-    return Camera(
-        name,
-        width=int(pick("width", 0)),
-        height=int(pick("height", 0)),
-        K=np.array(pick("K"), float),
-        R=_rotation_matrix(pick("R")),
-        t=np.ravel(pick("t")).astype(float),
-        dist=tuple(float(term) for term in np.ravel(pick("dist", ()))),
-    )
+    try:
+        return Camera(
+            name,
+            width=int(pick("width", 0)),
+            height=int(pick("height", 0)),
+            K=np.array(pick("K"), float),
+            R=_rotation_matrix(pick("R")),
+            t=np.ravel(pick("t")).astype(float),
+            dist=tuple(float(term) for term in np.ravel(pick("dist", ()))),
+        )
+    except (*MALFORMED, cv2.error) as error:
+        expected = "numbers and matrices of numbers"
+        raise InputError(f"camera '{name}' has a malformed entry", file=file, found=repr(error), expected=expected) from None
 
 
 def _nodes(file: Path) -> dict[str, Any]:
     """All top-level entries of a FileStorage file."""
     if not file.is_file():
         raise InputError("no such calibration file", file=file)
+    expected = "a file of cv2.FileStorage, which starts with %YAML:1.0"
+    if (size := file.stat().st_size) > _MOST_BYTES:
+        raise InputError("is too large", file=file, found=f"{size} bytes", expected=f"at most {_MOST_BYTES} bytes")
+    text = file.read_bytes().decode("utf-8", "replace")
+    if _depth(text) > _MOST_DEPTH:
+        raise InputError("is nested too deep", file=file, expected=expected)
     try:
-        storage = cv2.FileStorage(str(file), cv2.FILE_STORAGE_READ)
+        storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
         root = storage.root()
         return {key: _value(root.getNode(key)) for key in root.keys()}
-    except (cv2.error, SystemError) as error:
-        raise InputError(
-            "cannot be read by OpenCV",
-            file=file,
-            found=str(error).strip().splitlines()[-1],
-            expected="a file of cv2.FileStorage, which starts with %YAML:1.0",
-        ) from None
+    except (cv2.error, SystemError, *MALFORMED) as error:
+        raise InputError("cannot be read by OpenCV", file=file, found=str(error).strip().splitlines()[-1:], expected=expected) from None
+
+
+def _depth(text: str) -> int:
+    """How deep a FileStorage text may be nested, as YAML, XML or JSON: its reader recurses until the stack ends."""
+    depth = deepest = 0
+    for mark in re.findall(r"\n[ -]*|[\[{]|[\]}]|</?", text):
+        depth += {"<": 1, "[": 1, "{": 1}.get(mark, 0) - {"</": 1, "]": 1, "}": 1}.get(mark, 0)
+        deepest = max(deepest, depth, len(mark) // 4)
+    return deepest
 
 
 def _value(node: Any) -> Any:
     if node.isSeq():
+        if node.size() > _MOST_ITEMS:
+            raise ValueError(f"a list of {node.size()} items")
         return [_value(node.at(index)) for index in range(node.size())]
     if node.isString():
         return node.string()

@@ -86,6 +86,8 @@ class Camera:
     @staticmethod
     def from_json(record: dict[str, Any]) -> Camera:
         """Inverse of `to_json`. Does not validate: `calibration.check_camera` does."""
+        if not isinstance(record["name"], str | int):
+            raise TypeError(f"a camera named {record['name']!r}")
         return Camera(
             name=str(record["name"]),
             width=int(record["width"]),

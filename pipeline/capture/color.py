@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.io.errors import InputError
+from pipeline.io.arrays import load_npy
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json
 
+LARGEST_FACTOR = 1e6
 # Exponents of R, G, B in each term (Cheung, Westland, Connah, Ripamonti 2004, Coloration Technology 120; Westland and
 # Ripamonti 2004 for the longer sets).
 _LINEAR = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
@@ -86,16 +88,13 @@ def encode_srgb(linear: np.ndarray) -> np.ndarray:
 
 def read_affine(path: Path) -> ColorCalibration:
     """Read a NeRSemble v1 matrix, `.npy` [3 or 4, 4]. Raises InputError if it is not one."""
-    try:
-        matrix = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError("cannot be read as a colour matrix", file=path, found=error, expected="a .npy of shape 3x4 or 4x4") from None
-    if matrix.shape not in ((3, 4), (4, 4)) or not np.isfinite(matrix).all():
+    matrix = load_npy(path, "a colour matrix, 3x4 or 4x4")
+    if matrix.shape not in ((3, 4), (4, 4)) or matrix.dtype.kind not in "iuf" or not (np.abs(matrix) <= LARGEST_FACTOR).all():
         raise InputError(
             "is not an affine colour matrix",
             file=path,
             found=f"shape {matrix.shape}",
-            expected="3x4 or 4x4 finite numbers",
+            expected=f"3x4 or 4x4 finite numbers, none above {LARGEST_FACTOR:g}",
         )
     return ColorCalibration("affine", matrix.astype(np.float64))
 
@@ -114,9 +113,9 @@ def read_polynomials(path: Path, cameras: tuple[str, ...]) -> dict[str, ColorCal
             )
         try:
             matrix = np.array(record[camera], np.float64)
-        except (TypeError, ValueError):
+        except MALFORMED:
             matrix = np.zeros(0)
-        if matrix.ndim != 2 or matrix.shape[0] != 3 or matrix.shape[1] not in TERMS or not np.isfinite(matrix).all():
+        if matrix.ndim != 2 or matrix.shape[0] != 3 or matrix.shape[1] not in TERMS or not (np.abs(matrix) <= LARGEST_FACTOR).all():
             raise InputError(
                 f"camera '{camera}': not a polynomial colour matrix",
                 file=path,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pipeline.io import video
@@ -65,16 +65,15 @@ def inspect(path: Path) -> Media:
     size = image_size(path)
     digest = hashlib.sha256()
     for file in images:
-        data = file.read_bytes()
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-        if image is None or image.shape[1::-1] != size:
+        image = read_image(file)
+        if image.shape[1::-1] != size:
             raise InputError(
                 "does not match the other images of its folder",
                 file=file,
-                found="not an image" if image is None else f"{image.shape[1]}x{image.shape[0]} pixels",
+                found=f"{image.shape[1]}x{image.shape[0]} pixels",
                 expected=f"an image of {size[0]}x{size[1]} pixels",
             )
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(data).digest())
+        digest.update(os.fsencode(file.name) + b"\0" + bytes.fromhex(sha256(file)))
     return Media(path, sum(file.stat().st_size for file in images), digest.hexdigest(), *size, len(images), 0.0, ())
 
 

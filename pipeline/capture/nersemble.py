@@ -12,7 +12,7 @@ from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
 from pipeline.capture.color import read_color
 from pipeline.capture.source import Source, pick_sequences
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json
 
 RAW_SIZE = (2200, 3208)  # width, height of every NeRSemble video; not stated in version 1's camera_params.json
@@ -115,7 +115,7 @@ def _cameras(path: Path) -> tuple[Camera, ...]:
         cameras = []
         for serial, pose in sorted(poses.items()):
             cameras.append(Camera(serial, width, height, K[serial], pose[:3, :3], pose[:3, 3]))
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+    except MALFORMED as error:
         raise InputError(
             "is not a camera_params.json",
             file=path,

@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, sha256, write_json
 from pipeline.io.packed import PackedImages
+from pipeline.io.validation import is_name
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,13 @@ def read_image_set(description: Path, folder: Path) -> ImageSet:
     """Inverse of `write_image_set`. Raises InputError if the file is missing or not such a description."""
     record = read_json(description, remedy=_rerun(folder))
     try:
-        cameras = tuple(Camera.from_json(c) for c in record["cameras"])
-        frames = tuple(Frame(**f) for f in record["frames"])
-        return ImageSet(folder, cameras, frames, record["archives"], record["facts"])
-    except (KeyError, TypeError, ValueError) as error:
+        cameras = tuple(check_camera(Camera.from_json(c), description) for c in record["cameras"])
+        frames = tuple(Frame(str(f["id"]), str(f["sequence"]), int(f["frame"]), float(f["time"])) for f in record["frames"])
+        archives = {c.name: {"size": int(record["archives"][c.name]["size"]), "sha256": str(record["archives"][c.name]["sha256"])} for c in cameras}
+        if wrong := [frame.id for frame in frames if not is_name(frame.id)]:
+            raise ValueError(f"a frame named {wrong[0]!r}")
+        return ImageSet(folder, cameras, frames, archives, dict(record["facts"]))
+    except MALFORMED as error:
         raise InputError(
             "is not a description of packed images",
             file=description,

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
 from pipeline.capture.color import ColorCalibration
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, write_json
+from pipeline.io.validation import is_name
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,14 @@ def read_capture(path: Path) -> Capture:
             id=record["id"],
             kind=record["kind"],
             fps=float(record["fps"]),
-            cameras=tuple(Camera.from_json(camera) for camera in record["cameras"]),
-            sequences=record["sequences"],
+            cameras=tuple(check_camera(Camera.from_json(camera), path) for camera in record["cameras"]),
+            sequences=_checked(record["sequences"]),
             plates={name: None if plate is None else Path(plate) for name, plate in record["plates"].items()},
             color={name: ColorCalibration.from_json(color) for name, color in record["color"].items()},
             truth=None if record["truth"] is None else Path(record["truth"]),
             checks=tuple(record["checks"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
             "is not a capture.json",
             file=path,
@@ -95,3 +97,12 @@ def read_capture(path: Path) -> Capture:
             expected="the file that `ingest` writes",
             remedy=remedy,
         ) from None
+
+
+def _checked(sequences: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The entry `sequences`; raises one of MALFORMED where it lacks what is read of it."""
+    for name, sequence in sequences.items():
+        if not is_name(name) or not isinstance(sequence["sync"], dict):
+            raise ValueError(f"sequence {name!r}")
+        int(sequence["frames"]), [Path(video["path"]) for video in sequence["videos"].values()]
+    return sequences

@@ -12,10 +12,11 @@ import numpy as np
 
 from pipeline.capture.processed import Frame, ImageSet
 from pipeline.capture.settings import SampleSettings
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json
 from pipeline.io.packed import PackedImages
 from pipeline.io.parallel import map_processes
+from pipeline.io.validation import is_name
 
 NEIGHBOURS = 5  # frames on either side with which a frame's sharpness is compared
 
@@ -37,8 +38,10 @@ def read_sample(path: Path) -> Sample:
     record = read_json(path, remedy=remedy)
     try:
         frames = [(str(frame["id"]), str(frame["split"])) for frame in record["frames"]]
-        cameras = dict(record["cameras"])
-    except (KeyError, TypeError, ValueError) as error:
+        cameras = {str(name): str(role) for name, role in record["cameras"].items()}
+        if wrong := [name for name in (*cameras, *(name for name, _ in frames)) if not is_name(name)]:
+            raise ValueError(f"a frame or camera named {wrong[0]!r}")
+    except MALFORMED as error:
         raise InputError(
             "is not a sample.json",
             file=path,

@@ -4,41 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.io.validation import check
+from pipeline.io.validation import LARGEST_SEED, LARGEST_SIDE, CheckedSettings, check, number
 
 
 @dataclass(frozen=True)
-class IngestSettings:
+class IngestSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
     exclude: tuple[str, ...] = ("tongue", "GLASSES", "FREE", "BACKGROUND")  # NeRSemble sequences with one of these words, unless captures.tsv names them
 
 
 @dataclass(frozen=True)
-class FramesSettings:
+class FramesSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
-    max_rate: float = 30.0  # frames per second: faster videos are subsampled to at most this, unless captures.tsv gives a stride; above 0
-    longest_side: int = 960  # pixels: larger images are shrunk to this length of their longer side, unless captures.tsv gives a size; at least 16
+    max_rate: float = number(30.0, 0, 10_000, above=True)  # frames per second: faster videos are subsampled to at most this, unless captures.tsv gives a stride
+    longest_side: int = number(960, 16, 16_384)  # pixels: larger images are shrunk to this length of their longer side, unless captures.tsv gives a size
     crop: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # camera (or "all"): left, top, width, height in the undistorted image
 
     def __post_init__(self) -> None:
-        check(self.max_rate > 0, "max_rate", self.max_rate, "above 0")
-        check(self.longest_side >= 16, "longest_side", self.longest_side, "at least 16")
+        super().__post_init__()
         for camera, window in self.crop.items():
-            check(min(window[2:]) >= 16, f"crop.{camera}", window, "left, top, width, height, the last two at least 16")
+            inside = max(map(abs, window)) <= LARGEST_SIDE and min(window[2:]) >= 16
+            check(inside, f"crop.{ascii(camera)[1:-1]}", window, f"left, top, width, height, the last two 16 to {LARGEST_SIDE}")
 
 
 @dataclass(frozen=True)
-class SampleSettings:
+class SampleSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
-    stride: int = 1  # every n-th processed frame is kept; at least 1
-    most_frames: int = 300  # longer captures: this many frames are drawn, evenly spread over time; at least 2
-    blur: float = 0.5  # a training frame whose sharpness is below this share of its neighbours' is dropped; 0 keeps all
+    stride: int = number(1, 1, 100_000)  # every n-th processed frame is kept
+    most_frames: int = number(300, 2, 100_000)  # longer captures: this many frames are drawn, evenly spread over time
+    blur: float = number(0.5, 0, 0.99)  # a training frame whose sharpness is below this share of its neighbours' is dropped; 0 keeps all
     drop_unsynced: bool = True  # drop frames whose cameras are more than half a frame apart in time
-    test_share: float = 0.2  # without a test sequence: this last share of the frames is for test; 0 to 0.9
-    seed: int = 0  # seed of the draw
-
-    def __post_init__(self) -> None:
-        check(self.stride >= 1, "stride", self.stride, "at least 1")
-        check(self.most_frames >= 2, "most_frames", self.most_frames, "at least 2")
-        check(0 <= self.blur < 1, "blur", self.blur, "0 to below 1")
-        check(0 <= self.test_share <= 0.9, "test_share", self.test_share, "0 to 0.9")
+    test_share: float = number(0.2, 0, 0.9)  # without a test sequence: this last share of the frames is for test
+    seed: int = number(0, 0, LARGEST_SEED)  # seed of the draw

@@ -15,10 +15,12 @@ KINDS = ("nersemble", "rig", "synthetic")
 MODELS = ("head", "body")
 REQUIRED = ("id", "kind", "path")
 OPTIONAL = ("model", "calibration", "plates", "timestamps", "sequences", "frames", "size", "val_cameras", "test_sequences", "color", "group")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LARGEST_SIZE = 16_384  # pixels
+MOST_LETTERS = 4096  # of a cell
 _AGAIN = "correct the table, then run again"
 _ATTRIBUTES = {"frames": ("first", "last", "stride")}  # of columns that hold several values
-_FRAMES = re.compile(r"(\d*):(\d*)(?::(\d*))?")
+_FRAMES = re.compile(r"([0-9]{0,9}):([0-9]{0,9})(?::([0-9]{0,9}))?")
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,12 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         text = cell(name)
         return text if text in ("", "none") else os.path.abspath(path.parent / text)
 
+    for name, text in cells.items():
+        if not text.isprintable() or len(text) > MOST_LETTERS:
+            raise _bad(path, line, name, text, f"text without control characters, at most {MOST_LETTERS} letters")
     for name in ("id", "group"):
         if not _NAME.fullmatch(cell(name)) and (cell(name) or name == "id"):
-            raise _bad(path, line, name, cell(name), "letters, digits and . _ - (it becomes a folder's name)")
+            raise _bad(path, line, name, cell(name), "letters, digits and . _ -, at most 100 (it becomes a folder's name)")
     if cell("kind") not in KINDS:
         raise _bad(path, line, "kind", cell("kind"), " | ".join(KINDS))
     if not cell("path"):
@@ -179,9 +184,9 @@ def _parse_frames(path: Path, line: int, text: str) -> tuple[int | None, int | N
 def _parse_size(path: Path, line: int, text: str) -> tuple[int, int] | None:
     if not text:
         return None
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or min(map(int, match.groups())) < 16:
-        raise _bad(path, line, "size", text, "widthxheight in pixels, such as 512x512, at least 16x16")
+    match = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", text)
+    if not match or not all(16 <= int(side) <= LARGEST_SIZE for side in match.groups()):
+        raise _bad(path, line, "size", text, f"widthxheight in pixels, such as 512x512, 16 to {LARGEST_SIZE} each")
     return int(match[1]), int(match[2])
 
 

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 
 from pipeline.contract.stages import CAPTURE_STAGES, DEFAULT_METHOD
+
+RECORD_KINDS: dict[str, type | UnionType] = {
+    **dict.fromkeys(("timing", "facts", "settings", "defaults", "outputs", "sources"), dict),
+    **dict.fromkeys(("message", "job", "host", "stage", "time"), str),
+    **dict.fromkeys(("warnings", "log"), list),
+    **dict.fromkeys(("seconds", "peak_memory_mb"), int | float),
+    "attempt": int,
+}
+"""Kinds of what manifests and error files hold; what is of another was changed by hand."""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 
 # Per stage: the convolutions (their number in torchvision's `features`, stride, padding), after a max pooling (kernel, stride) or none.
 _ALEXNET = ((None, ((0, 4, 2),)), ((3, 2), ((3, 1, 2),)), ((3, 2), ((6, 1, 1),)), (None, ((8, 1, 1),)), (None, ((10, 1, 1),)))
@@ -35,7 +34,7 @@ class Lpips:
         """
         self._weights, layers = _state(backbone), _state(linear)
         first = self._weights.get("features.0.weight")
-        if first is None or first.shape[-1] not in _NAMES:
+        if not isinstance(first, Tensor) or not first.ndim or first.shape[-1] not in _NAMES:
             found = ", ".join(list(self._weights)[:4])
             raise InputError(
                 "is neither AlexNet nor VGG16",
@@ -48,7 +47,7 @@ class Lpips:
         try:
             self._linear = [layers[f"lin{i}.model.1.weight"].reshape(-1) for i in range(5)]
             self.distance(np.zeros((64, 64, 3), np.float32), np.zeros((64, 64, 3), np.float32))
-        except (KeyError, RuntimeError) as error:
+        except (*MALFORMED, RuntimeError) as error:
             raise InputError(f"does not fit the network '{self.name}'", file=linear, found=error, remedy="correct evaluate.lpips_linear") from None
 
     @torch.no_grad()
@@ -70,11 +69,11 @@ class Lpips:
 def _state(path: str | Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # torch raises many kinds for a damaged file
         raise InputError(
             "cannot be read as weights",
             file=path,
-            found=str(error).splitlines()[0],
+            found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
             expected="a state dict saved by torch",
             remedy="correct evaluate.lpips_* in config.yaml",
         ) from None

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipeline.capture.calibration import read_calibration
 from pipeline.capture.camera import Camera, distort
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.record import read_capture
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
-from pipeline.io.files import read_json
 from pipeline.io.packed import PackedImages
 
 
@@ -85,7 +85,7 @@ def novel_cameras(layout: Layout) -> list[str]:
     folder = truth_folder(layout)
     if folder is None or not (folder / "novel.json").is_file():
         return []
-    return [camera["name"] for camera in read_json(folder / "novel.json")["cameras"]]
+    return [camera.name for camera in read_calibration(folder / "novel.json")]
 
 
 def over_white(foreground: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import stat
-import uuid
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from pipeline.io.errors import InputError
-from pipeline.io.files import TEMPORARY
+from pipeline.io.files import atomic_path
 from pipeline.io.parallel import map_processes
 
 _CHUNK = 1 << 20
+_MOST_ENTRIES, _MOST_RATIO, _PLAIN_BYTES = 200_000, 100, 1 << 30  # videos and images hardly shrink: what unpacks to more is a bomb
+_DISTRUST = "do not use this archive; download it again from its source"
 
 
 def unzip_folder(source: Path, target: Path, threads: int) -> dict[str, int]:
@@ -65,11 +65,14 @@ def unzip(archive: Path, folder: Path) -> tuple[int, int]:
 
 
 def safe_entries(archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Path]]:
-    """(entry, output path) of every entry. Raises InputError for unsafe names, links and encrypted entries."""
+    """(entry, output path) of every entry.
+
+    Raises InputError for unsafe names, links, encrypted entries, entries that collide, and archives that unpack to many times their size.
+    """
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = opened.infolist()
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         raise InputError(
             "cannot be read as a zip",
             file=archive,
@@ -77,24 +80,15 @@ def safe_entries(archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Pat
             expected="a complete zip archive",
             remedy="download the archive again",
         ) from None
+    size, packed = sum(entry.file_size for entry in entries), archive.stat().st_size
+    if size > max(_PLAIN_BYTES, _MOST_RATIO * packed) or len(entries) > _MOST_ENTRIES:
+        found = f"{len(entries)} entries, {packed} bytes that unpack to {size}"
+        expected = f"at most {_MOST_ENTRIES} entries, and {_MOST_RATIO} times the archive's size"
+        raise InputError("unpacks to too much", file=archive, found=found, expected=expected, remedy=_DISTRUST)
     root = folder.resolve()
-    outputs = []
+    outputs: dict[Path, zipfile.ZipInfo] = {}
     for entry in entries:
-        name = entry.orig_filename  # zipfile cuts `filename` at a null byte
-        parts = PurePosixPath(name).parts
-        bad_character = "\\" in name or "\0" in name
-        absolute = name.startswith("/") or re.match(r"[A-Za-z]:", name) is not None
-        link = stat.S_ISLNK(entry.external_attr >> 16)
-        encrypted = entry.flag_bits & 1
-        if not parts or bad_character or absolute or ".." in parts or link or encrypted:
-            raise InputError(
-                "contains an unsafe entry",
-                file=archive,
-                found=repr(name),
-                expected="plain, unencrypted files with relative paths",
-                remedy="do not use this archive; download it again from its source",
-            )
-        path = folder.joinpath(*parts)
+        path = _output(entry, folder, archive)
         # an existing link in the target folder could still lead out of it
         if not path.resolve().is_relative_to(root):
             raise InputError(
@@ -104,8 +98,36 @@ def safe_entries(archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Pat
                 expected=f"a path below {root}",
                 remedy="remove the link",
             )
-        outputs.append((entry, path))
-    return outputs
+        if path in outputs or path.is_dir() is not entry.is_dir() and path.exists():
+            expected = "every name once, and no file where a folder is"
+            raise InputError("contains an entry in the place of another", file=archive, found=repr(entry.filename), expected=expected, remedy=_DISTRUST)
+        outputs[path] = entry
+    for path, entry in outputs.items():
+        for parent in path.relative_to(folder).parents:
+            above = folder / parent
+            if (above in outputs and not outputs[above].is_dir()) or above.is_file():
+                expected = "folders alone above it"
+                raise InputError("contains a file below a file", file=archive, found=repr(entry.filename), expected=expected, remedy=_DISTRUST)
+    return [(entry, path) for path, entry in outputs.items()]
+
+
+def _output(entry: zipfile.ZipInfo, folder: Path, archive: Path) -> Path:
+    """Where an entry is written. Raises InputError where that is no plain file or folder below `folder`."""
+    name = entry.orig_filename  # zipfile cuts `filename` at a null byte
+    parts = PurePosixPath(name).parts
+    letters = "\\" not in name and name.isprintable() and len(name.encode()) <= 1000 and all(len(part.encode()) <= 200 for part in parts)
+    absolute = name.startswith("/") or re.match(r"[A-Za-z]:", name) is not None
+    plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+    readable = not entry.flag_bits & 1 and entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if not parts or not letters or absolute or ".." in parts or not plain or not readable:
+        raise InputError(
+            "contains an unsafe entry",
+            file=archive,
+            found=repr(name),
+            expected="plain files, unencrypted, stored or deflated, with relative paths of at most 200 letters a part",
+            remedy=_DISTRUST,
+        )
+    return folder.joinpath(*parts)
 
 
 def _complete(entry: zipfile.ZipInfo, path: Path) -> bool:
@@ -119,14 +141,12 @@ def _complete(entry: zipfile.ZipInfo, path: Path) -> bool:
 
 
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, archive: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}")
     try:
-        with opened.open(entry) as source, open(temporary, "wb") as file:
-            shutil.copyfileobj(source, file, _CHUNK)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            with opened.open(entry) as source, open(temporary, "wb") as file:
+                shutil.copyfileobj(source, file, _CHUNK)
+            if (size := temporary.stat().st_size) != entry.file_size:
+                raise zipfile.BadZipFile(f"{size} bytes instead of {entry.file_size}")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(
             "is damaged",
@@ -135,5 +155,3 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, archiv
             expected="a complete zip archive",
             remedy="download the archive again",
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)

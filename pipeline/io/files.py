@@ -8,10 +8,12 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
+from pipeline.io.documents import parse_json, read_document
 from pipeline.io.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]  # the checkout
@@ -29,6 +31,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         _fsync(temporary)
         os.replace(temporary, path)
         _fsync(path.parent)
+    except OSError as error:
+        if error.errno and not error.filename:  # a write or a close that fails does not say where
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -75,13 +81,24 @@ def check_writable(folder: Path, option: str) -> None:
 
 def read_json(path: str | Path, *, remedy: str = "") -> Any:
     """Read a JSON file. Raises InputError if it is missing or not JSON."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError("no such file", file=path, expected="a JSON file", remedy=remedy)
+    return read_document(Path(path), parse_json, what="JSON", expected="a JSON file", remedy=remedy)
+
+
+def read_record(path: Path, kinds: Mapping[str, type | UnionType] | None = None) -> dict[str, Any] | None:
+    """A JSON object that the pipeline wrote; None where the file is missing or unreadable.
+
+    kinds: of its entries, and of those of its objects: what is of another kind is left out.
+    """
     try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError("not valid JSON", file=path, found=error, expected="a JSON file", remedy=remedy) from None
+        record = parse_json(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return _of_kinds(record, kinds or {}) if isinstance(record, dict) else None
+
+
+def _of_kinds(record: dict[str, Any], kinds: Mapping[str, type | UnionType]) -> dict[str, Any]:
+    kept = {name: value for name, value in record.items() if isinstance(value, kinds.get(name, object))}
+    return {name: _of_kinds(value, kinds) if isinstance(value, dict) and name in kinds else value for name, value in kept.items()}
 
 
 def sha256(path: str | Path) -> str:

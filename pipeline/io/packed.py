@@ -14,6 +14,10 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import atomic_path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date: the bytes depend only on the images
+MOST_IMAGE_BYTES = 1 << 30
+_PNG, _JPEG = b"\x89PNG", b"\xff\xd8\xff"
+_FORMATS = (_PNG, _JPEG, b"BM", b"II*\0", b"MM\0*")
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 
 
 class PackedWriter:
@@ -42,9 +46,12 @@ class PackedImages:
         self.remedy = remedy
         try:
             self._archive = zipfile.ZipFile(self.path)
-        except (OSError, zipfile.BadZipFile) as error:
+            entries = self._archive.infolist()
+            if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
+                raise ValueError("a compressed or encrypted entry")
+        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise InputError("cannot be read as packed images", file=path, found=error, expected="a zip of PNGs", remedy=remedy) from None
-        self._entries = {name[:-4]: name for name in self._archive.namelist() if name.endswith(".png")}
+        self._entries = {entry.filename[:-4]: entry for entry in entries if entry.filename.endswith(".png")}
 
     def names(self) -> list[str]:
         """All image names, in the order in which they were written."""
@@ -65,7 +72,7 @@ class PackedImages:
             )
         try:
             return decode_png(self._archive.read(self._entries[name]))
-        except (zipfile.BadZipFile, ValueError) as error:
+        except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
             raise InputError(f"image '{name}' is damaged", file=self.path, found=error, expected="a PNG", remedy=self.remedy) from None
 
 
@@ -80,13 +87,18 @@ def encode_png(image: np.ndarray, level: int = 1) -> bytes:
 
 
 def decode_png(data: bytes) -> np.ndarray:
-    """Decode PNG or JPEG bytes to uint8 [H, W], RGB or RGBA [H, W, 3 or 4]. Raises ValueError if they are no image."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if image is None:
-        raise ValueError("the bytes are not an image")
+    """Decode an image's bytes to uint8 [H, W], RGB or RGBA [H, W, 3 or 4]. Raises ValueError if they are no 8-bit image."""
+    image = _decode(data, cv2.IMREAD_UNCHANGED)
+    if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,), (4,)):
+        raise ValueError(f"an image of shape {image.shape} and type {image.dtype}")
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
     return image
+
+
+def decode_rgb(data: bytes) -> np.ndarray:
+    """Decode an image's bytes to uint8 RGB [H, W, 3]. Raises ValueError if they are no complete image of a known format."""
+    return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -94,8 +106,25 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise InputError("no such image", file=path, expected="a PNG or JPEG file")
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if (size := path.stat().st_size) > MOST_IMAGE_BYTES:
+        raise InputError("is too large for an image", file=path, found=f"{size} bytes", expected=f"at most {MOST_IMAGE_BYTES} bytes")
+    try:
+        return decode_rgb(path.read_bytes())
+    except ValueError as error:
+        raise InputError("cannot be decoded as an image", file=path, found=error, expected="a PNG or JPEG file", remedy="copy the file again") from None
+
+
+def _decode(data: bytes, flag: int) -> np.ndarray:
+    """What OpenCV decodes, of the formats on a list; `pipeline/__init__.py` limits its pixels."""
+    if not data.startswith(_FORMATS):
+        raise ValueError("not a PNG, JPEG, BMP or TIFF image" if data else "an empty file")
+    # OpenCV fills what is missing of a truncated image with grey
+    if data.startswith(_JPEG) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN) or data.startswith(_PNG) and b"IEND" not in data[-1024:]:
+        raise ValueError("the image ends too early")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    except cv2.error as error:
+        raise ValueError(f"too many pixels, or damaged ({error.err})") from None
     if image is None:
-        raise InputError("cannot be decoded as an image", file=path, expected="a PNG or JPEG file")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        raise ValueError("the image is damaged")
+    return image

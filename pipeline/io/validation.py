@@ -1,6 +1,49 @@
-"""Range checks of settings. `config.py` parses these messages into an InputError, so keep their form."""
+"""Ranges of settings, stated beside their fields, and names that become files."""
 
 from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+LARGEST_SEED = 2**31 - 1
+LARGEST_SIDE = 65535  # of an image, pixels
+_LONGEST_TEXT = 4096
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Range:
+    """low <= value <= high, or low < value where `above`."""
+
+    low: float
+    high: float
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def __str__(self) -> str:
+        low, high = (f"{bound:.10g}" for bound in (self.low, self.high))
+        return f"above {low}, up to {high}" if self.above else f"{low} to {high}"
+
+
+def number(default: float, low: float, high: float, *, above: bool = False) -> Any:
+    """A field of `CheckedSettings`: a finite number from `low` (or, `above` it) to `high`."""
+    return field(default=default, metadata={"range": Range(low, high, above)})
+
+
+class CheckedSettings:
+    """Base of the dataclasses of settings. `config.py` parses the messages of `check` into an InputError."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):  # type: ignore[arg-type]
+            value, allowed = getattr(self, entry.name), entry.metadata.get("range")
+            if allowed:
+                check(value in allowed, entry.name, value, str(allowed))
+            for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple | dict) else ():
+                printable = not isinstance(text, str) or (text.isprintable() and len(text) <= _LONGEST_TEXT)
+                check(printable, entry.name, ascii(text)[:80], f"text without control characters, at most {_LONGEST_TEXT} letters")
 
 
 def check(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -9,19 +52,9 @@ def check(holds: bool, name: str, value: object, allowed: str) -> None:
         raise ValueError(f"{name} is {value}; allowed: {allowed}")
 
 
-def at_least(settings: object, low: float, *names: str) -> None:
-    """Check that the named attributes are `low` or more."""
-    for name in names:
-        check(getattr(settings, name) >= low, name, getattr(settings, name), f"{low} or more")
+NAME = f"a plain file name: no / and no control characters, no dot or blank at its start, at most {_LONGEST_NAME} letters"
 
 
-def above(settings: object, low: float, *names: str) -> None:
-    """Check that the named attributes are above `low`."""
-    for name in names:
-        check(getattr(settings, name) > low, name, getattr(settings, name), f"above {low}")
-
-
-def between(settings: object, low: float, high: float, *names: str) -> None:
-    """Check that the named attributes are from `low` to `high`, both included."""
-    for name in names:
-        check(low <= getattr(settings, name) <= high, name, getattr(settings, name), f"{low} to {high}")
+def is_name(text: str) -> bool:
+    """Whether a name of a foreign file (camera, sequence, frame) may become the name of a file; see NAME."""
+    return re.fullmatch(r"[^/\s.][^/]*", text) is not None and text.isprintable() and text == text.strip() and len(text.encode()) <= _LONGEST_NAME

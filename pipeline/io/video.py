@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +16,12 @@ from pipeline.io.files import atomic_path
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+FORMATS = "mov,avi,matroska,webm"  # ffmpeg's names of the containers that are read
+MOST_PIXELS = 1 << 26
+MOST_FRAMES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -35,18 +41,10 @@ def probe(path: str | Path) -> VideoInfo:
     Raises:
         InputError: the file is missing, not a video, truncated, or has fewer frames than its header states.
     """
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            header_frames = stream.frames
-            fps = float(stream.average_rate or 0)
-            stream.thread_type = "AUTO"
-            times = [float(frame.time or 0) for frame in container.decode(stream)]
-            width, height = stream.width, stream.height
-    except (av.FFmpegError, OSError) as error:
-        raise _unreadable(path, error) from None
+    with _opened(path) as (container, stream):
+        header_frames, fps = stream.frames, float(stream.average_rate or 0)
+        times = [float(frame.time or 0) for frame in _frames(container, stream, path)]
+        width, height = stream.width, stream.height
     if not times or header_frames > len(times):
         raise InputError(
             "the video is truncated",
@@ -60,14 +58,8 @@ def probe(path: str | Path) -> VideoInfo:
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """(width, height) from the header, without decoding. Raises InputError if the file is missing or not a video."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            return stream.width, stream.height
-    except (av.FFmpegError, OSError) as error:
-        raise _unreadable(path, error) from None
+    with _opened(path) as (_, stream):
+        return stream.width, stream.height
 
 
 def decode(path: str | Path, indices: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
@@ -76,23 +68,16 @@ def decode(path: str | Path, indices: Iterable[int] | None = None) -> Iterator[t
     Raises:
         InputError: the video cannot be read or ends before the last requested frame.
     """
-    import av
-
     requested = None if indices is None else set(indices)
     remaining = None if requested is None else len(requested)
-    try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            stream.thread_type = "AUTO"
-            for index, frame in enumerate(container.decode(stream)):
-                if requested is None or index in requested:
-                    yield index, frame.to_ndarray(format="rgb24")
-                    if remaining is not None:
-                        remaining -= 1
-                if remaining == 0:
-                    return
-    except (av.FFmpegError, OSError) as error:
-        raise _unreadable(path, error) from None
+    with _opened(path) as (container, stream):
+        for index, frame in enumerate(_frames(container, stream, path)):
+            if requested is None or index in requested:
+                yield index, frame.to_ndarray(format="rgb24")
+                if remaining is not None:
+                    remaining -= 1
+            if remaining == 0:
+                return
     if remaining:
         raise InputError(
             f"the video ends {remaining} frames too early",
@@ -124,17 +109,49 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, c
         container.mux(stream.encode())
 
 
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A video file and its first video stream. Raises InputError if it has none, or one that no decoder can read."""
+    import av
+
+    # neither playlists nor scripts, which name other files, nor addresses of a network; titles may be in any encoding
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    try:
+        with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+            stream = _video_stream(container, path)
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+            stream.thread_type = "AUTO"
+            yield container, stream
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(
+            "cannot be decoded",
+            file=path,
+            found=error,
+            expected=f"a video that ffmpeg decodes to its end ({FORMATS})",
+            remedy="copy or download the file again",
+        ) from None
+
+
 def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
+    """The first video stream. Raises InputError if there is none, or one that no decoder can read."""
     if not container.streams.video:
         raise InputError("contains no video stream", file=path, expected="a video")
-    return container.streams.video[0]
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise InputError("has a video stream that cannot be decoded", file=path, found="an unknown codec", expected="a codec of ffmpeg")
+    if not 0 < stream.width * stream.height <= MOST_PIXELS:
+        found, expected = f"{stream.width}x{stream.height}", f"at most {MOST_PIXELS} pixels"
+        raise InputError("has images of an impossible size", file=path, found=found, expected=expected)
+    return stream
 
 
-def _unreadable(path: str | Path, error: Exception) -> InputError:
-    return InputError(
-        "cannot be decoded",
-        file=path,
-        found=error,
-        expected="a video that ffmpeg decodes to its end",
-        remedy="copy or download the file again",
-    )
+def _frames(container: InputContainer, stream: VideoStream, path: str | Path) -> Iterator[VideoFrame]:
+    """Every frame. Raises InputError where the size changes, or where there is no end."""
+    size = None
+    for index, frame in enumerate(container.decode(stream)):
+        size = size or (frame.width, frame.height)
+        if (frame.width, frame.height) != size or index >= MOST_FRAMES:
+            found = f"frame {index} is {frame.width}x{frame.height}"
+            expected = f"at most {MOST_FRAMES} frames of {size[0]}x{size[1]}"
+            raise InputError("the size changes on the way, or it has no end", file=path, found=found, expected=expected, remedy="convert the video to one size")
+        yield frame

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.io.documents import parse_yaml
 from pipeline.io.files import ROOT
 
 MEMORY_GB = 4  # enough for the demo
@@ -134,11 +135,11 @@ def _package(name: str, use: str) -> Check:
 
 def _matting(config: Mapping[str, Any]) -> Check:
     fallback = "mattes come from clean plates, or from MediaPipe without plates"
-    return _user_files("BackgroundMattingV2", config, "matte", ("checkpoint",), fallback)
+    return _user_files("BackgroundMattingV2", config, "matte", ("checkpoint",), fallback, program=True)
 
 
 def _landmarks(config: Mapping[str, Any]) -> Check:
-    check = _user_files("face-alignment", config, "keypoints", ("weights",), "face points come from MediaPipe")
+    check = _user_files("face-alignment", config, "keypoints", ("weights",), "face points come from MediaPipe", program=True)
     if check.state == "ok" and find_spec("face_alignment") is None:
         advice = "pip install --no-deps face-alignment==1.5 into .venv"
         return Check("face-alignment", "problem", "weights are set, but the package is not installed", advice)
@@ -150,8 +151,8 @@ def _lpips(config: Mapping[str, Any]) -> Check:
     return _user_files("LPIPS weights", config, "evaluate", ("lpips_backbone", "lpips_linear"), fallback)
 
 
-def _user_files(name: str, config: Mapping[str, Any], section: str, keys: tuple[str, ...], fallback: str) -> Check:
-    """Whether the files that config.yaml names under `keys` of `section` exist. fallback: what happens without them."""
+def _user_files(name: str, config: Mapping[str, Any], section: str, keys: tuple[str, ...], fallback: str, *, program: bool = False) -> Check:
+    """Whether the files that config.yaml names under `keys` of `section` exist. fallback: what happens without them. program: whether they are TorchScript."""
     values = {f"{section}.{key}": str((config.get(section) or {}).get(key) or "") for key in keys}
     unset = [key for key, value in values.items() if not value]
     if len(unset) == len(keys):
@@ -159,11 +160,14 @@ def _user_files(name: str, config: Mapping[str, Any], section: str, keys: tuple[
             name,
             "optional",
             f"not set; {fallback}",
-            f"if you have the files, set {' and '.join(values)} in config.yaml",
+            f"if you have the files, set {' and '.join(values)} in config.yaml" + (f", and {section}.trust_model_files: true" if program else ""),
         )
     missing = unset + [value for value in values.values() if value and not (ROOT / value).is_file()]
     if missing:
         return Check(name, "problem", f"missing: {', '.join(missing)}", f"correct or clear {' and '.join(values)} in config.yaml")
+    if program and (config.get(section) or {}).get("trust_model_files") is not True:
+        advice = f"set {section}.trust_model_files: true in config.yaml, if you trust who made it"
+        return Check(name, "problem", "the file is a program (TorchScript), and loading it runs it", advice)
     return Check(name, "ok", ", ".join(values.values()))
 
 
@@ -211,10 +215,8 @@ def _version(package: str) -> str:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError):
+        values = parse_yaml(path.read_text())
+    except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -84,7 +84,7 @@ def read_holder(path: Path) -> Holder | None:
     """The process named in a lease file, dead or alive; None if there is no readable file."""
     try:
         return Holder(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.contract.layout import Layout
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.packed import PackedImages
+from pipeline.io.validation import is_name
 from pipeline.report import page, records
 from pipeline.report.records import counted
 
@@ -60,7 +62,13 @@ class Member:
         return records.manifests(self.layout)
 
     def values(self) -> dict[str, Any]:
-        """The cells of the table by column; None for empty cells."""
+        """The cells of the table by column; None for empty cells, and in all but the first where a file was changed by hand."""
+        try:
+            return self._values()
+        except MALFORMED as error:
+            return dict.fromkeys(COLUMNS) | {"id": self.id, "state": self.state, "reason": f"its results cannot be read: {error}"}
+
+    def _values(self) -> dict[str, Any]:
         memory = [m["timing"]["peak_memory_mb"] for m in self.manifests.values() if m.get("timing", {}).get("peak_memory_mb")]
         found: dict[str, Any] = {name: None for name in COLUMNS}
         found |= {"id": self.id, "state": self.state, "reached": self.reached or None, "failed_stage": self.failed or None}
@@ -69,19 +77,21 @@ class Member:
             **{name: self.error.get(name) or None for name in ("attempt", "job", "host")},
         }
         for split in SPLITS:
-            found |= {f"{split}_{what}": (self.metrics.get(split) or {}).get(what) for what in ("psnr_box", "ssim_box")}
-        found |= {"splats": self.metrics.get("splats"), "train_seconds": self.metrics.get("train_seconds")}
+            found |= {f"{split}_{what}": _number((self.metrics.get(split) or {}).get(what)) for what in ("psnr_box", "ssim_box")}
+        found |= {name: _number(self.metrics.get(name)) for name in ("splats", "train_seconds")}
         found |= {"total_seconds": round(sum(self.seconds.values()), 1) or None, "peak_memory_mb": max(memory, default=None)}
         found["slowest_stage"] = max(self.seconds, key=lambda stage: self.seconds[stage], default=None)
         return found
 
     def image(self) -> np.ndarray | None:
         """The render of median quality of the first split that has any, uint8 RGB."""
-        with contextlib.suppress(InputError, OSError, KeyError, ValueError):
+        with contextlib.suppress(InputError, OSError, *MALFORMED):
             for split in SPLITS:
                 rows = sorted((row for row in self.metrics.get("images", []) if row["split"] == split), key=lambda row: row.get("psnr_box") or row["psnr"])
                 if rows:
                     row = rows[len(rows) // 2]
+                    if not is_name(row["subject"]) or not is_name(row["camera"]):
+                        raise ValueError("an image of another folder")
                     return PackedImages(self.layout.renders(row["subject"]) / f"{row['camera']}.zip").read(row["frame"])[..., :3]
         return None
 
@@ -89,8 +99,18 @@ class Member:
 def cohort_table(members: Sequence[Member]) -> str:
     """Tab-separated table, one line per capture; unknown cells are empty."""
     rows = (member.values() for member in members)
-    lines = ["\t".join("" if row[name] is None else f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS) for row in rows]
-    return "\n".join(["\t".join(COLUMNS), *lines]) + "\n"
+    return "\n".join(["\t".join(COLUMNS), *("\t".join(_cell(row[name]) for name in COLUMNS) for row in rows)]) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, str):
+        return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = " ".join(value.encode("utf-8", "replace").decode().split())
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text  # a spreadsheet would run it as a formula
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def cohort_page(members: Sequence[Member]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.capture.processed import ImageSet, read_image_set
 from pipeline.capture.record import Capture, read_capture
 from pipeline.contract.layout import Layout, Subject
-from pipeline.io.arrays import load_npz
+from pipeline.io.arrays import Numbers, Shape, Text, load_npz
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_json
 from pipeline.report import records
@@ -21,6 +21,18 @@ from pipeline.report.settings import ReportSettings
 
 METRICS = ("val", "test", "novel", "splats", "alpha_source", "lpips", "missing", "per_subject", "per_camera", "worst", "images", "definitions")
 MOST_PICTURES = 8  # cameras shown in a strip
+KEYPOINTS: dict[str, Shape] = {
+    "cameras": Text(("cameras",)),
+    "frames": Text(("frames",)),
+    "face": Numbers(("frames", "cameras", None, 3)),
+    "pose": Numbers(("frames", "cameras", None, 3)),
+}
+FIT: dict[str, Shape] = {
+    "frames": Text((None,)),
+    "cameras": Text(("cameras",)),
+    "points3d": Numbers((None, None, 3)),
+    "residual_px": Numbers(("cameras",)),
+}
 
 
 @dataclass
@@ -72,11 +84,11 @@ class Context:
 
     @cached_property
     def keypoints(self) -> dict[str, np.ndarray]:
-        return load_npz(self.files.keypoints, {"cameras": (None,), "frames": (None,), "face": (None, None, None, 3), "pose": (None, None, None, 3)})
+        return load_npz(self.files.keypoints, KEYPOINTS)
 
     @cached_property
     def fit(self) -> dict[str, np.ndarray]:
-        return load_npz(self.files.fit, {"frames": (None,), "cameras": (None,), "points3d": (None, None, 3), "residual_px": (None,)})
+        return load_npz(self.files.fit, FIT)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def page(title: str, body: str) -> str:
     """A complete document without external resources."""
     style = files("pipeline.report").joinpath("report.css").read_text()
     head = f'<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n<style>\n{style}</style>'
+    body = body.encode("utf-8", "replace").decode()  # halves of surrogate pairs, as in paths that are not UTF-8
     return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
 
 

@@ -95,7 +95,7 @@ def _pyplot(salt: str):  # noqa: ANN202  (pyplot, a module)
     import matplotlib.pyplot as plt
 
     plt.rcParams.update({
-        "svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": 8.5, "figure.facecolor": "none", "axes.facecolor": "none",
+        "svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": 8.5, "text.parse_math": False, "figure.facecolor": "none", "axes.facecolor": "none",
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#8885", "grid.linewidth": 0.5, "axes.linewidth": 0.7,
         **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
     })  # fmt: skip

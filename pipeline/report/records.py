@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.avatars.registry import method_of
-from pipeline.contract.layout import Layout
+from pipeline.contract.layout import RECORD_KINDS, Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None where the file is missing or unreadable."""
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return None
-    return record if isinstance(record, dict) else None
+from pipeline.io.files import read_record
 
 
 def manifests(layout: Layout) -> dict[str, dict[str, Any]]:
@@ -44,7 +35,7 @@ def _each_stage(layout: Layout, path: Callable[[Layout, str], Path]) -> dict[str
     places = [(stage, layout, stage) for stage in table if not layout.group or stage not in CAPTURE_STAGES]
     if layout.group:
         places = [(f"{subject.name}/{stage}", subject.layout, stage) for subject in layout.subjects for stage in CAPTURE_STAGES] + places
-    records = {name: read_record(path(place, stage)) for name, place, stage in places}
+    records = {name: read_record(path(place, stage), RECORD_KINDS) for name, place, stage in places}
     return {name: record for name, record in records.items() if record is not None}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.avatars.registry import method_of
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
-from pipeline.io.errors import InputError
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.report import page, sections_input, sections_result, sections_run
 from pipeline.report.context import Context
 from pipeline.report.settings import ReportSettings
@@ -52,6 +52,11 @@ AVATAR_SECTIONS = (
     Section("evaluate", "Metrics", "Renders compared with the truth, over white.", sections_result.metrics),
 )
 
+RUN_SECTIONS = (
+    Section("", "Settings", "What this run changed.", sections_run.settings),
+    Section("", "Run", "Time and memory of every stage, and versions.", sections_run.run),
+)
+
 
 def sections_of(layout: Layout) -> tuple[Section, ...]:
     """The sections about the results of stages, in order."""
@@ -65,10 +70,10 @@ def make_report(layout: Layout, settings: ReportSettings) -> tuple[str, list[str
         body, drawn = _drawn_for_each(part, contexts) if part.each and layout.group else _drawn(part, contexts[0])
         bodies.append(page.section(_anchor(part.title), part.title, part.lead, body))
         missing += [] if drawn else [part.title]
-    bodies.append(page.section("settings", "Settings", "What this run changed.", sections_run.settings(contexts[0])))
-    bodies.append(page.section("run", "Run", "Time and memory of every stage, and versions.", sections_run.run(contexts[0])))
-    titles = [*(part.title for part in sections_of(layout)), "Settings", "Run"]
-    links = "".join(f'<a href="#{_anchor(title)}">{title}</a>' for title in titles)
+    for part in RUN_SECTIONS:
+        bodies.append(page.section(_anchor(part.title), part.title, part.lead, _drawn(part, contexts[0])[0]))
+    titles = [part.title for part in (*sections_of(layout), *RUN_SECTIONS)]
+    links = "".join(f'<a href="#{_anchor(title)}">{page.escape(title)}</a>' for title in titles)
     return page.page(f"{contexts[0].id}: capture2avatar", _top(contexts[0]) + f"<nav>{links}</nav>" + "\n".join(bodies)), missing
 
 
@@ -104,9 +109,12 @@ def _top(context: Context) -> str:
 
 def _cards(context: Context) -> str:
     try:
-        record = context.metrics
-    except InputError:
+        return page.cards(_figures(context.metrics))
+    except (InputError, *MALFORMED):
         return ""
+
+
+def _figures(record: dict[str, Any]) -> list[tuple[str, str]]:
     items = []
     for split, what in (("val", "validation camera"), ("novel", "novel camera"), ("test", "test frames")):
         figures: dict[str, Any] | None = record.get(split)
@@ -118,7 +126,7 @@ def _cards(context: Context) -> str:
         for name, what in (("train_seconds", "training"), ("pipeline_seconds", "capture to renders"))
         if record.get(name) is not None
     ]
-    return page.cards(items)
+    return items
 
 
 def _command(context: Context, stage: str = "") -> str:

@@ -23,7 +23,7 @@ def settings(context: Context) -> str:
     rows = []
     for stage, manifest in context.manifests.items():
         for name, default in manifest.get("defaults", {}).items():
-            value = manifest["settings"][name]
+            value = manifest.get("settings", {}).get(name)
             by_preset = name in block.get(stage, {}) and block[stage][name] == value
             rows.append((f"{stage}.{name}", json.dumps(value), json.dumps(default), f"preset {preset}" if by_preset else "set for this run"))
     text = f"Preset {preset}. " if preset else ""

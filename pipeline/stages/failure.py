@@ -4,34 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import time
 import traceback
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from pipeline.contract.layout import Layout
+from pipeline.contract.layout import RECORD_KINDS, Layout
 from pipeline.io.errors import InputError
-from pipeline.io.files import write_json
+from pipeline.io.files import read_record, write_json
 from pipeline.io.progress import log
 from pipeline.machine.lease import Holder, myself
 
 LOG_LINES = 12
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+_FORBIDDEN = ("is not writable, or not readable", "change its permissions")
+DISK_ERRORS = {
+    errno.ENOSPC: ("no space is left on this disk", "free some, or use --results and --work"),
+    errno.EDQUOT: ("your disk quota is used up", "free some, or use --results and --work"),
+    errno.EFBIG: ("the file would be larger than is allowed here", "raise the limit (ulimit -f), or use --results and --work on another file system"),
+    errno.EROFS: ("is not writable", "mount it writable, or use --results and --work"),
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.ENAMETOOLONG: ("the path is too long for this file system", "use a shorter name, or shorter --results and --work"),
+    errno.ESTALE: ("the file server lost this file", "see whether the mount is well"),
+    errno.EIO: ("the disk cannot be read or written", "see whether the disk or the mount is well, copy the file again"),
+    errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n), or use fewer --cores"),
+    errno.ENFILE: ("too many files are open on this machine", "use fewer --cores"),
+}
+"""What is wrong and what to do, by the number of an error of the file system."""
 
 
 def explain(error: BaseException, capture: str = "") -> BaseException:
     """The same error in words for the user, where it is one of a kind that is no fault of the program: a full disk, a place that may not be written, no memory."""
     again = f"then ./c2a run {capture}" if capture else "then the same command again"
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return InputError("no space is left on this disk", file=error.filename, remedy=f"free some, or use --results and --work; {again}")
-    if isinstance(error, OSError) and error.errno in _FORBIDDEN:
-        return InputError("may not be written", file=error.filename, found=error.strerror, expected="a place to write to", remedy=f"make it writable, {again}")
     if isinstance(error, MemoryError | BrokenProcessPool):
         cause = "a worker process was killed" if isinstance(error, BrokenProcessPool) else str(error) or "an allocation failed"
         return InputError("memory ran out", found=cause, remedy=f"use fewer --cores or a machine with more memory, {again}")
+    at_fault = None if isinstance(error, InputError) else _of_the_disk(error)
+    if at_fault:
+        problem, remedy = DISK_ERRORS[at_fault.errno or 0]
+        return InputError(problem, file=at_fault.filename, found=at_fault.strerror, remedy=f"{remedy}; {again}")
     return error
+
+
+def _of_the_disk(error: BaseException | None) -> OSError | None:
+    """The error itself, or the one at whose handling it arose: an archive that cannot be written cannot be closed either."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def describe(error: BaseException) -> str:
@@ -74,10 +95,7 @@ def attempts(layout: Layout, stage: str) -> int:
 
 def read_error(layout: Layout, stage: str) -> dict[str, Any]:
     """The error file of a stage; empty where there is none."""
-    with contextlib.suppress(OSError, ValueError):
-        record = json.loads(layout.error(stage).read_text())
-        return record if isinstance(record, dict) else {}
-    return {}
+    return read_record(layout.error(stage), RECORD_KINDS) or {}
 
 
 def last_lines(layout: Layout, stage: str) -> list[str]:

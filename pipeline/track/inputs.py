@@ -9,16 +9,17 @@ import cv2
 import numpy as np
 
 from pipeline.capture.processed import Frame, ImageSet
+from pipeline.io.arrays import Numbers, Shape, Text
 from pipeline.io.errors import InputError
 from pipeline.track.contour import Contour, trace_contour
 from pipeline.track.observations import Observations, observe
 from pipeline.vision.mediapipe_indices import FACE_POINTS, POSE_POINTS
 
-KEYPOINT_SHAPES = {
-    "cameras": (None,),
-    "frames": (None,),
-    "face": (None, None, FACE_POINTS, 3),
-    "pose": (None, None, POSE_POINTS, 3),
+KEYPOINT_SHAPES: dict[str, Shape] = {
+    "cameras": Text(("cameras",)),
+    "frames": Text(("frames",)),
+    "face": Numbers(("frames", "cameras", FACE_POINTS, 3)),
+    "pose": Numbers(("frames", "cameras", POSE_POINTS, 3)),
 }
 GREY_BLUR_PX = 0.7
 
@@ -38,6 +39,9 @@ def observe_capture(
         InputError: a frame or camera has no keypoints, or there are fewer than two training cameras.
     """
     by_id = {frame.id: frame for frame in images.frames}
+    for name in (*frame_ids, *train_cameras):
+        if name not in by_id and name not in images.by_name:
+            raise InputError(f"'{name}' of sample.json is no frame and no camera", file=images.folder, expected="those of frames.json", remedy=remedy)
     frames = tuple(by_id[name] for name in frame_ids)
     if len(train_cameras) < 2:
         raise InputError(

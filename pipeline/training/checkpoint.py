@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,19 +54,29 @@ def load_shorter(folder: Path, finished: Path, but_length: str, iterations: int,
     """Of the checkpoints in `folder` and of `finished` the one with the most steps whose training differs in its length alone and is not longer than
     `iterations`, or None."""
     states = [_read(path, device) for path in (*_checkpoints(folder), finished) if path.is_file()]
-    fitting = [state for state in states if state.get("but_length") == but_length and state["iterations"] <= iterations]
+    counted = [state for state in states if all(isinstance(state.get(name), int) for name in ("step", "iterations"))]
+    fitting = [state for state in counted if state.get("but_length") == but_length and state["iterations"] <= iterations]
     return max(fitting, key=lambda state: state["step"], default=None)
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch hides why it cannot write
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def _read(path: Path, device: torch.device | str) -> dict[str, Any]:
     """A checkpoint; empty where it cannot be read, since another one is as good."""
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the check sums that it writes
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(damaged)
+        state = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"holds a {type(state).__name__}")
+        return state
     except Exception as error:  # torch raises many kinds for a damaged file
         log(f"{path.name} cannot be read ({type(error).__name__}): skipped")
         return {}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import write_text
 from pipeline.io.progress import log
 from pipeline.machine.time_limit import OUT_OF_TIME, TimeBudget
@@ -124,13 +125,18 @@ def _resume(trainer: Trainer, places: Places, keys: Keys) -> bool:
         saved = load_shorter(places.folder, places.finished, keys.but_length, settings.iterations, device)
     if saved is None:
         return False
-    trainer.load(saved)
+    try:
+        trainer.load(saved)
+        shorter = saved["iterations"] < settings.iterations
+    except (*MALFORMED, RuntimeError) as error:
+        remedy = f"remove {places.folder}, then run again"
+        raise InputError("the checkpoint does not suit this training", file=places.folder, found=error, expected="what it saved", remedy=remedy) from error
     whose = ""
-    if saved["iterations"] < settings.iterations:
+    if shorter:
         trainer.lengthened_at.append(trainer.done)
         whose = f", the end of a training of {saved['iterations']}"
     if "curve" in saved:
-        write_text(places.folder / CURVE, saved["curve"])
+        write_text(places.folder / CURVE, str(saved["curve"]))
     log(f"train: resumed from step {trainer.done} of {settings.iterations}{whose}")
     return True
 

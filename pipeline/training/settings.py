@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
-from pipeline.io.validation import above, at_least, between
+from pipeline.io.validation import LARGEST_SEED, CheckedSettings, number
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(CheckedSettings):
     """The `train` stage. A method's own settings extend these."""
 
     __pydantic_config__ = {"extra": "forbid"}
@@ -20,36 +20,31 @@ class TrainSettings:
     STEPS: ClassVar[tuple[str, ...]] = ("iterations",)
     """Settings that count steps of the schedule: `for_images` shortens them alike. 0 stays 0."""
 
-    iterations: int = 1600  # training steps
-    max_visits: int = 0  # few images, shorter training: the whole schedule is shortened until no image is used more often than this on average; 0 = no limit
+    iterations: int = number(1600, 1, 10_000_000)  # training steps
+    max_visits: int = number(0, 0, 10_000_000)  # shortens the schedule for few images: none is used more often than this on average; 0 = no limit
     lengthen: bool = False  # resume from where a shorter training with the same settings and inputs ended; the result then depends on that, too
-    frames_per_step: int = 1  # instants of one step; learning rates grow with the square root of the images of a step (Zhao et al. 2024, Grendel)
-    views_per_frame: int = 1  # cameras of each instant, drawn together
-    seed: int = 0  # of the order of images and of density control
+    frames_per_step: int = number(1, 1, 64)  # instants of one step; learning rates grow with the square root of its images (Zhao et al. 2024, Grendel)
+    views_per_frame: int = number(1, 1, 256)  # cameras of each instant, drawn together
+    seed: int = number(0, 0, LARGEST_SEED)  # of the order of images and of density control
     device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1 ...
     backend: Literal["auto", "reference"] = "auto"  # reference = plain PyTorch in place of every compiled kernel
     graph: bool = True  # on a GPU, run the steps as one CUDA graph; the results are the same without
-    memory_mb: int = 1500  # images kept decoded in memory (on a GPU: at least this, and up to half of what is free); the rest is read again when needed
+    memory_mb: int = number(
+        1500, 1, 10_000_000
+    )  # images kept decoded (on a GPU: at least this, up to half of what is free); the rest is read again when needed
 
     background: Literal["white", "random"] = "white"  # behind the subject during training
-    lambda_dssim: float = 0.2  # weight of 1 - SSIM; L1 has the rest
-    lambda_alpha: float = 0.2  # weight of the difference between rendered alpha and matte
-    lambda_camera_color: float = 0.05  # penalty on each camera's colour correction
-    lr_camera_color: float = 1e-3  # colour correction of each camera (3x4); 0 switches it off
-    lr_end: float = 0.05  # learning rates fall exponentially to this part of themselves
+    lambda_dssim: float = number(0.2, 0, 1)  # weight of 1 - SSIM; L1 has the rest
+    lambda_alpha: float = number(0.2, 0, 1000)  # weight of the difference between rendered alpha and matte
+    lambda_camera_color: float = number(0.05, 0, 1e6)  # penalty on each camera's colour correction
+    lr_camera_color: float = number(1e-3, 0, 10)  # colour correction of each camera (3x4); 0 switches it off
+    lr_end: float = number(0.05, 0, 1, above=True)  # learning rates fall exponentially to this part of themselves
 
-    log_every: int = 20  # steps between rows of train.csv
-    val_every: int = 0  # steps between renders of held-out cameras, for the curve and the report; 0 = every tenth part of the training
-    checkpoint_every: int = 0  # steps between checkpoints, in addition to checkpoint_seconds; 0 = by the clock alone
-    checkpoint_seconds: float = 15.0  # least seconds between checkpoints
-    checkpoint_share: float = 0.03  # most of the training's time that checkpoints by the clock may take
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "iterations", "frames_per_step", "views_per_frame", "memory_mb", "log_every")
-        at_least(self, 0, "max_visits", "val_every", "checkpoint_every")
-        at_least(self, 0, *(name for name in self.__dataclass_fields__ if name.startswith(("lambda_", "threshold_", "lr_"))))
-        between(self, 0, 1, "lambda_dssim", "lr_end")
-        above(self, 0, "checkpoint_seconds", "checkpoint_share", "lr_end")
+    log_every: int = number(20, 1, 10_000_000)  # steps between rows of train.csv
+    val_every: int = number(0, 0, 10_000_000)  # steps between renders of held-out cameras, for the curve and the report; 0 = every tenth part of the training
+    checkpoint_every: int = number(0, 0, 10_000_000)  # steps between checkpoints, in addition to checkpoint_seconds; 0 = by the clock alone
+    checkpoint_seconds: float = number(15.0, 0, 1e10, above=True)  # least seconds between checkpoints
+    checkpoint_share: float = number(0.03, 0, 100, above=True)  # most of the training's time that checkpoints by the clock may take
 
     def for_images(self, count: int) -> Self:
         """The settings of a training on this many images: its schedule shortened as `max_visits` says."""

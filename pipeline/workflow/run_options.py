@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config, by_method, merge, parse_config
 from pipeline.contract.stages import DEFAULT_METHOD
+from pipeline.io.documents import parse_yaml, read_document
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
 
@@ -97,9 +96,9 @@ def parse_set(setting: str) -> dict[str, Any]:
     if not equals or not all(keys):
         raise InputError("--set needs a key and a value", found=setting, expected="KEY=VALUE, such as train.iterations=3000", remedy="correct --set")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {path}: not valid YAML", found=" ".join(str(error).split()), remedy="correct --set") from None
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise InputError(f"--set {path}: not valid YAML", found=error, remedy="correct --set") from None
     for key in reversed(keys):
         value = {key: value}
     return value
@@ -119,10 +118,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     expected, again = "a YAML file with some of the keys of config.yaml", "correct the file, then run again"
     if not path.is_file():
         raise InputError("no such configuration", file=path, expected=expected, remedy="correct --config, or write the file")
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("not valid YAML", file=path, found=" ".join(str(error).split()), expected=expected, remedy=again) from None
+    values = read_document(path, parse_yaml, what="YAML", expected=expected, remedy=again) or {}
     if not isinstance(values, dict):
         raise InputError("holds no keys", file=path, found=repr(values), expected=expected + ", such as 'threads: 4'", remedy=again)
     return values

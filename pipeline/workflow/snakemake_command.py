@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.config import Config
+from pipeline.io.documents import parse_yaml, read_document
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT, digest, write_text
 from pipeline.io.progress import ON_TERMINAL
@@ -73,8 +72,8 @@ def profile_folder(name: str, here: Path) -> Path:
 
 def is_cluster(folder: Path) -> bool:
     """Whether a profile hands its jobs to SLURM. Raises InputError where this machine cannot."""
-    values: dict[str, Any] = yaml.safe_load((ROOT / folder / "config.yaml").read_text()) or {}
-    if values.get("executor") != "slurm":
+    values: Any = read_document(ROOT / folder / "config.yaml", parse_yaml, what="YAML", expected="a Snakemake profile", remedy="see docs/cluster.md")
+    if not isinstance(values, dict) or values.get("executor") != "slurm":
         return False
     if shutil.which("sbatch") is None:
         raise InputError(f"the profile '{folder.name}' needs SLURM", found="no sbatch on PATH", remedy="run it on a cluster's login node; see docs/cluster.md")

@@ -6,13 +6,14 @@ everything its results depend on, and the sizes of what it wrote.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
 from pipeline.contract.layout import Layout
+from pipeline.io.errors import MALFORMED
+from pipeline.io.files import read_record
 from pipeline.workflow.targets import Target, group_target
 
 
@@ -25,7 +26,10 @@ def stale_stages(target: Target, config: Config) -> dict[str, str]:
         if manifest.get("key") != keys[stage]:
             stale[stage] = "settings, version or capture changed"
             continue
-        damage = _damage(target.layout, manifest)
+        try:
+            damage = _damage(target.layout, manifest)
+        except MALFORMED:
+            damage = f"{target.layout.manifest(stage)} was changed"
         if damage:
             stale[stage] = damage
     return stale
@@ -50,10 +54,7 @@ def best_resolution(target: Target, configs: Sequence[Config]) -> Config:
 
 def read_manifest(layout: Layout, stage: str) -> dict[str, Any] | None:
     """A stage's manifest, or None where there is none that can be read."""
-    try:
-        return json.loads(layout.manifest(stage).read_text())
-    except (OSError, json.JSONDecodeError):
-        return None
+    return read_record(layout.manifest(stage))
 
 
 def _damage(layout: Layout, manifest: dict[str, Any]) -> str:

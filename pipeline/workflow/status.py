@@ -122,7 +122,7 @@ def summary(cells: Mapping[str, Cell]) -> str:
 
 def describe(stage: str, error: dict[str, Any]) -> str:
     """A failure in a line: stage, what is wrong in the error's first line, attempt, job and host."""
-    first, where = str(error.get("message", "")).splitlines()[0], failure_place(error)
+    first, where = str(error.get("message", "")).partition("\n")[0], failure_place(error)
     return f"{stage}: {first}" + (f" ({where})" if where else "")
 
 

@@ -1,4 +1,4 @@
-"""A full disk, a disk that may not be written, a stage that is killed: a clear word, nothing lost, and the same command goes on."""
+"""A full disk, a disk that is not writable, a stage that is killed: a clear word, nothing lost, and the same command goes on."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def test_full_and_read_only_disks_and_a_killed_stage(disk, tmp_path):
 
     change("size=200m,ro")
     refused = place.run("a", config=MICRO)
-    assert refused.returncode == 1 and "may not be written" in refused.stderr and "Traceback" not in refused.stderr
+    assert refused.returncode == 1 and "not writable" in refused.stderr and "Traceback" not in refused.stderr
     assert place.times("a") == finished
 
     change("size=200m,rw")

@@ -40,7 +40,7 @@ def change(record, path, value):
     [
         (("convention",), "OpenGL: y up", "convention is not OpenCV(?s:.*)OpenGL"),
         (("cameras", 1, "K"), [[1, 0], [0, 1]], "camera 'cam_1': K has a wrong shape"),
-        (("cameras", 1, "t"), [0, 0, float("nan")], "camera 'cam_1': t has a wrong shape or is not finite"),
+        (("cameras", 1, "t"), [0, 0, 1e30], "camera 'cam_1': t has a wrong shape or is not finite"),
         (("cameras", 1, "K", 0), [-5, 0, 3], "not an intrinsic matrix"),
         (("cameras", 1, "R", 0), [2, 0, 0], "R is not a rotation"),
         (("cameras", 0, "R"), [[-1, 0, 0], [0, 1, 0], [0, 0, 1]], "R is not a rotation"),

@@ -86,7 +86,7 @@ def test_attempts_are_counted(place):
 def test_errors_that_are_no_fault_of_the_program_are_explained():
     full = str(explain(OSError(28, "x", "/data/frames"), "new"))
     assert "no space" in full and "/data/frames" in full and "./c2a run new" in full
-    assert "may not be written" in str(explain(PermissionError(13, "Permission denied", "/data"), "new"))
+    assert "not writable" in str(explain(PermissionError(13, "Permission denied", "/data"), "new"))
     assert "memory ran out" in str(explain(MemoryError(), "new"))
     other = ValueError("x")
     assert explain(other, "new") is other

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -121,3 +123,11 @@ def test_asking_beyond_the_end_of_a_video_is_an_error(tmp_path):
     write_video(tmp_path / "v.mp4", [_ramp(0)], fps=25)
     with pytest.raises(InputError, match="too early"):
         list(decode(tmp_path / "v.mp4", [0, 4]))
+
+
+def test_a_message_is_bounded_printable_and_survives_the_way_from_a_worker():
+    error = InputError("bad\x1b[2J", file="a\ud800.json", found="x" * 5000, expected=int("9" * 4000) ** 2, remedy="correct it")
+    lines = str(error).splitlines()
+    assert all(line.isprintable() for line in lines) and len(lines) == 4 and len(str(error)) < 2500
+    assert "(5000 letters)" in lines[1] and "too long to show" in lines[2]
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -160,7 +160,9 @@ def test_bgm2_runs_a_users_torchscript_file(tmp_path):
     checkpoint = tmp_path / "model.pth"
     torch.jit.script(_ScriptedMatting()).save(str(checkpoint))
     image, plate = (x[:57, :49] for x in _image(1))  # sizes that 4 does not divide
-    matting = choose_matting(MatteSettings(backend="bgm2", checkpoint=str(checkpoint), backbone_scale=0.125, refine_pixels=77), plate, "a")
+    matting = choose_matting(
+        MatteSettings(backend="bgm2", trust_model_files=True, checkpoint=str(checkpoint), backbone_scale=0.125, refine_pixels=77), plate, "a"
+    )
     rgba = matting.matte(image, plate).rgba
     assert rgba.shape == (57, 49, 4) and rgba[30, 20, 3] == 255 and rgba[5, 5, 3] == 0
     np.testing.assert_array_equal(rgba[30, 20, :3], image[30, 20])
@@ -170,7 +172,7 @@ def test_bgm2_runs_a_users_torchscript_file(tmp_path):
 def test_bgm2_refuses_weights_without_architecture(tmp_path):
     torch.save({"weight": torch.zeros(2)}, tmp_path / "state.pth")
     with pytest.raises(InputError, match="TorchScript"):
-        choose_matting(MatteSettings(backend="bgm2", checkpoint=str(tmp_path / "state.pth")), np.zeros((4, 4, 3), np.uint8), "a")
+        choose_matting(MatteSettings(backend="bgm2", trust_model_files=True, checkpoint=str(tmp_path / "state.pth")), np.zeros((4, 4, 3), np.uint8), "a")
     with pytest.raises(InputError, match="checkpoint"):
         choose_matting(MatteSettings(backend="bgm2"), np.zeros((4, 4, 3), np.uint8), "a")
 

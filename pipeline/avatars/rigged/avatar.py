@@ -78,7 +78,7 @@ class RiggedAvatar(nn.Module):
             local["sh_rest"] = torch.zeros(len(rest), (self._settings.sh_degree + 1) ** 2 - 1, 3)
             shared = min(rest.shape[1], local["sh_rest"].shape[1])
             local["sh_rest"][:, :shared] = rest[:, :shared]
-        self.set_splats(torch.from_numpy(arrays["binding"]), local)
+        self.set_splats(torch.from_numpy(np.asarray(arrays["binding"], np.int64)), local)
         if self._settings:
             self._density = DensityControl(self._settings, self.splat_count, self.binding.device)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,25 @@ import torch
 
 from pipeline.avatars.rigged.avatar import LOCAL, RiggedAvatar
 from pipeline.avatars.rigged.initialise import initial_splats
-from pipeline.avatars.rigged.posed_body import PosedBody
+from pipeline.avatars.rigged.posed_body import FIT_ARRAYS, PosedBody
 from pipeline.avatars.rigged.settings import InitSettings, RiggedTrainSettings
-from pipeline.body.model import load_model
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.sample import read_sample
 from pipeline.contract.layout import Subject
-from pipeline.io.arrays import load_npz, save_npz
+from pipeline.io.arrays import Integers, Numbers, Shape, check_finite, check_indices, load_npz, save_npz
+from pipeline.io.errors import InputError
+
+SPLAT_ARRAYS: dict[str, Shape] = {
+    "binding": Integers(("splats",)),
+    "means": Numbers(("splats", 3)),
+    "quats": Numbers(("splats", 4)),
+    "log_scales": Numbers(("splats", 3)),
+    "opacities": Numbers(("splats",)),
+    "sh_dc": Numbers(("splats", 1, 3)),
+    "sh_rest": Numbers(("splats", None, 3)),
+}
+"""What init.npz and avatar.npz hold of the splats."""
+LARGEST_VALUE = 1e4  # of all of these
 
 
 def initialise(settings: InitSettings, subjects: Sequence[Subject], path: Path, threads: int) -> dict[str, Any]:
@@ -43,18 +55,33 @@ def build(settings: RiggedTrainSettings, subjects: Sequence[Subject], init: Path
     body = PosedBody.from_fit(subject.layout.fit, remedy=f"./c2a run {subject.name} --from fit").to(device)
     if not settings.trains_body():
         body.cache_posed()
+    remedy = f"./c2a run {subject.name} --from init"
+    arrays = load_npz(init, SPLAT_ARRAYS, remedy=remedy)
+    check_splats(arrays, len(body.faces), init, remedy)
     avatar = RiggedAvatar(body, subject.name, settings)
-    avatar.initialise(load_npz(init, dict.fromkeys(("binding", *LOCAL)), remedy=f"./c2a run {subject.name} --from init"))
+    avatar.initialise(arrays)
     return avatar.to(device)
 
 
 def open_avatar(path: Path, device: torch.device | str = "cpu", *, remedy: str = "") -> RiggedAvatar:
     """The avatar of an avatar.npz, ready to be drawn. Raises InputError where the file is missing or is something else."""
-    arrays = load_npz(path, dict.fromkeys(("model", "binding", *LOCAL)), remedy=remedy)
-    avatar = RiggedAvatar(PosedBody(load_model(str(arrays["model"])), arrays))
+    arrays = load_npz(path, {**FIT_ARRAYS, **SPLAT_ARRAYS}, remedy=remedy)
+    body = PosedBody.from_arrays(arrays, path, remedy=remedy)
+    check_splats(arrays, len(body.faces), path, remedy)
+    avatar = RiggedAvatar(body)
     avatar.initialise(arrays)
     avatar.eval()
     return avatar.to(device)
+
+
+def check_splats(arrays: Mapping[str, np.ndarray], faces: int, path: Path, remedy: str = "") -> None:
+    """Raise InputError where arrays in the shapes of SPLAT_ARRAYS are no splats on a mesh of so many faces."""
+    check_indices(arrays["binding"], faces, "binding", path, remedy)
+    check_finite({name: arrays[name] for name in LOCAL}, LARGEST_VALUE, path, remedy)
+    count, coefficients = len(arrays["binding"]), 1 + arrays["sh_rest"].shape[1]
+    if count == 0 or coefficients not in (1, 4, 9, 16):
+        found = f"{count} splats with {coefficients} colour coefficients"
+        raise InputError("holds no splats", file=path, found=found, expected="splats with 1, 4, 9 or 16 colour coefficients", remedy=remedy)
 
 
 def compile_kernels() -> None:

@@ -15,24 +15,26 @@ from torch import Tensor, nn
 from pipeline.body.body_pose import BodyPose
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_tables import PosingTables
-from pipeline.io.arrays import load_npz
+from pipeline.io.arrays import Numbers, Shape, Text, check_finite, load_npz
 from pipeline.io.errors import InputError
+from pipeline.io.validation import NAME, is_name
 from pipeline.machine.backend import backend_of
 from pipeline.mesh.topology import uniform_laplacian
 from pipeline.training.quadratic import quadratic
 from pipeline.training.rows import Rows, row, select_rows
 
 TABLES = ("pose", "expression", "translation")
-FIT_ARRAYS: dict[str, tuple[int | None, ...]] = {
-    "model": (),
-    "frames": (None,),
-    "identity": (None,),
-    "offsets": (None, 3),
-    "scale": (),
-    "pose": (None, None, 3),
-    "expression": (None, None),
-    "translation": (None, 3),
+FIT_ARRAYS: dict[str, Shape] = {
+    "model": Text(()),
+    "frames": Text(("frames",)),
+    "identity": Numbers((None,)),
+    "offsets": Numbers((None, 3)),
+    "scale": Numbers(()),
+    "pose": Numbers(("frames", None, 3)),
+    "expression": Numbers(("frames", None)),
+    "translation": Numbers(("frames", 3)),
 }
+_LARGEST = 1e6  # of any number, such as metres
 _PRIOR_UNITS = {"pose": 10.0, "expression": 1.0, "translation": 100.0}  # the pose prior counts tenths of a radian, weights and centimetres alike
 
 
@@ -77,7 +79,11 @@ class PosedBody(nn.Module):
     @staticmethod
     def from_fit(path: str | Path, frames: Sequence[str] = (), *, remedy: str = "") -> PosedBody:
         """The body of a fit.npz. Raises InputError where the file is not one, does not suit its model or lacks one of `frames`."""
-        fit = load_npz(path, FIT_ARRAYS, remedy=remedy)
+        return PosedBody.from_arrays(load_npz(path, FIT_ARRAYS, remedy=remedy), path, frames, remedy=remedy)
+
+    @staticmethod
+    def from_arrays(fit: Mapping[str, np.ndarray], path: str | Path, frames: Sequence[str] = (), *, remedy: str = "") -> PosedBody:
+        """The same of arrays that were read from `path` and have the shapes of FIT_ARRAYS."""
         model, count = load_model(str(fit["model"])), len(fit["frames"])
         shapes: dict[str, tuple[int, ...]] = {
             "identity": (len(model.identity_basis),),
@@ -89,6 +95,9 @@ class PosedBody(nn.Module):
         for name, shape in shapes.items():
             if fit[name].shape != shape:
                 raise InputError(f"'{name}' does not suit the model {fit['model']}", file=path, found=fit[name].shape, expected=shape, remedy=remedy)
+        check_finite({name: fit[name] for name in FIT_ARRAYS}, _LARGEST, path, remedy)
+        if count == 0 or not all(map(is_name, fit["frames"].tolist())):
+            raise InputError("array 'frames' holds no names of frames", file=path, found=fit["frames"].tolist(), expected=NAME, remedy=remedy)
         missing = sorted(set(frames) - set(fit["frames"].tolist()))
         if missing:
             raise InputError(f"lacks {len(missing)} of the sampled frames", file=path, found=f"{count} frames", expected=f"also {missing[0]}", remedy=remedy)

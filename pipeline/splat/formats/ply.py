@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import atomic_path
 from pipeline.splat.harmonics import degree_of
 from pipeline.splat.splats import Splats
+
+_VERTICES = re.compile("element vertex [0-9]{1,9}")
 
 
 def write_ply(path: str | Path, splats: Splats, binding: torch.Tensor | np.ndarray | None = None) -> None:
@@ -81,8 +84,8 @@ def _read_table(path: Path) -> tuple[list[str], np.ndarray]:
     lines = head.decode("ascii", "replace").split("\n")
     elements = [line.split() for line in lines if line.startswith("element ")]
     properties = [line.split() for line in lines if line.startswith("property ")]
-    plain = lines[0].strip() == "ply" and "format binary_little_endian 1.0" in lines and len(elements) == 1 and elements[0][1] == "vertex"
-    if not mark or not plain or any(p[1] not in ("float", "float32") for p in properties):
+    plain = lines[0].strip() == "ply" and "format binary_little_endian 1.0" in lines and len(elements) == 1
+    if not mark or not plain or not _VERTICES.fullmatch(" ".join(elements[0])) or any(p[1:-1] not in (["float"], ["float32"]) for p in properties):
         raise InputError(
             "not a splat PLY",
             file=path,

@@ -7,15 +7,14 @@ files that the package face-alignment downloads hold architecture and weights; t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from pipeline.capture.processed import ImageSet
-from pipeline.io.errors import InputError
 from pipeline.io.progress import progress
 from pipeline.vision.crops import Crop, box_crop
+from pipeline.vision.torchscript import load_torchscript
 
 PIXELS = 256  # the network's input; its heat maps have a quarter of that
 GROW = 2.0  # side of the crop in units of the face's bounding box
@@ -44,17 +43,9 @@ def find_face68(images: ImageSet, names: Sequence[str], face: np.ndarray, weight
 
 def load_network(path: str) -> torch.nn.Module:
     """A FAN network from a TorchScript file. Raises InputError where it is missing or not TorchScript."""
-    expected = "a TorchScript file"
     where = "face-alignment keeps it in ~/.cache/torch/hub/checkpoints"
     remedy = f"set keypoints.weights in config.yaml to such a file ({where}), or keypoints.backend: mediapipe"
-    if not path or not Path(path).is_file():
-        found = f"keypoints.weights: {path!r}"
-        raise InputError("no face-alignment weights", file=path or None, found=found, expected=expected, remedy=remedy)
-    try:
-        return torch.jit.load(path, map_location="cpu").eval()
-    except (RuntimeError, ValueError) as error:
-        found = str(error).splitlines()[0]
-        raise InputError("cannot be loaded", file=path, found=found, expected=expected, remedy=remedy) from None
+    return load_torchscript(path, "keypoints.weights", remedy)
 
 
 @torch.inference_mode()

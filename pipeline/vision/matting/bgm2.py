@@ -5,15 +5,13 @@ The TorchScript files hold architecture and weights; none of the authors' code i
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from pipeline.io.errors import InputError
 from pipeline.vision.matting.components import keep_subject
 from pipeline.vision.matting.interface import Matte
 from pipeline.vision.settings import MatteSettings
+from pipeline.vision.torchscript import load_torchscript
 
 
 class BackgroundMatting:
@@ -23,7 +21,9 @@ class BackgroundMatting:
 
     def __init__(self, settings: MatteSettings):
         self._subject_only = settings.subject_only
-        self._model = _load(settings.checkpoint)
+        file = "a TorchScript file of BackgroundMattingV2 (torchscript_*_fp32.pth of its release)"
+        remedy = f"set matte.checkpoint in config.yaml to {file}, or matte.backend: auto"
+        self._model = load_torchscript(settings.checkpoint, "matte.checkpoint", remedy).float()
         options = {
             "backbone_scale": settings.backbone_scale,
             "refine_mode": "sampling",
@@ -46,24 +46,6 @@ class BackgroundMatting:
         if self._subject_only:
             alpha = np.where(keep_subject(alpha > 0), alpha, 0)
         return Matte((np.concatenate([colour, alpha[..., None]], axis=-1) * 255).round().astype(np.uint8))
-
-
-def _load(path: str) -> torch.nn.Module:
-    file = "a TorchScript file of BackgroundMattingV2 (torchscript_*_fp32.pth of its release)"
-    remedy = f"set matte.checkpoint in config.yaml to {file}, or matte.backend: auto"
-    if not path or not Path(path).is_file():
-        found = f"matte.checkpoint: {path!r}"
-        raise InputError("no BackgroundMattingV2 checkpoint", file=path or None, found=found, expected="a TorchScript file", remedy=remedy)
-    try:
-        return torch.jit.load(path, map_location="cpu").eval().float()
-    except (RuntimeError, ValueError) as error:
-        raise InputError(
-            "cannot be loaded",
-            file=path,
-            found=f"not TorchScript, maybe a state dict without the architecture ({str(error).splitlines()[0]})",
-            expected="a TorchScript file, which holds the architecture too",
-            remedy=remedy,
-        ) from None
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:
