@@ -18,11 +18,13 @@ class FramesSettings:
     __pydantic_config__ = {"extra": "forbid"}
     max_rate: float = 30.0  # frames per second: faster videos are subsampled to at most this, unless captures.tsv gives a stride; above 0
     longest_side: int = 960  # pixels: larger images are shrunk to this length of their longer side, unless captures.tsv gives a size; at least 16
+    trim: int = 3  # cameras without time stamps whose numbers of frames differ by at most this are cut to the shortest, with a warning; 0: an error
     crop: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # camera (or "all"): left, top, width, height in the undistorted image
 
     def __post_init__(self) -> None:
         check(self.max_rate > 0, "max_rate", self.max_rate, "above 0")
         check(self.longest_side >= 16, "longest_side", self.longest_side, "at least 16")
+        check(self.trim >= 0, "trim", self.trim, "0 or more")
         for camera, window in self.crop.items():
             check(min(window[2:]) >= 16, f"crop.{camera}", window, "left, top, width, height, the last two at least 16")
 

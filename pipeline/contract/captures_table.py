@@ -14,7 +14,12 @@ from pipeline.io.errors import InputError
 KINDS = ("nersemble", "rig", "synthetic")
 MODELS = ("head", "body")
 REQUIRED = ("id", "kind", "path")
-OPTIONAL = ("model", "calibration", "plates", "timestamps", "sequences", "frames", "size", "val_cameras", "test_sequences", "color", "group")
+OPTIONAL = (
+    *("model", "calibration", "units", "convention", "plates", "mattes", "timestamps", "fps"),
+    *("sequences", "frames", "size", "val_cameras", "test_sequences", "color", "group"),
+)
+UNITS = ("m", "cm", "mm")  # of a calibration's t
+CONVENTIONS = ("opencv", "opencv_c2w", "opencv_transposed", "opencv_position", "opengl", "opengl_c2w")  # of its R and t: geometry/camera_readings.py
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AGAIN = "correct the table, then run again"
 _ATTRIBUTES = {"frames": ("first", "last", "stride")}  # of columns that hold several values
@@ -27,6 +32,7 @@ class CaptureRow:
 
     Attributes:
         plates: folder of clean plates, "none" (absent on purpose) or "" (where the kind of dataset keeps them).
+        mattes: the same of mattes. units, convention: of the calibration, or "". fps: of image folders; None: 30.
         first, last, stride: frames to read, `last` included; None where the table says nothing.
         val_cameras, test_sequences: names; ("none",) means none at all.
         color: colour calibration file or pattern with {id} and {camera}, "none" or "" (the dataset's own where it has one).
@@ -37,8 +43,12 @@ class CaptureRow:
     path: Path
     model: str = "head"
     calibration: Path | None = None
+    units: str = ""
+    convention: str = ""
     plates: str = ""
+    mattes: str = ""
     timestamps: Path | None = None
+    fps: float | None = None
     sequences: tuple[str, ...] = ()
     first: int | None = None
     last: int | None = None
@@ -134,7 +144,7 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
 
     def place(name: str) -> str:
         text = cell(name)
-        return text if text in ("", "none") else os.path.abspath(path.parent / text)
+        return text if text in ("", "none") else os.path.abspath(path.parent / os.path.expanduser(os.path.expandvars(text)))
 
     for name in ("id", "group"):
         if not _NAME.fullmatch(cell(name)) and (cell(name) or name == "id"):
@@ -143,8 +153,9 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         raise _bad(path, line, "kind", cell("kind"), " | ".join(KINDS))
     if not cell("path"):
         raise _bad(path, line, "path", "", "the dataset's folder, relative to the table's")
-    if cell("model") not in (*MODELS, ""):
-        raise _bad(path, line, "model", cell("model"), " | ".join(MODELS))
+    for name, allowed in (("model", MODELS), ("units", UNITS), ("convention", CONVENTIONS)):
+        if cell(name) not in (*allowed, ""):
+            raise _bad(path, line, name, cell(name), " | ".join(allowed))
     first, last, stride = _parse_frames(path, line, cell("frames"))
     return CaptureRow(
         id=cell("id"),
@@ -152,8 +163,12 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         path=Path(place("path")),
         model=cell("model") or "head",
         calibration=_optional_path(place("calibration")),
+        units=cell("units"),
+        convention=cell("convention"),
         plates=place("plates"),
+        mattes=place("mattes"),
         timestamps=_optional_path(place("timestamps")),
+        fps=_parse_fps(path, line, cell("fps")),
         sequences=_names(cell("sequences")),
         first=first,
         last=last,
@@ -183,6 +198,14 @@ def _parse_size(path: Path, line: int, text: str) -> tuple[int, int] | None:
     if not match or min(map(int, match.groups())) < 16:
         raise _bad(path, line, "size", text, "widthxheight in pixels, such as 512x512, at least 16x16")
     return int(match[1]), int(match[2])
+
+
+def _parse_fps(path: Path, line: int, text: str) -> float | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"\d{1,4}(\.\d+)?", text) or not 0.1 <= float(text) <= 1000:
+        raise _bad(path, line, "fps", text, "frames per second, 0.1 to 1000")
+    return float(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -44,10 +44,10 @@ PREPARE = (
     Stage("synthesise", 1, outputs=("truth",), cells=("id", "path", "model"), cores=16),
     Stage(
         "ingest",
-        2,
+        3,
         inputs=("truth",),
         outputs=("capture",),
-        cells=("id", "kind", "path", "calibration", "plates", "timestamps", "sequences", "color"),
+        cells=("id", "kind", "path", "calibration", "units", "convention", "plates", "mattes", "timestamps", "fps", "sequences", "color"),
         cores=8,
     ),
     Stage("frames", 1, inputs=("capture",), outputs=("frames", "frames_json"), cells=("frames", "size"), cores=128, scattered=True),

@@ -14,6 +14,7 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import atomic_path
 
 if TYPE_CHECKING:
+    from av import VideoFrame
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -43,8 +44,11 @@ def probe(path: str | Path) -> VideoInfo:
             header_frames = stream.frames
             fps = float(stream.average_rate or 0)
             stream.thread_type = "AUTO"
-            times = [float(frame.time or 0) for frame in container.decode(stream)]
-            width, height = stream.width, stream.height
+            times, turns = [], 0
+            for frame in container.decode(stream):
+                times.append(float(frame.time or 0))
+                turns = quarter_turns(frame)
+            width, height = (stream.width, stream.height)[:: -1 if turns % 2 else 1]
     except (av.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from None
     if not times or header_frames > len(times):
@@ -59,19 +63,25 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) from the header, without decoding. Raises InputError if the file is missing or not a video."""
+    """(width, height) of the first frame, upright; no other is decoded. Raises InputError if the file is missing or not a video."""
     import av
 
     try:
         with av.open(str(path)) as container:
             stream = _video_stream(container, path)
-            return stream.width, stream.height
+            turns = next((quarter_turns(frame) for frame in container.decode(stream)), 0)
+            return (stream.height, stream.width) if turns % 2 else (stream.width, stream.height)
     except (av.FFmpegError, OSError) as error:
         raise _unreadable(path, error) from None
 
 
+def quarter_turns(frame: VideoFrame) -> int:
+    """How often a frame is turned to the left by 90 degrees to stand upright, as a phone's file says; ffmpeg and OpenCV turn it, too."""
+    return round(frame.rotation / 90) % 4
+
+
 def decode(path: str | Path, indices: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (frame index, RGB uint8 [H, W, 3]) in ascending order: all frames, or only those in `indices`.
+    """Yield (frame index, RGB uint8 [H, W, 3], upright) in ascending order: all frames, or only those in `indices`.
 
     Raises:
         InputError: the video cannot be read or ends before the last requested frame.
@@ -86,7 +96,7 @@ def decode(path: str | Path, indices: Iterable[int] | None = None) -> Iterator[t
             stream.thread_type = "AUTO"
             for index, frame in enumerate(container.decode(stream)):
                 if requested is None or index in requested:
-                    yield index, frame.to_ndarray(format="rgb24")
+                    yield index, np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns(frame)))
                     if remaining is not None:
                         remaining -= 1
                 if remaining == 0:
