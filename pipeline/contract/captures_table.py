@@ -64,30 +64,50 @@ class CaptureRow:
         return {name: getattr(self, name) for column in columns for name in _ATTRIBUTES.get(column, (column,))}
 
 
-def read_captures(path: str | Path) -> dict[str, CaptureRow]:
-    """Read and check the table; rows in the order of the file.
+@dataclass(frozen=True)
+class BadRow:
+    """A line of the table that cannot be used; it costs no other line. group: its cell."""
 
-    Blank lines and lines that start with # do not count. Raises InputError naming file, line, value and expectation.
+    error: InputError
+    group: str
+
+
+def read_captures(path: str | Path, wanted: Iterable[str] = ()) -> dict[str, CaptureRow]:
+    """The rows that can be used, in the order of the file; see `read_table`."""
+    return read_table(path, wanted)[0]
+
+
+def read_table(path: str | Path, wanted: Iterable[str] = ()) -> tuple[dict[str, CaptureRow], dict[str, BadRow]]:
+    """Read and check the table: the rows that can be used, and those that cannot, by id (without a usable id: "line 3").
+
+    Blank lines and lines that start with # do not count; cells at the end of a line may be left out.
+
+    Raises InputError naming file, line, value and expectation, where the table itself is wrong, no row can be used, or one of the wanted captures cannot.
     """
     path = Path(path)
-    table = _read_table(path)
     rows: dict[str, CaptureRow] = {}
     lines: dict[str, int] = {}
-    for line, cells in table.items():
-        row = _parse(path, line, cells)
-        if row.id in rows:
-            raise InputError(
-                f"line {line}: two captures have the id '{row.id}'",
-                file=path,
-                found=f"lines {lines[row.id]} and {line}",
-                expected="every id once",
-                remedy="rename one",
-            )
-        rows[row.id], lines[row.id] = row, line
-    for row in rows.values():
-        if row.group in rows:
-            raise _bad(path, lines[row.id], "group", row.group, "a name that is not the id of a capture (their results would share a folder)")
-    return rows
+    bad: dict[str, BadRow] = {}
+    for line, cells in _read_lines(path).items():
+        try:
+            row = _parse(path, line, cells)
+            if row.id in lines:
+                found = f"lines {lines[row.id]} and {line}"
+                raise InputError(f"line {line}: two captures have the id '{row.id}'", file=path, found=found, expected="every id once", remedy="rename one")
+            rows[row.id], lines[row.id] = row, line
+        except InputError as error:
+            name = cells.get("id", "")
+            bad[name if _NAME.fullmatch(name) else f"line {line}"] = BadRow(error, cells.get("group", ""))
+    for row in list(rows.values()):
+        if row.id in bad:  # a second line with its id: nobody knows which is meant
+            del rows[row.id]
+        elif row.group in lines:
+            expected = "a name that is not the id of a capture (their results would share a folder)"
+            bad[row.id] = BadRow(_bad(path, lines[row.id], "group", row.group, expected), row.group)
+            del rows[row.id]
+    for name in (*(name for name in wanted if name in bad), *([] if rows else bad)):
+        raise bad[name].error
+    return rows, bad
 
 
 def groups_of(table: Mapping[str, CaptureRow]) -> dict[str, list[CaptureRow]]:
@@ -99,8 +119,8 @@ def groups_of(table: Mapping[str, CaptureRow]) -> dict[str, list[CaptureRow]]:
     return groups
 
 
-def _read_table(path: Path) -> dict[int, dict[str, str]]:
-    """Line number -> column -> cell. No table library: this runs in every job, and loading one takes longer than the rest of it."""
+def _read_lines(path: Path) -> dict[int, dict[str, str]]:
+    """Line number -> column -> cell; more cells than columns under the name "". No table library: this runs in every job, and loading one takes longer than the rest of it."""
     if not path.is_file():
         expected = "a tab-separated table with the columns " + ", ".join(REQUIRED)
         raise InputError("no such table", file=path, expected=expected, remedy="correct --captures, or write the table (README.md shows one)")
@@ -116,11 +136,12 @@ def _read_table(path: Path) -> dict[int, dict[str, str]]:
     _check_header(path, numbered[0][0], header)
     if len(numbered) == 1:
         raise InputError("the table names no capture", file=path, found="a line of columns alone", expected="a line per capture", remedy=_AGAIN)
-    for n, line in numbered[1:]:
-        if line.count("\t") != len(header) - 1:
-            count, expected = line.count("\t") + 1, f"{len(header)}, separated by tabs"
-            raise InputError(f"line {n}: another number of cells than the first line", file=path, found=count, expected=expected, remedy=_AGAIN)
-    return {n: dict(zip(header, (cell.strip() for cell in line.split("\t")))) for n, line in numbered[1:]}
+    return {n: _cells(header, line) for n, line in numbered[1:]}
+
+
+def _cells(header: list[str], line: str) -> dict[str, str]:
+    cells = [cell.strip() for cell in line.split("\t")]
+    return dict(zip(header, cells + [""] * len(header))) | ({"": str(len(cells))} if any(cells[len(header) :]) else {})
 
 
 def _check_header(path: Path, line: int, header: list[str]) -> None:
@@ -146,6 +167,9 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         text = cell(name)
         return text if text in ("", "none") else os.path.abspath(path.parent / os.path.expanduser(os.path.expandvars(text)))
 
+    if "" in cells:
+        expected = f"at most {len(cells) - 1}, separated by tabs"
+        raise InputError(f"line {line}: more cells than the first line has columns", file=path, found=cells[""], expected=expected, remedy=_AGAIN)
     for name in ("id", "group"):
         if not _NAME.fullmatch(cell(name)) and (cell(name) or name == "id"):
             raise _bad(path, line, name, cell(name), "letters, digits and . _ - (it becomes a folder's name)")

@@ -27,6 +27,10 @@ READINGS: dict[str, Callable[[np.ndarray, np.ndarray], Pose]] = {
     "opengl": lambda R, t: (_AXES @ R, t @ _AXES),
     "opengl_c2w": lambda R, t: _inverse(R @ _AXES, t),  # as NeRF, nerfstudio and Blender write it
 }
+_UNDO = {  # the others undo themselves
+    "opencv_position": lambda R, t: (R, _inverse(R, t)[1]),
+    "opengl_c2w": lambda R, t: (np.swapaxes(R, -1, -2) @ _AXES, _inverse(R, t)[1]),
+}
 TEXTS = {
     "opencv": "world to camera",
     "opencv_c2w": "camera to world",
@@ -46,6 +50,11 @@ class Agreement:
     residual_px: float
 
 
+def as_stored(convention: str, R: np.ndarray, t: np.ndarray) -> Pose:
+    """What a calibration of this convention holds for cameras `x_cam = R x_world + t`: the inverse of the reading."""
+    return _UNDO.get(convention, READINGS[convention])(R, t)
+
+
 def agreement(points: np.ndarray, K: np.ndarray, R: np.ndarray, t: np.ndarray, gate_px: float) -> Agreement:
     """How well views agree under cameras.
 
@@ -62,14 +71,17 @@ def agreement(points: np.ndarray, K: np.ndarray, R: np.ndarray, t: np.ndarray, g
     return Agreement(float(inside.sum() / counted.sum()), float(np.median(residuals[inside])) if inside.any() else float("nan"))
 
 
-def better_reading(points: np.ndarray, K: np.ndarray, R: np.ndarray, t: np.ndarray, gate_px: float) -> tuple[str, Agreement] | None:
-    """The reading of R and t under which the views agree, where they do not as they stand; None where they do, or where no reading helps.
+def better_reading(points: np.ndarray, K: np.ndarray, R: np.ndarray, t: np.ndarray, gate_px: float, convention: str = "opencv") -> tuple[str, Agreement] | None:
+    """The reading of a calibration under which the views agree, where they do not as it is read now; None where they do, or where no reading helps.
 
-    Args: as `agreement`; R and t are already `x_cam = R x_world + t`, as the program uses them.
+    Args:
+        points, K, gate_px: as `agreement`.
+        R, t: of the calibration as it is read now, `x_cam = R x_world + t`. convention: how it is read now.
     """
-    stored = agreement(points, K, R, t, gate_px)
-    if stored.share > 0.5:
+    now = agreement(points, K, R, t, gate_px)
+    if now.share > 0.5:
         return None
-    found = {name: agreement(points, K, *read(R, t), gate_px) for name, read in READINGS.items() if name != "opencv"}
-    best = max(found, key=lambda name: (found[name].share, -found[name].residual_px))
-    return (best, found[best]) if found[best].share > max(0.5, 1.5 * stored.share) else None
+    stored = as_stored(convention, R, t)
+    found = {name: agreement(points, K, *read(*stored), gate_px) for name, read in READINGS.items() if name != convention}
+    best = max(found, key=lambda name: found[name].share)
+    return (best, found[best]) if found[best].share > max(0.5, 1.5 * now.share) else None

@@ -42,19 +42,21 @@ def run(options: RunOptions) -> int:
         return 0
     _check_first(options, targets)
     check_device(options, config, targets.all)
-    broken = check_captures(targets.captures, config, quiet=options.dry_run)
+    broken = {name: row.error for name, row in targets.bad.items()} | check_captures(targets.captures, config, quiet=options.dry_run)
     targets = _without(targets, broken, config, options.strict)
-    if options.dry_run:
-        return run_snakemake(options, config, targets.groups or targets.captures, _files(_forced(options, targets.all, config), targets.all))
-    for folder, option in ((config.results, "--results"), (config.work, "--work")):
-        check_writable(Path(folder), option)
-    code = _run(options, config, targets)
+    code = _plan(options, config, targets) if options.dry_run else _bring_up_to_date(options, config, targets)
     for name, error in broken.items():
         print(f"{name}: was not started\n{error}", file=sys.stderr)
     return code or int(bool(broken))
 
 
-def _run(options: RunOptions, config: Config, targets: Targets) -> int:
+def _plan(options: RunOptions, config: Config, targets: Targets) -> int:
+    return run_snakemake(options, config, targets.groups or targets.captures, _files(_forced(options, targets.all, config), targets.all))
+
+
+def _bring_up_to_date(options: RunOptions, config: Config, targets: Targets) -> int:
+    for folder, option in ((config.results, "--results"), (config.work, "--work")):
+        check_writable(Path(folder), option)
     with contextlib.ExitStack() as leases:
         _allow_files(4 * len(targets.all))
         held = [leases.enter_context(lease(t.layout.running("run"), t.layout.leases, f"run of {t.name}")) for t in targets.all.values()]
@@ -83,7 +85,7 @@ def _without(targets: Targets, broken: dict[str, InputError], config: Config, st
     groups = {}
     for name, group in targets.groups.items():
         rows = [row for row in group.rows if row.id not in broken]
-        lost = [row.id for row in group.rows if row.id in broken]
+        lost = [row.id for row in group.rows if row.id in broken] + [line for line, row in targets.bad.items() if row.group == name]
         if lost and (strict or not rows):
             broken[name] = InputError(f"its capture {lost[0]} cannot be used", remedy="correct it, or run without --strict" if rows else "correct it")
         elif lost:

@@ -26,7 +26,7 @@ OTHER = {  # of each column another value than the empty one
 }  # fmt: skip
 FIRST = {  # column -> the first stages that it makes stale; `upstream` says which follow
     **dict.fromkeys(("id", "kind", "path", "calibration", "plates", "timestamps", "sequences", "color"), {"ingest"}),
-    **dict.fromkeys(("units", "convention", "mattes", "fps"), {"ingest"}),
+    **dict.fromkeys(("units", "mattes", "fps"), {"ingest"}), "convention": {"ingest", "keypoints"},
     "frames": {"frames"}, "size": {"frames"}, "val_cameras": {"sample"}, "test_sequences": {"sample"}, "model": {"matte", "keypoints", "fit"}, "group": set(),
 }  # fmt: skip
 RUN_ONLY = ("device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share")
