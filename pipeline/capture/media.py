@@ -47,7 +47,7 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def _natural(path: Path) -> tuple[list[str | int], str]:
-    parts = re.split(r"(\d+)", path.name)  # text and number in turns: two of one place compare
+    parts = re.split(r"(\d+)", path.stem)  # text and number in turns: two of one place compare
     return [int(part) if part.isdecimal() else part for part in parts], path.name
 
 

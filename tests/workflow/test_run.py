@@ -191,9 +191,9 @@ def test_a_broken_capture_costs_no_other_and_is_named(place):
     before = place.times("a"), place.times("c")
     video = next((place.folder / "raw" / "c").rglob("*.mp4"))
     video.write_bytes(video.read_bytes()[:2000])
-    place.write_table("id kind path", "a synthetic raw/a", "c nersemble raw/c/raw")
+    place.write_table("id kind path", "a synthetic raw/a", "c nersemble raw/c/raw", "d video raw/d")
     done = place.run("--all", "--until", "frames")
-    assert done.returncode != 0
+    assert done.returncode == 1 and "d: was not started" in done.stderr and "line 4: bad kind" in done.stderr
     assert "c: was not started" in done.stderr and video.name in done.stderr
     assert (place.times("a"), place.times("c")) == before
 
