@@ -52,9 +52,10 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
 
 
 def has_alpha(path: Path) -> bool:
-    """Whether footage is a folder of images with an alpha channel (of the first image)."""
+    """Whether footage is a folder of images whose alpha says something: that of the first image is not opaque everywhere."""
     images = images_in(path)
-    return bool(images) and read_rgba(images[0]) is not None
+    image = _decoded(images[0]) if images else np.zeros((1, 1))
+    return image.ndim == 3 and image.shape[2] == 4 and int(image[..., 3].min()) < np.iinfo(image.dtype).max
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -109,12 +110,6 @@ def read_frames(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, np.nd
                 expected=f"at least {index + 1}",
             )
         yield index, read_image(images[index])
-
-
-def read_rgba(path: Path) -> np.ndarray | None:
-    """[H, W, 4] uint8 of an image with an alpha channel; None of any other."""
-    image = _decoded(path)
-    return image if image.ndim == 3 and image.shape[2] == 4 else None
 
 
 def read_mattes(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:

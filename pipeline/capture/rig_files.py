@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.capture.calibration import ENDINGS
-from pipeline.capture.camera import Camera
 from pipeline.capture.media import images_in, is_video
 from pipeline.io.errors import InputError
 
@@ -65,9 +64,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
-def find_plates(plates: str, homes: list[Path], cameras: tuple[Camera, ...]) -> tuple[dict[str, Path | None], Looked, str]:
+def find_plates(plates: str, homes: list[Path], cameras: Sequence[str]) -> tuple[dict[str, Path | None], Looked, str]:
     """({camera: plate or None}, what would be used, note). plates: the cell of captures.tsv; homes: where a folder of plates is searched if it is empty."""
-    none: dict[str, Path | None] = {camera.name: None for camera in cameras}
+    none: dict[str, Path | None] = dict.fromkeys(cameras)
     if plates == "none":
         return none, (), "plates: absent (`none` in captures.tsv)"
     folder, looked = (Path(plates), ()) if plates else _first_folder(homes, PLATE_FOLDERS)
@@ -76,18 +75,18 @@ def find_plates(plates: str, homes: list[Path], cameras: tuple[Camera, ...]) -> 
     images = images_in(folder)
     plate_paths: dict[str, Path | None] = {}
     for camera in cameras:
-        word = re.compile(rf"{re.escape(camera.name)}(?![A-Za-z0-9])")
-        exact = [path for path in images if path.stem == camera.name]
+        word = re.compile(rf"{re.escape(camera)}(?![A-Za-z0-9])")
+        exact = [path for path in images if path.stem == camera]
         matches = exact or [path for path in images if word.match(path.stem) and "plate" in path.stem.lower()]
         if len(matches) != 1:
             raise InputError(
-                f"camera '{camera.name}' has {'no' if not matches else 'more than one'} plate",
+                f"camera '{camera}' has {'no' if not matches else 'more than one'} plate",
                 file=folder,
                 found=", ".join(path.name for path in matches or images) or "no images",
-                expected=f"{camera.name}.png or {camera.name}_plate.png",
+                expected=f"{camera}.png or {camera}_plate.png",
                 remedy="add it, or write `none` in the column 'plates' of captures.tsv",
             )
-        plate_paths[camera.name] = matches[0]
+        plate_paths[camera] = matches[0]
     return plate_paths, looked, f"plates: one per camera in {folder.name}"
 
 

@@ -63,14 +63,15 @@ def read_rig(
     notes += [f"footage without a calibrated camera was left out: {', '.join(unused)}"] if unused else []
     for sequence, videos in footage.items():
         footage[sequence] = {name: path for name, path in videos.items() if name in names}
-    plate_paths, plates_looked, note = find_plates(plates, homes, cameras)
+    filmed = {name for videos in footage.values() for name in videos}  # that a camera has no video is said first
+    plate_paths, plates_looked, note = find_plates(plates, homes, [camera.name for camera in cameras if camera.name in filmed])
     matte_paths, mattes_looked, matte_note = _mattes(mattes, homes, footage)
     times, times_looked = find_timestamps(timestamps, footage, media)
     return Source(
         calibration,
         cameras,
         footage,
-        plate_paths,
+        dict.fromkeys(names) | plate_paths,
         times,
         mattes=matte_paths,
         read=(*calibration_files(calibration), *times.values()),

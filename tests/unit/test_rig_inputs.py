@@ -192,6 +192,20 @@ def test_the_alpha_of_rgba_images_is_the_matte(tmp_path, layout):
     assert "matte" not in read(replace(row, mattes="none"), layout).sequences["take"]["videos"]["cam01"]
 
 
+def test_opaque_rgba_images_are_no_mattes(tmp_path, layout):
+    root = image_folders(tmp_path / "rig", 4)
+    for path in root.rglob("*.png"):
+        cv2.imwrite(str(path), np.dstack([cv2.imread(str(path)), np.full((SIZE[1], SIZE[0]), 255, np.uint8)]))
+    write_calibration(root / "cameras.json", CAMERAS)
+    assert "matte" not in read(CaptureRow("x", "rig", root), layout).sequences["take"]["videos"]["cam01"]
+
+
+def test_a_camera_without_a_video_is_said_before_its_plate(rig):
+    write_calibration(rig.path / "cameras.json", [replace(CAMERAS[0], name="Left-1"), *CAMERAS[1:]])
+    with pytest.raises(InputError, match="camera 'Left-1' has no footage(?s:.*)cam02"):
+        ingest.preflight(rig)
+
+
 def test_videos_of_masks_in_a_column(rig, layout, tmp_path):
     for camera in CAMERAS:
         discs = [cv2.circle(np.zeros((SIZE[1], SIZE[0], 3), np.uint8), (20 + 8 * n, 24), 10, (255, 255, 255), -1) for n in range(3)]
@@ -263,5 +277,3 @@ def test_one_camera_is_refused_before_anything_runs(rig):
     write_calibration(rig.path / "cameras.json", CAMERAS)
     with pytest.raises(InputError, match="two training cameras(?s:.*)held out: cam01, cam02(?s:.*)val_cameras"):
         ingest.preflight(replace(rig, val_cameras=("cam01", "cam02")))
-
-
