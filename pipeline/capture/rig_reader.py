@@ -71,7 +71,7 @@ def read_rig(
         calibration,
         cameras,
         footage,
-        dict.fromkeys(names) | plate_paths,
+        dict.fromkeys(camera.name for camera in cameras) | plate_paths,
         times,
         mattes=matte_paths,
         read=(*calibration_files(calibration), *times.values()),

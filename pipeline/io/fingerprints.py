@@ -5,7 +5,9 @@ Light to import, and cheap to compare: bytes are hashed only where size or time 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,12 @@ Fingerprint = dict[str, Any] | None  # None: there was no such file
 
 def fingerprint(path: Path, *, content: bool = False) -> Fingerprint:
     """A file by size and time (`content`: and by its bytes, so that a new time alone is no change), a folder by the same of its files, None where nothing is."""
-    if path.is_dir():
-        return {"files": _listing(path)}
-    if not path.is_file():
+    found = _stat(path)
+    if found is None:
         return None
-    found = _size_and_time(path)
-    return {**found, "sha256": sha256(path)} if content else found
+    if stat.S_ISDIR(found.st_mode):
+        return {"files": _listing(path)}
+    return {**_size_and_time(found), **({"sha256": sha256(path)} if content else {})}
 
 
 def folders(folder: Path, pattern: str) -> Fingerprint:
@@ -35,53 +37,54 @@ def portable(path: Path) -> str:
 
 
 def first_change(known: Mapping[str, Any], home: Path) -> str:
-    """What changed first, such as "cameras.json changed" or "background was added"; empty where everything is as it was.
+    """What changed first, such as "cameras.json changed" or "background/ was added"; empty where everything is as it was.
 
     Args:
         known: `portable` path -> fingerprint (a number: its size alone). home: paths are named relative to this folder or the one above.
     """
     for name, value in known.items():
-        if change := _change(ROOT / name, value, home):
-            return change
+        path = os.path.join(ROOT, name)
+        if value is not None and "pattern" in (value if isinstance(value, dict) else ()):
+            names = set(_matches(Path(path), value["pattern"]))
+            changed = sorted(names ^ set(value["names"]))
+            if changed:
+                return f"{_named(Path(path, changed[0]), home)} was {'added' if changed[0] in names else 'removed'}"
+            continue
+        found = _stat(path)
+        if (found is None) != (value is None):
+            return f"{_named(Path(path), home)} was {'added' if value is None else 'removed'}"
+        if found is not None and _differs(path, found, {"size": value} if isinstance(value, int) else value):
+            return f"{_named(Path(path), home)} changed"
     return ""
 
 
-def _change(path: Path, known: Any, home: Path) -> str:
-    if isinstance(known, dict) and "pattern" in known:
-        names = _matches(path, known["pattern"])
-        added, removed = sorted(set(names) - set(known["names"])), sorted(set(known["names"]) - set(names))
-        return f"{_named(path / (added or removed)[0], home)} was {'added' if added else 'removed'}" if added or removed else ""
-    if not path.exists():
-        return f"{_named(path, home)} was removed" if known is not None else ""
-    if known is None:
-        return f"{_named(path, home)} was added"
-    return f"{_named(path, home)} changed" if _differs(path, {"size": known} if isinstance(known, int) else known) else ""
-
-
-def _differs(path: Path, known: Mapping[str, Any]) -> bool:
-    if path.is_dir() or "files" in known:
-        return not path.is_dir() or known.get("files") != _listing(path)
-    found = _size_and_time(path)
-    if found["size"] != known["size"] or found["time"] == known.get("time", found["time"]):
-        return found["size"] != known["size"]
+def _differs(path: str, found: os.stat_result, known: Mapping[str, Any]) -> bool:
+    if stat.S_ISDIR(found.st_mode) or "files" in known:
+        return not stat.S_ISDIR(found.st_mode) or known.get("files") != _listing(Path(path))
+    if found.st_size != known["size"] or found.st_mtime_ns == known.get("time", found.st_mtime_ns):
+        return found.st_size != known["size"]
     return "sha256" not in known or sha256(path) != known["sha256"]
 
 
-def _size_and_time(path: Path) -> dict[str, int]:
-    stat = path.stat()
-    return {"size": stat.st_size, "time": stat.st_mtime_ns}
+def _stat(path: str | Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _size_and_time(found: os.stat_result) -> dict[str, int]:
+    return {"size": found.st_size, "time": found.st_mtime_ns}
 
 
 def _listing(folder: Path) -> str:
-    return digest([[path.name, *_size_and_time(path).values()] for path in _visible(folder.iterdir()) if path.is_file()])
+    with os.scandir(folder) as entries:
+        files = sorted((entry.name, entry.stat()) for entry in entries if entry.is_file() and not entry.name.startswith("."))
+    return digest([[name, *_size_and_time(found).values()] for name, found in files])
 
 
 def _matches(folder: Path, pattern: str) -> list[str]:
-    return [str(path.relative_to(folder)) for path in _visible(folder.glob(pattern)) if path.is_dir()]
-
-
-def _visible(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if not path.name.startswith("."))
+    return sorted(str(path.relative_to(folder)) for path in folder.glob(pattern) if path.is_dir() and not path.name.startswith("."))
 
 
 def _named(path: Path, home: Path) -> str:
