@@ -61,7 +61,7 @@ def first_change(known: Mapping[str, Any], home: Path) -> str:
 def _differs(path: str, found: os.stat_result, known: Mapping[str, Any]) -> bool:
     if stat.S_ISDIR(found.st_mode) or "files" in known:
         return not stat.S_ISDIR(found.st_mode) or known.get("files") != _listing(Path(path))
-    if found.st_size != known["size"] or found.st_mtime_ns == known.get("time", found.st_mtime_ns):
+    if found.st_size != known["size"] or found.st_mtime_ns == known.get("mtime_ns", found.st_mtime_ns):
         return found.st_size != known["size"]
     return "sha256" not in known or sha256(path) != known["sha256"]
 
@@ -74,7 +74,7 @@ def _stat(path: str | Path) -> os.stat_result | None:
 
 
 def _size_and_time(found: os.stat_result) -> dict[str, int]:
-    return {"size": found.st_size, "time": found.st_mtime_ns}
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
 
 
 def _listing(folder: Path) -> str:
