@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -61,6 +62,8 @@ def _one_per_camera(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
+    if not os.access(folder, os.R_OK | os.X_OK):  # the one above may belong to somebody else
+        return []
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 

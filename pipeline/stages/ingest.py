@@ -45,8 +45,19 @@ def run(job: Job) -> dict:
         "fps": report.fps,
         "failed_checks": [c for c in report.checks if not c["ok"]],
         "sources": sources,
-        "warnings": axis_warnings(source.cameras),
+        "warnings": _unused_cells(job.cells, source) + axis_warnings(source.cameras),
     }
+
+
+def _unused_cells(cells: Declared, source: Source) -> list[str]:
+    """Warnings about cells of captures.tsv that change nothing."""
+    filled = [name for name in ("calibration", "units", "convention", "mattes", "timestamps") if cells.kind != "rig" and getattr(cells, name)]
+    texts = [f"captures.tsv: the column '{name}' is not used by the kind '{cells.kind}', only by 'rig'; remove the value" for name in filled]
+    if cells.fps and all(path.is_file() for videos in source.footage.values() for path in videos.values()):
+        texts.append(
+            "captures.tsv: the column 'fps' is not used: videos have their own time stamps. Remove the value; for other times use the column 'timestamps'"
+        )
+    return texts
 
 
 def preflight(row: CaptureRow, settings: IngestSettings | None = None, *, single: bool = False) -> None:

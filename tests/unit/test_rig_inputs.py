@@ -21,7 +21,7 @@ from pipeline.io.packed import PackedImages
 from pipeline.io.video import decode, image_size, write_video
 from pipeline.stages import ingest
 from pipeline.vision.settings import MatteSettings
-from tests.unit.capture_trees import SIZE, look_at, make_rig
+from tests.unit.capture_trees import SIZE, look_at, make_nersemble, make_rig
 from tests.unit.stage_jobs import run_stage
 
 CAMERAS = [look_at("cam01", 0.0), look_at("cam02", 0.8), look_at("cam03", -0.8)]
@@ -233,6 +233,14 @@ def test_rate_of_image_folders(tmp_path, layout):
     assert read(CaptureRow("x", "rig", root), layout).fps == 30
     capture = read(CaptureRow("x", "rig", root, fps=12.5), layout)
     assert capture.fps == 12.5 and capture.time("take", 2) == pytest.approx(2 / 12.5)
+
+
+def test_cells_that_change_nothing_are_a_warning(rig, layout, tmp_path):
+    assert "'fps' is not used" in run_stage("ingest", IngestSettings(), layout, replace(rig, fps=25.0))["warnings"][0]
+    root = make_nersemble(tmp_path / "data", ["1", "2"], ["EMO-1"], frames=2)
+    warnings = run_stage("ingest", IngestSettings(), layout, CaptureRow("18", "nersemble", root, units="mm"))["warnings"]
+    assert len(warnings) == 1 and "'units' is not used by the kind 'nersemble'" in warnings[0]
+    assert run_stage("ingest", IngestSettings(), layout, rig)["warnings"] == []
 
 
 def turned(path, degrees):

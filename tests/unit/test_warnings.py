@@ -78,7 +78,8 @@ def test_faces_that_the_other_cameras_contradict_are_named_as_dropped():
 def test_views_that_never_agree_stop_with_the_reading_that_helps():
     nowhere = keypoints([[1, 0, 0]] * 4, [4, 4, 4], [0, 4, 4], ("opencv_c2w", Agreement(0.98, 1.13)))
     with pytest.raises(
-        InputError, match="no two cameras agree on where the face is(?s:.*)camera to world(?s:.*)98%(?s:.*)1.1 px(?s:.*)'convention'(?s:.*)opencv_c2w"
+        InputError,
+        match="no two cameras agree on where the face is(?s:.*)read as camera to world the views agree to 1.1 px .98%(?s:.*)'convention'(?s:.*)opencv_c2w",
     ):
         check_agreement(nowhere, "head", "abc", "frames")
     check_agreement(keypoints([[1, 1, 0]] + [[1, 0, 0]] * 3, [4, 4, 4], [0, 3, 4]), "head", "abc", "frames")

@@ -47,5 +47,5 @@ def _say(found: Keypoints) -> str:
     if found.reading is None:
         return ""
     name, agreement = found.reading
-    what = f"{agreement.share:.0%} of the detections agree, to {agreement.residual_px:.1f} px"
-    return f"read as {TEXTS[name]} ({name}) {what}: set the column 'convention' of captures.tsv to {name}"
+    views = f"the views agree to {agreement.residual_px:.1f} px ({agreement.share:.0%} of the detections)"
+    return f"read as {TEXTS[name]} {views}: set the column 'convention' of captures.tsv to {name}"
