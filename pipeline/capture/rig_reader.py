@@ -56,13 +56,8 @@ def read_rig(
         calibration, looked, note = find_calibration(list(dict.fromkeys((*homes, root.parent))))
         notes += [note] if note else []
     cameras = read_calibration(calibration, convention=convention, units=units)
-    footage = pick_sequences(_footage(media, {camera.name for camera in cameras}), sequences, media)
-    cameras = _name_as_footage(cameras, sorted({name for videos in footage.values() for name in videos}), calibration)
-    names = {camera.name for camera in cameras}
-    unused = sorted({path.name for videos in footage.values() for name, path in videos.items() if name not in names})
-    notes += [f"footage without a calibrated camera was left out: {', '.join(unused)}"] if unused else []
-    for sequence, videos in footage.items():
-        footage[sequence] = {name: path for name, path in videos.items() if name in names}
+    cameras, footage, note = _matched(cameras, _footage(media, {camera.name for camera in cameras}), sequences, calibration, media)
+    notes += [note] if note else []
     filmed = {name for videos in footage.values() for name in videos}  # that a camera has no video is said first
     plate_paths, plates_looked, note = find_plates(plates, homes, [camera.name for camera in cameras if camera.name in filmed])
     matte_paths, mattes_looked, matte_note = _mattes(mattes, homes, footage)
@@ -79,6 +74,18 @@ def read_rig(
         growing=() if sequences or FLAT in footage else ((media, "*"),),
         notes=(*notes, note, matte_note),
     )
+
+
+def _matched(
+    cameras: tuple[Camera, ...], found: Footage, sequences: tuple[str, ...], calibration: Path, media: Path
+) -> tuple[tuple[Camera, ...], Footage, str]:
+    """The cameras under the names of their footage, the footage of calibrated cameras, and a note on what is left out."""
+    footage = pick_sequences(found, sequences, media)
+    cameras = _name_as_footage(cameras, sorted({name for videos in footage.values() for name in videos}), calibration)
+    names = {camera.name for camera in cameras}
+    unused = sorted({path.name for videos in footage.values() for name, path in videos.items() if name not in names})
+    note = f"footage without a calibrated camera was left out: {', '.join(unused)}" if unused else ""
+    return cameras, {sequence: {name: path for name, path in videos.items() if name in names} for sequence, videos in footage.items()}, note
 
 
 def _mattes(cell: str, homes: list[Path], footage: dict[str, dict[str, Path]]) -> tuple[Footage, tuple[Path, ...], str]:
