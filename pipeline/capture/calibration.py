@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.capture import calibration_formats as formats
 from pipeline.capture.camera import Camera
+from pipeline.geometry.camera_readings import READINGS, UNITS
 from pipeline.io.documents import parse_toml, read_document
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, write_json
@@ -23,18 +24,25 @@ MOST_CAMERAS = 1000
 LARGEST_VALUE = 1e7  # of K (pixels), t (metres) and dist
 
 
-def read_calibration(path: str | Path) -> tuple[Camera, ...]:
+ENDINGS = (".json", ".toml", ".yml", ".yaml", ".xml")
+
+
+def read_calibration(path: str | Path, *, convention: str = "", units: str = "") -> tuple[Camera, ...]:
     """Read and check the cameras of a calibration file.
 
     Formats: `.json`: `cameras.json`; `.toml`: Pose2Sim or Caliscope; `.yml`, `.yaml`, `.xml` or a folder: OpenCV (see
     `calibration_formats.opencv_cameras`). K is used as stored in every format. Width and height are 0 if the file does
     not state them (OpenCV yaml without a size).
 
+    Args:
+        convention: what R and t mean, of `camera_readings.READINGS`; empty: OpenCV's world to camera, as a cameras.json must say.
+        units: of t, of `camera_readings.UNITS`; empty: metres.
+
     Raises:
         InputError: the file is missing, has an unknown format, or contains an invalid camera, which is named.
     """
     path = Path(path)
-    if path.is_dir() or path.suffix.lower() in (".yml", ".yaml", ".xml"):
+    if path.is_dir() or path.suffix.lower() in ENDINGS[2:]:
         cameras = formats.opencv_cameras(path)
     elif path.suffix.lower() == ".toml":
         again = "correct the column 'calibration' of captures.tsv"
@@ -42,7 +50,7 @@ def read_calibration(path: str | Path) -> tuple[Camera, ...]:
         read = formats.caliscope_cameras if "cameras" in table else formats.pose2sim_cameras
         cameras = read(path, table)
     else:
-        cameras = _from_cameras_json(path, read_json(path))
+        cameras = _from_cameras_json(path, read_json(path), convention)
     if not cameras:
         raise InputError("contains no cameras", file=path, expected="at least one camera")
     if len(cameras) > MOST_CAMERAS:
@@ -51,7 +59,21 @@ def read_calibration(path: str | Path) -> tuple[Camera, ...]:
     if count > 1:
         found = ", ".join(camera.name for camera in cameras)
         raise InputError(f"two cameras are named '{name}'", file=path, found=found, expected="unique camera names")
-    return tuple(check_camera(camera, path) for camera in cameras)
+    return tuple(_as_read(check_camera(camera, path), convention or "opencv", UNITS[units or "m"]) for camera in cameras)
+
+
+def calibration_files(path: Path) -> tuple[Path, ...]:
+    """The files that `read_calibration` reads."""
+    if not path.is_dir() and path.suffix.lower() not in ENDINGS[2:]:
+        return (path,)
+    folder = path if path.is_dir() else path.parent
+    files = tuple(sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS[2:])) if folder.is_dir() else ()
+    return files if path.is_dir() or path.stem in ("intri", "extri") else (path,)
+
+
+def _as_read(camera: Camera, convention: str, metres: float) -> Camera:
+    R, t = READINGS[convention](camera.R, camera.t * metres)
+    return replace(camera, R=R, t=t)
 
 
 def write_calibration(path: str | Path, cameras: Iterable[Camera], **facts: Any) -> None:
@@ -95,19 +117,20 @@ def check_camera(camera: Camera, path: str | Path) -> Camera:
     return camera
 
 
-def _from_cameras_json(path: Path, record: Any) -> list[Camera]:
+def _from_cameras_json(path: Path, record: Any, convention: str) -> list[Camera]:
     if not isinstance(record, dict) or not isinstance(record.get("cameras"), list):
         raise InputError(
             "is not a cameras.json",
             file=path,
             expected='{"convention": "OpenCV ...", "cameras": [{"name", "width", "height", "K", "dist", "R", "t"}]}',
         )
-    if "opencv" not in str(record.get("convention", "")).lower():
+    if not convention and "opencv" not in str(record.get("convention", "")).lower():
         raise InputError(
             "the convention is not OpenCV's",
             file=path,
             found=repr(record.get("convention")),
             expected=f'"convention": "{CONVENTION}"',
+            remedy="convert it, or fill the column 'convention' of captures.tsv with one of " + ", ".join(READINGS),
         )
     cameras = []
     for index, entry in enumerate(record["cameras"]):

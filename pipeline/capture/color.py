@@ -131,8 +131,16 @@ def read_color(color: str, capture: str, cameras: tuple[str, ...]) -> dict[str, 
 
     color: a v2 json, a v1 .npy, or a pattern of .npy files with {id} and {camera}.
     """
-    if color in ("", "none"):
-        return {}
+    files = color_files(color, capture, cameras)
     if color.endswith(".json"):
-        return read_polynomials(Path(color.replace("{id}", capture)), cameras)
-    return {camera: read_affine(Path(color.replace("{id}", capture).replace("{camera}", camera))) for camera in cameras}
+        return read_polynomials(files[0], cameras)
+    return {camera: read_affine(file) for camera, file in zip(cameras, files)}
+
+
+def color_files(color: str, capture: str, cameras: tuple[str, ...]) -> tuple[Path, ...]:
+    """The files that `read_color` reads: one, or one per camera."""
+    if color in ("", "none"):
+        return ()
+    if color.endswith(".json"):
+        return (Path(color.replace("{id}", capture)),)
+    return tuple(Path(color.replace("{id}", capture).replace("{camera}", camera)) for camera in cameras)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from pipeline.io import video
 from pipeline.io.errors import InputError
 from pipeline.io.files import sha256
-from pipeline.io.packed import read_image
+from pipeline.io.packed import decode_png, read_image
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -38,11 +39,23 @@ def is_video(path: Path) -> bool:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images of a folder, sorted by name; empty if there is no such folder."""
+    """The images of a folder, sorted by name with numbers as numbers (2 before 10); empty if there is no such folder."""
     if not folder.is_dir():
         return []
     files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if path.suffix.lower() in IMAGE_ENDINGS)
+    return sorted((path for path in files if path.suffix.lower() in IMAGE_ENDINGS), key=_natural)
+
+
+def _natural(path: Path) -> tuple[list[str | int], str]:
+    parts = re.split(r"(\d+)", path.stem)  # text and number in turns: two of one place compare
+    return [int(part) if part.isdecimal() else part for part in parts], path.name
+
+
+def has_alpha(path: Path) -> bool:
+    """Whether footage is a folder of images whose alpha says something: that of the first image is not opaque everywhere."""
+    images = images_in(path)
+    image = _decoded(images[0]) if images else np.zeros((1, 1))
+    return image.ndim == 3 and image.shape[2] == 4 and int(image[..., 3].min()) < np.iinfo(image.dtype).max
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -96,3 +109,29 @@ def read_frames(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, np.nd
                 expected=f"at least {index + 1}",
             )
         yield index, read_image(images[index])
+
+
+def read_mattes(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (index, alpha uint8 [H, W]) of a video or a folder of images in ascending order: of RGBA images their alpha, of others the brightest channel.
+
+    Images of 0 and 1 alone are masks of 0 and 255.
+    """
+    if path.is_file():
+        yield from ((index, _alpha(image)) for index, image in video.decode(path, indices))
+        return
+    images = images_in(path)
+    for index in sorted(set(indices)):
+        yield index, _alpha(_decoded(images[index]))
+
+
+def _decoded(path: Path) -> np.ndarray:
+    try:
+        return decode_png(path.read_bytes())
+    except ValueError:
+        raise InputError("cannot be decoded as an image", file=path, expected="a PNG or JPEG file") from None
+
+
+def _alpha(image: np.ndarray) -> np.ndarray:
+    alpha = image if image.ndim == 2 else image[..., 3] if image.shape[2] == 4 else image.max(-1)
+    alpha = (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else alpha
+    return alpha * np.uint8(255) if alpha.max(initial=0) == 1 else alpha

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
-from pipeline.capture.color import read_color
+from pipeline.capture.color import color_files, read_color
 from pipeline.capture.source import Source, pick_sequences
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json
@@ -46,7 +46,7 @@ def read_nersemble(
 
     Raises InputError if calibration, footage or plates are missing.
     """
-    calibration, folders, version = _find(root, participant)
+    calibration, folders, version, growing = _find(root, participant)
     cameras = _cameras(calibration)
     footage = {}
     for name, folder in folders.items():
@@ -58,7 +58,9 @@ def read_nersemble(
                 if (match := re.fullmatch(r"cam_(.+)", path.stem))
             }
     own_color = calibration.parent / "color_calibration.json"
+    looked = (own_color,) if version == 2 and not color and not own_color.is_file() else ()
     color = str(own_color) if version == 2 and not color and own_color.is_file() else color
+    names = tuple(camera.name for camera in cameras)
     left_out = ", ".join(sorted(set(folders) - set(footage) - {PLATES})) or "no sequence"
     note = f"NeRSemble layout version {version}; left out by default: {left_out}"
     plate_note = "plates: absent (`none` in captures.tsv)" if plates == "none" else "plates: one per camera"
@@ -67,14 +69,17 @@ def read_nersemble(
         cameras,
         footage=pick_sequences({name: videos for name, videos in footage.items() if videos}, sequences, root),
         plates=_plates(plates, folders.get(PLATES), cameras, calibration),
-        color=read_color(color, participant, tuple(camera.name for camera in cameras)),
+        color=read_color(color, participant, names),
         truth=truth,
+        read=(calibration, *color_files(color, participant, names)),
+        looked=looked,
+        growing=() if sequences else (growing,),
         notes=(note, plate_note),
     )
 
 
-def _find(root: Path, participant: str) -> tuple[Path, dict[str, Path], int]:
-    """(camera_params.json, {sequence: folder}, version of the layout)."""
+def _find(root: Path, participant: str) -> tuple[Path, dict[str, Path], int, tuple[Path, str]]:
+    """(camera_params.json, {sequence: folder}, version of the layout, the pattern of the sequences' folders below a folder)."""
     candidates = []
     for name in dict.fromkeys((participant, participant.zfill(3), participant.lstrip("0") or "0")):
         for base in (root / "raw", root):
@@ -91,9 +96,9 @@ def _find(root: Path, participant: str) -> tuple[Path, dict[str, Path], int]:
                         expected="one folder per sequence",
                         remedy="delete or rename one of them",
                     )
-                return first, {p.name: p for p in folders}, 1
+                return first, {p.name: p for p in folders}, 1, (base, f"sequence_*/{name}/*")
             if second.is_file():
-                return second, {p.name: p for p in sorted((base / name / "sequences").glob("*")) if p.is_dir()}, 2
+                return second, {p.name: p for p in sorted((base / name / "sequences").glob("*")) if p.is_dir()}, 2, (base / name, "sequences/*")
     raise InputError(
         f"no calibration of participant '{participant}'",
         file=root,

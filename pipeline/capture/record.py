@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ class Capture:
     Attributes:
         cameras: as calibrated, with distortion.
         sequences: {name: {"frames", "videos": {camera: {"path", "size", "sha256", "width", "height", "frames", "fps"}},
-            "sync"}}.
-        plates: {camera: image or None}. color: {camera: correction}, empty without a colour calibration.
+            "sync"}}; a video with mattes of the user's has "matte": {"path", "sha256"}.
+        plates: {camera: image or None}. plates_sha256: of those that there are. color: {camera: correction}, empty without a colour calibration.
         truth: folder of a synthetic capture's ground truth. checks: [{"what", "ok", "detail"}].
     """
 
@@ -35,10 +35,16 @@ class Capture:
     color: dict[str, ColorCalibration]
     truth: Path | None
     checks: tuple[dict[str, Any], ...]
+    plates_sha256: dict[str, str] = field(default_factory=dict)
 
     def footage(self, sequence: str, camera: str) -> Path:
         """The video or image folder of a camera."""
         return Path(self.sequences[sequence]["videos"][camera]["path"])
+
+    def matte(self, sequence: str, camera: str) -> Path | None:
+        """The video or image folder of the mattes that the user gave for a camera; None where there is none."""
+        record = self.sequences[sequence]["videos"][camera].get("matte")
+        return Path(record["path"]) if record else None
 
     def index(self, sequence: str, camera: str, frame: int) -> int:
         """Index in `camera`'s footage of the frame that is simultaneous with `frame` of the first camera."""
@@ -62,6 +68,7 @@ class Capture:
             "cameras": [camera.to_json() for camera in self.cameras],
             "sequences": self.sequences,
             "plates": {name: None if path is None else str(path) for name, path in self.plates.items()},
+            "plates_sha256": self.plates_sha256,
             "color": {name: color.to_json() for name, color in self.color.items()},
             "truth": None if self.truth is None else str(self.truth),
             "checks": list(self.checks),
@@ -88,6 +95,7 @@ def read_capture(path: Path) -> Capture:
             color={name: ColorCalibration.from_json(color) for name, color in record["color"].items()},
             truth=None if record["truth"] is None else Path(record["truth"]),
             checks=tuple(record["checks"]),
+            plates_sha256=dict(record.get("plates_sha256", {})),
         )
     except MALFORMED as error:
         raise InputError(

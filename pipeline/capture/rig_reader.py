@@ -6,14 +6,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.capture.calibration import read_calibration
+from pipeline.capture.calibration import calibration_files, read_calibration
 from pipeline.capture.camera import Camera
-from pipeline.capture.media import images_in, is_video
-from pipeline.capture.source import Source, pick_sequences
+from pipeline.capture.media import has_alpha, images_in, is_video
+from pipeline.capture.rig_files import FLAT, MATTE_FOLDERS, PLATE_FOLDERS, find_calibration, find_mattes_folder, find_plates, find_timestamps
+from pipeline.capture.source import Footage, Source, pick_sequences
 from pipeline.io.errors import InputError
-
-FLAT = "take"  # the name of the one sequence of a folder without sequence folders
-PLATE_FOLDERS = ("background", "plates")
 
 
 def read_rig(
@@ -21,19 +19,25 @@ def read_rig(
     *,
     calibration: Path | None = None,
     plates: str = "",
+    mattes: str = "",
     timestamps: Path | None = None,
     sequences: tuple[str, ...] = (),
+    convention: str = "",
+    units: str = "",
 ) -> Source:
-    """Find calibration, footage, plates and time stamps of a rig.
+    """Find calibration, footage, plates, mattes and time stamps of a rig.
 
     Args:
         root: this folder or its subfolder `videos` contains <camera>.mp4, <camera>/*.png, <sequence>/<camera>.mp4 or
             <sequence>/<camera>/*.png.
-        calibration: default: `cameras.json` in that folder or the one above.
+        calibration: default: searched in that folder or the one above, see `rig_files.find_calibration`.
         plates: folder of plates: images with the name of the camera, or starting with it and containing "plate";
             "none"; or empty for a folder `background` or `plates` beside the videos, if it exists.
+        mattes: folder of mattes, laid out as the footage; "none"; or empty for a folder `masks` or `mattes` beside the
+            videos and for the alpha of RGBA images, where there are such.
         timestamps: a csv, may contain {sequence}; default: `timestamps.csv` beside the videos, if it exists.
         sequences: names of the sequences to use; empty for all.
+        convention, units: of the calibration, see `read_calibration`.
 
     Raises InputError if something is missing or ambiguous.
     """
@@ -46,30 +50,62 @@ def read_rig(
         )
     media = root / "videos" if (root / "videos").is_dir() else root
     homes = [media, media.parent] if root != media or media.name == "videos" else [media]
-    calibration = calibration or _default_calibration(homes, root)
-    cameras = read_calibration(calibration)
-    footage = pick_sequences(_footage(media, {camera.name for camera in cameras}), sequences, media)
+    looked: tuple[Path, ...] = ()
+    notes: list[str] = []
+    if calibration is None:
+        calibration, looked, note = find_calibration(list(dict.fromkeys((*homes, root.parent))))
+        notes += [note] if note else []
+    cameras = read_calibration(calibration, convention=convention, units=units)
+    cameras, footage, note = _matched(cameras, _footage(media, {camera.name for camera in cameras}), sequences, calibration, media)
+    notes += [note] if note else []
+    filmed = {name for videos in footage.values() for name in videos}  # that a camera has no video is said first
+    plate_paths, plates_looked, note = find_plates(plates, homes, [camera.name for camera in cameras if camera.name in filmed])
+    matte_paths, mattes_looked, matte_note = _mattes(mattes, homes, footage)
+    times, times_looked = find_timestamps(timestamps, footage, media)
+    return Source(
+        calibration,
+        cameras,
+        footage,
+        dict.fromkeys(camera.name for camera in cameras) | plate_paths,
+        times,
+        mattes=matte_paths,
+        read=(*calibration_files(calibration), *times.values()),
+        looked=(*looked, *plates_looked, *mattes_looked, *times_looked),
+        growing=() if sequences or FLAT in footage else ((media, "*"),),
+        notes=(*notes, note, matte_note),
+    )
+
+
+def _matched(
+    cameras: tuple[Camera, ...], found: Footage, sequences: tuple[str, ...], calibration: Path, media: Path
+) -> tuple[tuple[Camera, ...], Footage, str]:
+    """The cameras under the names of their footage, the footage of calibrated cameras, and a note on what is left out."""
+    footage = pick_sequences(found, sequences, media)
     cameras = _name_as_footage(cameras, sorted({name for videos in footage.values() for name in videos}), calibration)
     names = {camera.name for camera in cameras}
     unused = sorted({path.name for videos in footage.values() for name, path in videos.items() if name not in names})
-    notes = [f"footage without a calibrated camera was left out: {', '.join(unused)}"] if unused else []
+    note = f"footage without a calibrated camera was left out: {', '.join(unused)}" if unused else ""
+    return cameras, {sequence: {name: path for name, path in videos.items() if name in names} for sequence, videos in footage.items()}, note
+
+
+def _mattes(cell: str, homes: list[Path], footage: dict[str, dict[str, Path]]) -> tuple[Footage, tuple[Path, ...], str]:
+    """({sequence: {camera: video or image folder}}, what would be used, note). Raises InputError where a camera lacks its mattes."""
+    folder, looked = find_mattes_folder(cell, homes)
+    if folder is None:
+        own = {} if cell == "none" else {sequence: {name: path for name, path in videos.items() if has_alpha(path)} for sequence, videos in footage.items()}
+        cameras = {name for paths in own.values() for name in paths}
+        return own, looked, f"mattes: the alpha of the images of {len(cameras)} cameras" if cameras else "mattes: none given"
+    found = _footage(folder, {name for videos in footage.values() for name in videos})
     for sequence, videos in footage.items():
-        footage[sequence] = {name: path for name, path in videos.items() if name in names}
-    plate_paths, note = _plates(plates, homes, cameras)
-    times = _timestamps(timestamps, footage, media)
-    return Source(calibration, cameras, footage, plate_paths, times, notes=(*notes, note))
-
-
-def _default_calibration(homes: list[Path], root: Path) -> Path:
-    for home in (*homes, root.parent):
-        if (home / "cameras.json").is_file():
-            return home / "cameras.json"
-    raise InputError(
-        "no calibration found",
-        file=homes[0] / "cameras.json",
-        expected="a cameras.json beside the videos or in the folder above",
-        remedy="add one, or fill the column 'calibration' of captures.tsv",
-    )
+        for name in sorted(set(videos) - set(found.get(sequence, {}))):
+            raise InputError(
+                f"camera '{name}' has no mattes in sequence '{sequence}'",
+                file=folder,
+                found=", ".join(sorted(found.get(sequence, found))) or "no videos and no folders of images",
+                expected="a video or a folder of images for every camera, laid out as the footage",
+                remedy="add it, or write `none` in the column 'mattes' of captures.tsv",
+            )
+    return {s: {name: found[s][name] for name in videos} for s, videos in footage.items()}, looked, f"mattes: one per camera in {folder.name}"
 
 
 def _footage(media: Path, cameras: set[str]) -> dict[str, dict[str, Path]]:
@@ -81,7 +117,7 @@ def _footage(media: Path, cameras: set[str]) -> dict[str, dict[str, Path]]:
     footage = {}
     for name, folder in folders.items():
         views = _videos(folder) | {inner.name: inner for inner in _folders(folder) if images_in(inner)}
-        if views and name not in PLATE_FOLDERS:
+        if views and name not in (*PLATE_FOLDERS, *MATTE_FOLDERS):
             footage[name] = views
     return footage
 
@@ -131,57 +167,3 @@ def _contains(text: str, word: str) -> bool:
     """Whether `text` contains `word` between non-alphanumeric characters."""
     text, word = (re.sub(r"[^A-Za-z0-9]+", "_", name) for name in (text, word))
     return f"_{word}_" in f"_{text}_"
-
-
-def _plates(plates: str, homes: list[Path], cameras: tuple[Camera, ...]) -> tuple[dict[str, Path | None], str]:
-    """({camera: plate or None}, note). homes: folders in which a folder of plates is searched if `plates` is empty."""
-    none: dict[str, Path | None] = {camera.name: None for camera in cameras}
-    if plates == "none":
-        return none, "plates: absent (`none` in captures.tsv)"
-    folders = (home / name for home in homes for name in PLATE_FOLDERS)
-    folder = Path(plates) if plates else next((folder for folder in folders if folder.is_dir()), None)
-    if folder is None:
-        return none, f"plates: absent (captures.tsv names no folder and there is no '{PLATE_FOLDERS[0]}')"
-    images = images_in(folder)
-    plate_paths: dict[str, Path | None] = {}
-    for camera in cameras:
-        word = re.compile(rf"{re.escape(camera.name)}(?![A-Za-z0-9])")
-        exact = [path for path in images if path.stem == camera.name]
-        matches = exact or [path for path in images if word.match(path.stem) and "plate" in path.stem.lower()]
-        if len(matches) != 1:
-            raise InputError(
-                f"camera '{camera.name}' has {'no' if not matches else 'more than one'} plate",
-                file=folder,
-                found=", ".join(path.name for path in matches or images) or "no images",
-                expected=f"{camera.name}.png or {camera.name}_plate.png",
-                remedy="add it, or write `none` in the column 'plates' of captures.tsv",
-            )
-        plate_paths[camera.name] = matches[0]
-    return plate_paths, f"plates: one per camera in {folder.name}"
-
-
-def _timestamps(table: Path | None, footage: dict[str, dict[str, Path]], media: Path) -> dict[str, Path]:
-    """{sequence: csv of time stamps}. table: the user's path, or None for `timestamps.csv` beside the videos."""
-    if table is None:
-        flat = not (media / FLAT).is_dir()
-        folders = {sequence: media if sequence == FLAT and flat else media / sequence for sequence in footage}
-        paths = {sequence: folder / "timestamps.csv" for sequence, folder in folders.items()}
-        return {sequence: path for sequence, path in paths.items() if path.is_file()}
-    if len(footage) > 1 and "{sequence}" not in str(table):
-        raise InputError(
-            "one table of time stamps for several sequences",
-            file=table,
-            found=", ".join(footage),
-            expected="{sequence} in the path, such as {sequence}/timestamps.csv",
-            remedy="correct the column 'timestamps' of captures.tsv",
-        )
-    paths = {sequence: Path(str(table).replace("{sequence}", sequence)) for sequence in footage}
-    for path in paths.values():
-        if not path.is_file():
-            raise InputError(
-                "no such table of time stamps",
-                file=path,
-                expected="a csv file",
-                remedy="correct the column 'timestamps' of captures.tsv",
-            )
-    return paths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -45,6 +46,21 @@ def choose_val_cameras(cameras: Sequence[Camera], requested: tuple[str, ...]) ->
     forward = np.stack([camera.R[2] for camera in cameras])
     nearest = names[int(np.argmax(forward @ forward.mean(axis=0)))]
     return (nearest,), f"val camera {nearest}: the nearest to the mean viewing direction of {len(names)}"
+
+
+def check_enough(cameras: Sequence[Camera], val_cameras: Sequence[str], calibration: Path) -> None:
+    """Check that two cameras are left for training, without which nothing can be triangulated. Raises InputError."""
+    left = [camera.name for camera in cameras if camera.name not in val_cameras]
+    if len(left) > 1:
+        return
+    held_out = f"; held out: {', '.join(val_cameras)}" if val_cameras else ""
+    raise InputError(
+        "a fit needs at least two training cameras",
+        file=calibration,
+        found=f"{len(cameras)} calibrated {'camera' if len(cameras) == 1 else 'cameras'} with footage ({', '.join(c.name for c in cameras)}){held_out}",
+        expected="two or more training cameras",
+        remedy="shorten the column 'val_cameras' of captures.tsv" if val_cameras else "add calibrated cameras; their names are those of the videos",
+    )
 
 
 def choose_test_sequences(sequences: Sequence[str], requested: tuple[str, ...]) -> tuple[tuple[str, ...], str]:

@@ -18,6 +18,9 @@ class FramesSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
     max_rate: float = number(30.0, 0, 10_000, above=True)  # frames per second: faster videos are subsampled to at most this, unless captures.tsv gives a stride
     longest_side: int = number(960, 16, 16_384)  # pixels: larger images are shrunk to this length of their longer side, unless captures.tsv gives a size
+    trim: int = number(
+        3, 0, 1000
+    )  # cameras without time stamps whose numbers of frames differ by at most this are cut to the shortest, with a warning; 0: an error
     crop: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # camera (or "all"): left, top, width, height in the undistorted image
 
     def __post_init__(self) -> None:

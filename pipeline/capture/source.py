@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from pipeline.capture.camera import Camera
 from pipeline.capture.color import ColorCalibration
 from pipeline.capture.media import image_size
 from pipeline.io.errors import InputError
+from pipeline.io.fingerprints import fingerprint, folders, portable
 from pipeline.io.packed import read_image
 
+Footage = dict[str, dict[str, Path]]  # sequence -> camera -> video or image folder
 BLANK_RANGE = 4  # grey levels: an image whose values span less counts as blank
 
 
@@ -23,25 +26,42 @@ class Source:
     Attributes:
         calibration: the file of the cameras. footage: {sequence: {camera: video or image folder}}.
         plates: {camera: image of the empty scene, or None}. timestamps: {sequence: csv}, where there is one.
+        mattes: as footage, the cameras whose mattes the user gives.
         color: {camera: colour correction}. truth: folder of a synthetic capture's ground truth.
+        read: files whose content it has: calibration, time stamps, colours. looked: what would be used if it were there.
+        growing: folders and patterns in which a new folder is a new sequence.
         notes: choices that the reader made by default, for capture.json.
     """
 
     calibration: Path
     cameras: tuple[Camera, ...]
-    footage: dict[str, dict[str, Path]]
+    footage: Footage
     plates: dict[str, Path | None]
     timestamps: dict[str, Path] = field(default_factory=dict)
     color: dict[str, ColorCalibration] = field(default_factory=dict)
     truth: Path | None = None
+    mattes: Footage = field(default_factory=dict)
+    read: tuple[Path, ...] = ()
+    looked: tuple[Path, ...] = ()
+    growing: tuple[tuple[Path, str], ...] = ()
     notes: tuple[str, ...] = ()
+
+    def fingerprints(self) -> dict[str, Any]:
+        """Of every file that the capture is made of, and of what would be used if it were there, by `portable` path."""
+        media = [path for videos in (*self.footage.values(), *self.mattes.values()) for path in videos.values()]
+        plates = [path for path in self.plates.values() if path]
+        return {
+            **{portable(path): folders(path, pattern) for path, pattern in self.growing},
+            **{portable(path): fingerprint(path) for path in (*self.looked, *plates, *media)},
+            **{portable(path): fingerprint(path, content=True) for path in self.read},
+        }
 
 
 def pick_sequences(
-    footage: dict[str, dict[str, Path]],
+    footage: Footage,
     requested: tuple[str, ...],
     root: Path,
-) -> dict[str, dict[str, Path]]:
+) -> Footage:
     """The requested sequences (default: all), sorted by name. Raises InputError if one does not exist."""
     for name in requested:
         if name not in footage:

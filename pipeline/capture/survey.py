@@ -30,27 +30,30 @@ class Survey:
         self.checks.append({"what": what, "ok": ok, "detail": detail})
 
 
-def survey(source: Source, threads: int) -> Survey:
+def survey(source: Source, threads: int, image_rate: float = IMAGE_RATE) -> Survey:
     """Decode all footage in parallel and compare the cameras of each sequence.
 
     Videos without time stamps may differ in length: the stage `frames` checks which frames are used.
 
     Args:
         threads: number of worker processes.
+        image_rate: frames per second of image folders without time stamps.
 
-    Raises InputError if footage is truncated, or if frame rates differ and there are no time stamps.
+    Raises InputError if footage is truncated, if frame rates differ and there are no time stamps, or if mattes do not belong to their footage.
     """
-    keys = [(sequence, camera.name) for sequence in source.footage for camera in source.cameras]
-    jobs = [(source.footage[sequence][camera],) for sequence, camera in keys]
-    results = map_processes(inspect, jobs, threads, "checking videos")
-    media_by_key = dict(zip(keys, results))
+    paths = [path for footage in (source.footage, source.mattes) for videos in footage.values() for path in videos.values()]
+    paths = list(dict.fromkeys(paths))
+    results = map_processes(inspect, [(path,) for path in paths], threads, "checking videos")
+    by_path = dict(zip(paths, results))
     report = Survey()
     images = sum(media.frames for media in results)
     report.note("decoding", f"{len(results)} videos or image folders fully decoded, {images} images")
     for sequence in source.footage:
-        media = {camera.name: media_by_key[sequence, camera.name] for camera in source.cameras}
+        media = {camera.name: by_path[source.footage[sequence][camera.name]] for camera in source.cameras}
+        mattes = {camera: by_path[path] for camera, path in source.mattes.get(sequence, {}).items()}
+        check_mattes(media, mattes)
         stamps = source.timestamps.get(sequence)
-        sync = _with_timestamps(sequence, media, stamps, report) if stamps else _without_timestamps(sequence, media, report)
+        sync = _with_timestamps(sequence, media, stamps, report) if stamps else _without_timestamps(sequence, media, image_rate, report)
         videos = {
             camera: {
                 "path": str(m.path),
@@ -60,6 +63,7 @@ def survey(source: Source, threads: int) -> Survey:
                 "height": m.height,
                 "frames": m.frames,
                 "fps": round(m.fps, 6),
+                **({"matte": {"path": str(mattes[camera].path), "sha256": mattes[camera].sha256}} if camera in mattes else {}),
             }
             for camera, m in media.items()
         }
@@ -71,6 +75,20 @@ def survey(source: Source, threads: int) -> Survey:
     return report
 
 
+def check_mattes(media: dict[str, Media], mattes: dict[str, Media]) -> None:
+    """Check that mattes have the number of frames and the size of their camera's footage. Raises InputError for the first that have not."""
+    for camera, matte in mattes.items():
+        found, expected = ((m.frames, m.width, m.height) for m in (matte, media[camera]))
+        if found != expected:
+            raise InputError(
+                f"the mattes of camera '{camera}' do not belong to its footage",
+                file=matte.path,
+                found="{} frames of {}x{}".format(*found),
+                expected="{} frames of {}x{}, as in {}".format(*expected, media[camera].path),
+                remedy="correct the mattes, or write `none` in the column 'mattes' of captures.tsv",
+            )
+
+
 def _with_timestamps(sequence: str, media: dict[str, Media], stamps: Path, report: Survey) -> dict[str, Any]:
     """Match the frames of the cameras by a csv of time stamps; returns "sync" of capture.json."""
     sync = match_times(read_timestamps(stamps, {camera: m.frames for camera, m in media.items()}))
@@ -79,7 +97,7 @@ def _with_timestamps(sequence: str, media: dict[str, Media], stamps: Path, repor
     return sync.to_json(whole=True)
 
 
-def _without_timestamps(sequence: str, media: dict[str, Media], report: Survey) -> dict[str, Any]:
+def _without_timestamps(sequence: str, media: dict[str, Media], image_rate: float, report: Survey) -> dict[str, Any]:
     """Compare the cameras of a sequence by frame index; returns "sync" of capture.json."""
     counts = {camera: m.frames for camera, m in media.items()}
     shortest = min(counts, key=counts.__getitem__)
@@ -91,7 +109,7 @@ def _without_timestamps(sequence: str, media: dict[str, Media], report: Survey) 
     count = counts[shortest]
     times = {camera: np.array(m.timestamps[:count]) - m.timestamps[0] for camera, m in media.items() if m.timestamps}
     if len(times) < len(media):
-        report.fps = report.fps or IMAGE_RATE
+        report.fps = report.fps or image_rate
         report.note("time stamps", f"{sequence}: images have none; assumed simultaneous, {report.fps:g} frames per second")
         return {}
     lead = next(iter(times.values()))

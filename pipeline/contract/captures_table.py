@@ -14,7 +14,12 @@ from pipeline.io.errors import InputError
 KINDS = ("nersemble", "rig", "synthetic")
 MODELS = ("head", "body")
 REQUIRED = ("id", "kind", "path")
-OPTIONAL = ("model", "calibration", "plates", "timestamps", "sequences", "frames", "size", "val_cameras", "test_sequences", "color", "group")
+OPTIONAL = (
+    *("model", "calibration", "units", "convention", "plates", "mattes", "timestamps", "fps"),
+    *("sequences", "frames", "size", "val_cameras", "test_sequences", "color", "group"),
+)
+UNITS = ("m", "cm", "mm")  # of a calibration's t
+CONVENTIONS = ("opencv", "opencv_c2w", "opencv_transposed", "opencv_position", "opengl", "opengl_c2w")  # of its R and t: geometry/camera_readings.py
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LARGEST_SIZE = 16_384  # pixels
 MOST_LETTERS = 4096  # of a cell
@@ -29,6 +34,7 @@ class CaptureRow:
 
     Attributes:
         plates: folder of clean plates, "none" (absent on purpose) or "" (where the kind of dataset keeps them).
+        mattes: the same of mattes. units, convention: of the calibration, or "". fps: of image folders; None: 30.
         first, last, stride: frames to read, `last` included; None where the table says nothing.
         val_cameras, test_sequences: names; ("none",) means none at all.
         color: colour calibration file or pattern with {id} and {camera}, "none" or "" (the dataset's own where it has one).
@@ -39,8 +45,12 @@ class CaptureRow:
     path: Path
     model: str = "head"
     calibration: Path | None = None
+    units: str = ""
+    convention: str = ""
     plates: str = ""
+    mattes: str = ""
     timestamps: Path | None = None
+    fps: float | None = None
     sequences: tuple[str, ...] = ()
     first: int | None = None
     last: int | None = None
@@ -56,30 +66,50 @@ class CaptureRow:
         return {name: getattr(self, name) for column in columns for name in _ATTRIBUTES.get(column, (column,))}
 
 
-def read_captures(path: str | Path) -> dict[str, CaptureRow]:
-    """Read and check the table; rows in the order of the file.
+@dataclass(frozen=True)
+class BadRow:
+    """A line of the table that cannot be used; it costs no other line. group: its cell."""
 
-    Blank lines and lines that start with # do not count. Raises InputError naming file, line, value and expectation.
+    error: InputError
+    group: str
+
+
+def read_captures(path: str | Path, wanted: Iterable[str] = ()) -> dict[str, CaptureRow]:
+    """The rows that can be used, in the order of the file; see `read_table`."""
+    return read_table(path, wanted)[0]
+
+
+def read_table(path: str | Path, wanted: Iterable[str] = ()) -> tuple[dict[str, CaptureRow], dict[str, BadRow]]:
+    """Read and check the table: the rows that can be used, and those that cannot, by id (without a usable id: "line 3").
+
+    Blank lines and lines that start with # do not count; cells at the end of a line may be left out.
+
+    Raises InputError naming file, line, value and expectation, where the table itself is wrong, no row can be used, or one of the wanted captures cannot.
     """
     path = Path(path)
-    table = _read_table(path)
     rows: dict[str, CaptureRow] = {}
     lines: dict[str, int] = {}
-    for line, cells in table.items():
-        row = _parse(path, line, cells)
-        if row.id in rows:
-            raise InputError(
-                f"line {line}: two captures have the id '{row.id}'",
-                file=path,
-                found=f"lines {lines[row.id]} and {line}",
-                expected="every id once",
-                remedy="rename one",
-            )
-        rows[row.id], lines[row.id] = row, line
-    for row in rows.values():
-        if row.group in rows:
-            raise _bad(path, lines[row.id], "group", row.group, "a name that is not the id of a capture (their results would share a folder)")
-    return rows
+    bad: dict[str, BadRow] = {}
+    for line, cells in _read_lines(path).items():
+        try:
+            row = _parse(path, line, cells)
+            if row.id in lines:
+                found = f"lines {lines[row.id]} and {line}"
+                raise InputError(f"line {line}: two captures have the id '{row.id}'", file=path, found=found, expected="every id once", remedy="rename one")
+            rows[row.id], lines[row.id] = row, line
+        except InputError as error:
+            name = cells.get("id", "")
+            bad[name if _NAME.fullmatch(name) else f"line {line}"] = BadRow(error, cells.get("group", ""))
+    for row in list(rows.values()):
+        if row.id in bad:  # a second line with its id: nobody knows which is meant
+            del rows[row.id]
+        elif row.group in lines:
+            expected = "a name that is not the id of a capture (their results would share a folder)"
+            bad[row.id] = BadRow(_bad(path, lines[row.id], "group", row.group, expected), row.group)
+            del rows[row.id]
+    for name in (*(name for name in wanted if name in bad), *([] if rows else bad)):
+        raise bad[name].error
+    return rows, bad
 
 
 def groups_of(table: Mapping[str, CaptureRow]) -> dict[str, list[CaptureRow]]:
@@ -91,8 +121,8 @@ def groups_of(table: Mapping[str, CaptureRow]) -> dict[str, list[CaptureRow]]:
     return groups
 
 
-def _read_table(path: Path) -> dict[int, dict[str, str]]:
-    """Line number -> column -> cell. No table library: this runs in every job, and loading one takes longer than the rest of it."""
+def _read_lines(path: Path) -> dict[int, dict[str, str]]:
+    """Line number -> column -> cell; more cells than columns under the name "". No table library: this runs in every job, and loading one takes longer than the rest of it."""
     if not path.is_file():
         expected = "a tab-separated table with the columns " + ", ".join(REQUIRED)
         raise InputError("no such table", file=path, expected=expected, remedy="correct --captures, or write the table (README.md shows one)")
@@ -108,11 +138,12 @@ def _read_table(path: Path) -> dict[int, dict[str, str]]:
     _check_header(path, numbered[0][0], header)
     if len(numbered) == 1:
         raise InputError("the table names no capture", file=path, found="a line of columns alone", expected="a line per capture", remedy=_AGAIN)
-    for n, line in numbered[1:]:
-        if line.count("\t") != len(header) - 1:
-            count, expected = line.count("\t") + 1, f"{len(header)}, separated by tabs"
-            raise InputError(f"line {n}: another number of cells than the first line", file=path, found=count, expected=expected, remedy=_AGAIN)
-    return {n: dict(zip(header, (cell.strip() for cell in line.split("\t")))) for n, line in numbered[1:]}
+    return {n: _cells(header, line) for n, line in numbered[1:]}
+
+
+def _cells(header: list[str], line: str) -> dict[str, str]:
+    cells = [cell.strip() for cell in line.split("\t")]
+    return dict(zip(header, cells + [""] * len(header))) | ({"": str(len(cells))} if any(cells[len(header) :]) else {})
 
 
 def _check_header(path: Path, line: int, header: list[str]) -> None:
@@ -136,8 +167,11 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
 
     def place(name: str) -> str:
         text = cell(name)
-        return text if text in ("", "none") else os.path.abspath(path.parent / text)
+        return text if text in ("", "none") else os.path.abspath(path.parent / os.path.expanduser(os.path.expandvars(text)))
 
+    if "" in cells:
+        expected = f"at most {len(cells) - 1}, separated by tabs"
+        raise InputError(f"line {line}: more cells than the first line has columns", file=path, found=cells[""], expected=expected, remedy=_AGAIN)
     for name, text in cells.items():
         if not text.isprintable() or len(text) > MOST_LETTERS:
             raise _bad(path, line, name, text, f"text without control characters, at most {MOST_LETTERS} letters")
@@ -148,8 +182,9 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         raise _bad(path, line, "kind", cell("kind"), " | ".join(KINDS))
     if not cell("path"):
         raise _bad(path, line, "path", "", "the dataset's folder, relative to the table's")
-    if cell("model") not in (*MODELS, ""):
-        raise _bad(path, line, "model", cell("model"), " | ".join(MODELS))
+    for name, allowed in (("model", MODELS), ("units", UNITS), ("convention", CONVENTIONS)):
+        if cell(name) not in (*allowed, ""):
+            raise _bad(path, line, name, cell(name), " | ".join(allowed))
     first, last, stride = _parse_frames(path, line, cell("frames"))
     return CaptureRow(
         id=cell("id"),
@@ -157,8 +192,12 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         path=Path(place("path")),
         model=cell("model") or "head",
         calibration=_optional_path(place("calibration")),
+        units=cell("units"),
+        convention=cell("convention"),
         plates=place("plates"),
+        mattes=place("mattes"),
         timestamps=_optional_path(place("timestamps")),
+        fps=_parse_fps(path, line, cell("fps")),
         sequences=_names(cell("sequences")),
         first=first,
         last=last,
@@ -188,6 +227,14 @@ def _parse_size(path: Path, line: int, text: str) -> tuple[int, int] | None:
     if not match or not all(16 <= int(side) <= LARGEST_SIZE for side in match.groups()):
         raise _bad(path, line, "size", text, f"widthxheight in pixels, such as 512x512, 16 to {LARGEST_SIZE} each")
     return int(match[1]), int(match[2])
+
+
+def _parse_fps(path: Path, line: int, text: str) -> float | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"\d{1,4}(\.\d+)?", text) or not 0.1 <= float(text) <= 1000:
+        raise _bad(path, line, "fps", text, "frames per second, 0.1 to 1000")
+    return float(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

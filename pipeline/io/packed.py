@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.io.errors import InputError
 from pipeline.io.files import atomic_path
 
+MATTE = "matte/"  # before a frame's name: the alpha that the user gave for it
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date: the bytes depend only on the images
 MOST_IMAGE_BYTES = 1 << 30
 _PNG, _JPEG = b"\x89PNG", b"\xff\xd8\xff"

@@ -43,8 +43,11 @@ def probe(path: str | Path) -> VideoInfo:
     """
     with _opened(path) as (container, stream):
         header_frames, fps = stream.frames, float(stream.average_rate or 0)
-        times = [float(frame.time or 0) for frame in _frames(container, stream, path)]
-        width, height = stream.width, stream.height
+        times, turns = [], 0
+        for frame in _frames(container, stream, path):
+            times.append(float(frame.time or 0))
+            turns = quarter_turns(frame)
+        width, height = (stream.width, stream.height)[:: -1 if turns % 2 else 1]
     if not times or header_frames > len(times):
         raise InputError(
             "the video is truncated",
@@ -57,13 +60,19 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) from the header, without decoding. Raises InputError if the file is missing or not a video."""
-    with _opened(path) as (_, stream):
-        return stream.width, stream.height
+    """(width, height) of the first frame, upright; no other is decoded. Raises InputError if the file is missing or not a video."""
+    with _opened(path) as (container, stream):
+        turns = next((quarter_turns(frame) for frame in _frames(container, stream, path)), 0)
+        return (stream.height, stream.width) if turns % 2 else (stream.width, stream.height)
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """How often a frame is turned to the left by 90 degrees to stand upright, as a phone's file says; ffmpeg and OpenCV turn it, too."""
+    return round(frame.rotation / 90) % 4
 
 
 def decode(path: str | Path, indices: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (frame index, RGB uint8 [H, W, 3]) in ascending order: all frames, or only those in `indices`.
+    """Yield (frame index, RGB uint8 [H, W, 3], upright) in ascending order: all frames, or only those in `indices`.
 
     Raises:
         InputError: the video cannot be read or ends before the last requested frame.
@@ -73,7 +82,7 @@ def decode(path: str | Path, indices: Iterable[int] | None = None) -> Iterator[t
     with _opened(path) as (container, stream):
         for index, frame in enumerate(_frames(container, stream, path)):
             if requested is None or index in requested:
-                yield index, frame.to_ndarray(format="rgb24")
+                yield index, np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns(frame)))
                 if remaining is not None:
                     remaining -= 1
             if remaining == 0:

@@ -27,5 +27,5 @@ def choose_device(name: str) -> torch.device:
             "the device is not available",
             found=f"train.device: {name}",
             expected="auto, cpu or a GPU of this machine, such as cuda",
-            remedy="set train.device: auto in config.yaml",
+            remedy="set train.device: auto, where it is set (config.yaml, --config or --set)",
         ) from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.io.files import write_json
+from pipeline.io.files import read_json, write_json
 from pipeline.stages.job import AvatarJob
 
 
 def run(job: AvatarJob) -> dict[str, Any]:
     """Write metrics.json; its `definitions` say what its figures mean. Returns facts for the manifest."""
     from pipeline.evaluation.evaluate import alpha_source, evaluate
+    from pipeline.evaluation.warnings import figure_warnings
     from pipeline.report.records import manifests, stage_seconds
 
     metrics, seconds = evaluate(job.layout, job.settings, job.threads), stage_seconds(job.layout)
@@ -23,4 +24,6 @@ def run(job: AvatarJob) -> dict[str, Any]:
         **metrics,
     }
     write_json(job.outputs.metrics, record)
-    return {name: record[name] for name in ("val", "test", "novel", "alpha_source", "missing")} | {"images": len(record["images"])}
+    rules = [read_json(subject.layout.sample)["rules"][0] for subject in job.subjects]
+    facts = {name: record[name] for name in ("val", "test", "novel", "alpha_source", "missing")}
+    return facts | {"images": len(record["images"]), "warnings": figure_warnings(record, rules)}

@@ -7,6 +7,8 @@ from pipeline.stages.job import Job
 
 def run(job: Job) -> dict:
     """Write fit.npz and overlay/<camera>.mp4. Raises InputError where inputs are missing or no two cameras see the subject."""
+    import numpy as np
+
     from pipeline.body.model import load_model
     from pipeline.capture.processed import read_image_set
     from pipeline.capture.sample import read_sample
@@ -15,6 +17,7 @@ def run(job: Job) -> dict:
     from pipeline.track.inputs import KEYPOINT_SHAPES, grey_images, observe_capture, silhouettes
     from pipeline.track.outputs import fit_arrays, fit_facts
     from pipeline.track.overlay import write_overlays
+    from pipeline.track.warnings import camera_warnings, scale_warnings
 
     inputs, settings, remedy = job.inputs, job.settings, job.remedy("keypoints")
     images, alpha, sample = read_image_set(inputs.frames_json, inputs.frames), read_image_set(inputs.alpha_json, inputs.alpha), read_sample(inputs.sample)
@@ -23,7 +26,10 @@ def run(job: Job) -> dict:
     observations = observe_capture(keypoints, images, sample.frames, sample.train_cameras, settings.gate, remedy, job.threads)
     contours = silhouettes(alpha, images, observations.frames, sample.train_cameras, settings.contour_points)
     greys = grey_images(images, observations.frames, sample.train_cameras)
-    result = Fitter(model, job.cells.model, observations, contours, greys, settings).run(remedy)
+    training = np.isin([frame.id for frame in observations.frames], sample.train)
+    result = Fitter(model, job.cells.model, observations, contours, greys, settings, training).run(remedy)
     save_npz(job.outputs.fit, fit_arrays(model.name if settings.model == "auto" else settings.model, observations, result))
     write_overlays(job.outputs.overlay, job.scratch, images, observations, result, job.threads)
-    return fit_facts(observations, result)
+    residuals, facing = (dict(zip((camera.name for camera in observations.cameras), values)) for values in (result.residual_px, result.facing))
+    warnings = scale_warnings(float(result.state.scale), job.cells.model) + camera_warnings(residuals, facing)
+    return {**fit_facts(observations, result), "warnings": warnings}

@@ -15,14 +15,13 @@ def run(job: Job) -> dict:
     from pipeline.capture.record import read_capture
     from pipeline.io.files import digest, publish_folder, sha256
     from pipeline.io.parallel import map_processes
-    from pipeline.io.progress import log
 
     settings, cells = job.settings, job.cells
     capture = read_capture(job.inputs.capture)
-    frames = choose_frames(capture, cells.first, cells.last, cells.stride, settings.max_rate)
+    frames, warnings = choose_frames(capture, cells.first, cells.last, cells.stride, settings.max_rate, settings.trim)
     cameras, windows = processed_cameras(capture, settings, cells.size)
     for name in sorted(set(settings.crop) - {"all", *windows}):
-        log(f"crop: {capture.id} has no camera '{name}'")
+        warnings.append(f"frames.crop: there is no camera '{name}'; correct the name")
     key = digest([job.stage.version, asdict(settings), cells.first, cells.last, cells.stride, cells.size, sha256(job.inputs.capture)])
     waiting = job.scratch / key
     jobs = [(capture, raw, camera, frames, waiting / f"{raw.name}.zip") for raw, camera in zip(capture.cameras, cameras)]
@@ -33,4 +32,4 @@ def run(job: Job) -> dict:
     facts = {"crop": {name: list(window) for name, window in windows.items()}, "size": {c.name: [c.width, c.height] for c in cameras}}
     write_image_set(job.outputs.frames_json, job.outputs.frames, cameras, frames, facts)
     shutil.rmtree(job.scratch, ignore_errors=True)
-    return {"frames": len(frames), "cameras": len(cameras), "size": facts["size"], "corrected_colors": len(capture.color)}
+    return {"frames": len(frames), "cameras": len(cameras), "size": facts["size"], "corrected_colors": len(capture.color), "warnings": warnings}

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 def run(job: Job) -> dict:
     """Read, check, decode and hash everything of one capture. Raises InputError naming what is wrong."""
+    from pipeline.capture.aim import axis_warnings
     from pipeline.capture.record import Capture, write_capture
-    from pipeline.capture.survey import survey
+    from pipeline.capture.survey import IMAGE_RATE, survey
+    from pipeline.io.files import sha256
 
     source, decisions = _examine(job.settings, job.cells)
-    report = survey(source, job.threads)
+    sources = source.fingerprints()  # before anything is decoded: what changes meanwhile is noticed the next time
+    report = survey(source, job.threads, job.cells.fps or IMAGE_RATE)
     for what, detail in decisions:
         report.note(what, detail)
     capture = Capture(
@@ -31,6 +34,7 @@ def run(job: Job) -> dict:
         source.color,
         source.truth,
         tuple(report.checks),
+        {name: sha256(path) for name, path in source.plates.items() if path},
     )
     write_capture(job.outputs.capture, capture)
     frames = sum(sequence["frames"] for sequence in report.sequences.values())
@@ -40,20 +44,38 @@ def run(job: Job) -> dict:
         "frames": frames,
         "fps": report.fps,
         "failed_checks": [c for c in report.checks if not c["ok"]],
+        "sources": sources,
+        "warnings": _unused_cells(job.cells, source) + axis_warnings(source.cameras),
     }
 
 
-def preflight(row: CaptureRow, settings: IngestSettings | None = None) -> None:
-    """The checks that take no decoding of whole videos: files, calibration, sizes, plates, names of cameras and sequences.
+def _unused_cells(cells: Declared, source: Source) -> list[str]:
+    """Warnings about cells of captures.tsv that change nothing."""
+    filled = [name for name in ("calibration", "units", "convention", "mattes", "timestamps") if cells.kind != "rig" and getattr(cells, name)]
+    texts = [f"captures.tsv: the column '{name}' is not used by the kind '{cells.kind}', only by 'rig'; remove the value" for name in filled]
+    if cells.fps and all(path.is_file() for videos in source.footage.values() for path in videos.values()):
+        texts.append(
+            "captures.tsv: the column 'fps' is not used: videos have their own time stamps. Remove the value; for other times use the column 'timestamps'"
+        )
+    return texts
+
+
+def preflight(row: CaptureRow, settings: IngestSettings | None = None, *, single: bool = False) -> None:
+    """The checks that take no decoding of whole videos: files, calibration, sizes, plates, names of cameras and sequences, and cameras enough for a fit.
 
     A synthetic capture that is not there yet passes. Raises InputError.
+
+    Args:
+        single: one camera is enough, since nothing is to be fitted.
     """
-    from pipeline.capture.roles import choose_test_sequences, choose_val_cameras
+    from pipeline.capture.roles import check_enough, choose_test_sequences, choose_val_cameras
 
     if row.kind == "synthetic" and not (row.path / "raw").is_dir():
         return
     source, _ = _examine(settings or IngestSettings(), row)
-    choose_val_cameras(source.cameras, row.val_cameras)
+    val_cameras, _ = choose_val_cameras(source.cameras, row.val_cameras)
+    if not single:
+        check_enough(source.cameras, val_cameras, source.calibration)
     choose_test_sequences(sorted(source.footage), row.test_sequences)
 
 
@@ -72,13 +94,16 @@ def _examine(settings: IngestSettings, cells: CaptureRow | Declared) -> tuple[So
 def _open(settings: IngestSettings, cells: CaptureRow | Declared) -> Source:
     from dataclasses import replace
 
-    from pipeline.capture.color import read_color
+    from pipeline.capture.color import color_files, read_color
     from pipeline.capture.nersemble import read_nersemble
     from pipeline.capture.rig_reader import read_rig
 
     if cells.kind == "rig":
-        source = read_rig(cells.path, calibration=cells.calibration, plates=cells.plates, timestamps=cells.timestamps, sequences=cells.sequences)
-        return replace(source, color=read_color(cells.color, cells.id, tuple(camera.name for camera in source.cameras)))
+        names = ("calibration", "units", "convention", "plates", "mattes", "timestamps", "sequences")
+        source = read_rig(cells.path, **{name: getattr(cells, name) for name in names})
+        cameras = tuple(camera.name for camera in source.cameras)
+        color, files = read_color(cells.color, cells.id, cameras), color_files(cells.color, cells.id, cameras)
+        return replace(source, color=color, read=(*source.read, *files))
     synthetic = cells.kind == "synthetic"
     root, truth = (cells.path / "raw", cells.path / "truth") if synthetic else (cells.path, None)
     exclude = () if synthetic else settings.exclude

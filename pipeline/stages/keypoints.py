@@ -12,7 +12,7 @@ def run(job: Job) -> dict:
     run again. Then the cameras are compared, and detection is repeated where others found something.
 
     Raises:
-        InputError: an input is missing, or no view shows a face (head captures) or a person (body captures).
+        InputError: an input is missing, no view shows a face (head captures) or a person (body captures), or no two views agree on one.
     """
     import numpy as np
 
@@ -21,6 +21,7 @@ def run(job: Job) -> dict:
     from pipeline.io.errors import InputError
     from pipeline.io.files import digest
     from pipeline.vision.keypoints.multi_camera import combine_cameras, detect_cameras
+    from pipeline.vision.keypoints.warnings import check_agreement, keypoint_warnings
 
     inputs, settings, model = job.inputs, job.settings, job.cells.model
     images, mattes = read_image_set(inputs.frames_json, inputs.frames), read_image_set(inputs.alpha_json, inputs.alpha)
@@ -32,7 +33,7 @@ def run(job: Job) -> dict:
     files = detect_cameras(images, mattes, settings.minimum_score, stride, waiting, job.threads, job.part)
     if job.part:
         return {}
-    detections = combine_cameras(images, mattes, settings, files, job.threads)
+    detections = combine_cameras(images, mattes, settings, files, job.threads, job.cells.convention)
     cameras = [camera.name for camera in images.cameras]
     rates = {what: np.isfinite(points[..., 0]).any(-1).mean(0) for what, points in (("face", detections.face), ("pose", detections.pose))}
     needed, name = ("face", "face") if model == "head" else ("pose", "person")
@@ -41,6 +42,7 @@ def run(job: Job) -> dict:
             f"no {name} was found in any view", file=inputs.frames, found=f"{len(frames)} frames of {len(cameras)} cameras", expected=f"a {name} in at least one",
             remedy="inspect the images and mattes there (rotated? too small? is `model` in captures.tsv right?), or lower keypoints.minimum_score in config.yaml",
         )  # fmt: skip
+    check_agreement(detections, model, cameras, inputs.frames)
     arrays = {"cameras": np.array(cameras), "frames": np.array(frames), "face": detections.face, "pose": detections.pose}
     if settings.backend == "face_alignment":
         from pipeline.vision.keypoints.face_alignment import find_face68
@@ -49,4 +51,5 @@ def run(job: Job) -> dict:
     save_npz(job.outputs.keypoints, arrays)
     shutil.rmtree(job.scratch, ignore_errors=True)
     per_camera = zip(cameras, rates["face"], rates["pose"], detections.redetected, detections.dropped)
-    return {"cameras": {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}}
+    facts = {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}
+    return {"cameras": facts, "warnings": keypoint_warnings(detections, cameras)}

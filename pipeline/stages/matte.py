@@ -41,4 +41,9 @@ def run(job: Job) -> dict:
     frames = {frame.id: frame for frame in images.frames}
     write_image_set(outputs.alpha_json, outputs.alpha, images.cameras, tuple(frames[name] for name in sample.frames), {"cameras": facts})
     shutil.rmtree(job.scratch, ignore_errors=True)
-    return {"cameras": facts}
+    faint = [name for name, fact in facts.items() if fact["backend"] == "given" and fact["largest_alpha"] < 0.9]
+    warnings = [
+        f"mattes: those of camera {name} reach only {round(255 * facts[name]['largest_alpha'])} of 255; expected white for the subject: write them anew"
+        for name in faint
+    ]
+    return {"cameras": facts, "warnings": warnings}

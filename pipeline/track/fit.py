@@ -23,7 +23,7 @@ from pipeline.track.settings import FitSettings
 from pipeline.track.state import State
 from pipeline.track.stereo import NO_POINTS, StereoPoints, match_stereo, static_vertices
 from pipeline.track.vertex_offsets import fit_vertex_offsets
-from pipeline.track.visibility import facing, reprojection_error
+from pipeline.track.visibility import facing, facing_share, reprojection_error
 
 # Factors on the landmarks' variances: errors of neighbouring landmarks are correlated, the more the denser they are.
 FACE_CORRELATION, BODY_CORRELATION = 100.0, 2.0
@@ -53,6 +53,7 @@ class FitResult:
     Attributes:
         body, state, landmarks: the reduced model, its parameters in all frames, its landmarks with vertex offsets.
         residual_px: [C] median reprojection error of visible stable landmarks. residual_px_all: over all cameras.
+        facing: [C] share of the frames in which the subject faces the camera and lies in its image.
         facts: "interpolated" frames and "phases" of the optimisation, for the manifest.
     """
 
@@ -61,6 +62,7 @@ class FitResult:
     landmarks: Landmarks
     residual_px: np.ndarray
     residual_px_all: float
+    facing: np.ndarray
     facts: dict[str, Any]
 
 
@@ -70,6 +72,7 @@ class Fitter:
     Args:
         kind: "head" or "body".
         silhouettes, images: frame index -> one silhouette, or one grey image, per camera of `observations`.
+        training: [F] bool, the frames that may determine what all frames share: scale, identity, offsets.
     """
 
     def __init__(
@@ -80,8 +83,9 @@ class Fitter:
         silhouettes: Callable[[int], list[Contour]],
         images: Callable[[int], list[np.ndarray]],
         settings: FitSettings,
+        training: np.ndarray,
     ):
-        self.kind, self.observations, self.settings = kind, observations, settings
+        self.kind, self.observations, self.settings, self.training = kind, observations, settings, training
         self.silhouettes, self.images = silhouettes, images
         self.body = GaussNewtonBody.of(model, free_joints(model, kind))
         self.landmarks = model_landmarks(model, self.body, kind)
@@ -99,7 +103,7 @@ class Fitter:
 
     def run(self, remedy: str) -> FitResult:
         """Initial pose, identity on some frames, motion on all, then vertex offsets and the motion once more."""
-        state, missing = initial_state(self.body, self.landmarks, self.observations, self.kind, remedy)
+        state, missing = initial_state(self.body, self.landmarks, self.observations, self.kind, self.training, remedy)
         state.rotations[:, 1:] = self.expected_rotations[1:]
         self._report_interpolated(missing)
         self.pixels_per_mm = self.observations.pixels_per_unit * state.scale / 1000
@@ -114,7 +118,8 @@ class Fitter:
             state = self._fit_vertex_offsets(state, some_frames)
             state = self._phase("motion after vertex offsets", state, all_frames, self.gates_mm[-1], shared=False)
         per_camera, over_all = reprojection_error(self.body, self.landmarks, self.observations, state)
-        return FitResult(self.body, state, self.landmarks, per_camera, over_all, self.facts)
+        share = facing_share(self.body, self.landmarks, self.observations, state)
+        return FitResult(self.body, state, self.landmarks, per_camera, over_all, share, self.facts)
 
     def _report_interpolated(self, missing: list[int]) -> None:
         names = [self.observations.frames[f].id for f in missing]
@@ -124,8 +129,8 @@ class Fitter:
             log(f"fit: {len(names)} frames have too few points; their initial pose is interpolated: {listed}")
 
     def _identity_frames(self, missing: list[int]) -> np.ndarray:
-        """Evenly spread indices of frames with an initial pose of their own."""
-        good = np.setdiff1d(np.arange(len(self.observations.frames)), missing)
+        """Evenly spread indices of training frames with an initial pose of their own."""
+        good = np.setdiff1d(np.flatnonzero(self.training), missing)
         count = min(self.settings.identity_frames, len(good))
         return good[np.unique(np.linspace(0, len(good) - 1, count).round().astype(int))]
 

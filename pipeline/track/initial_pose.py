@@ -36,26 +36,30 @@ def initial_state(
     landmarks: Landmarks,
     observations: Observations,
     kind: str,
+    training: np.ndarray,
     remedy: str,
 ) -> tuple[State, list[int]]:
     """A state with only root rotation, translation and scale set.
+
+    Args:
+        training: [F] bool, the frames that determine the scale.
 
     Returns:
         the state, and the indices of frames interpolated from their neighbours.
 
     Raises:
-        InputError: no frame has enough triangulated points.
+        InputError: no training frame has enough triangulated points.
     """
     points3d = observations.points3d
     mean_shape = np.zeros((points3d.shape[1], 3))
     mean_shape[landmarks.rows] = landmarks.points.template
     on_model = np.zeros(len(mean_shape), bool)
     on_model[landmarks.rows] = True
-    scales = [place.scale for points in points3d if (place := _align(mean_shape, points, on_model, kind, None))]
+    scales = [place.scale for points in points3d[training] if (place := _align(mean_shape, points, on_model, kind, None))]
     if not scales:
         views = (observations.weight > 0).any(2).sum(1)
         raise InputError(
-            "no frame shows the subject in two cameras that agree",
+            "no training frame shows the subject in two cameras that agree",
             found=f"at most {views.max(initial=0)} cameras agree on a point in any frame",
             expected="at least 2 cameras that see the same face or body, and a calibration that fits them",
             remedy=remedy,

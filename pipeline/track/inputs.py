@@ -48,7 +48,7 @@ def observe_capture(
             "a fit needs at least two cameras",
             found=", ".join(train_cameras) or "none",
             expected="two or more training cameras",
-            remedy="take cameras off val_cameras in captures.tsv",
+            remedy="add calibrated cameras, or shorten the column 'val_cameras' of captures.tsv",
         )
     rows = _indices(arrays["frames"], frame_ids, "frames", remedy)
     columns = _indices(arrays["cameras"], train_cameras, "cameras", remedy)

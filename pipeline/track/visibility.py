@@ -58,6 +58,18 @@ def visible(body: GaussNewtonBody, landmarks: Landmarks, observations: Observati
     return (cosine > VISIBLE_COSINE) & (observations.weight[:, :, landmarks.rows] > 0)
 
 
+def facing_share(body: GaussNewtonBody, landmarks: Landmarks, observations: Observations, state: State) -> np.ndarray:
+    """[C] share of the frames in which most landmarks face the camera and lie in its image."""
+    cosine, _ = facing(body, landmarks, observations, state)
+    size = np.array([[camera.width, camera.height] for camera in observations.cameras])[:, None]
+    shares = np.empty(cosine.shape[:2])
+    for frame in range(state.frames):
+        world = body.pose_points(body.pose_joints(state, frame), state, frame, landmarks.points)
+        pixel, _ = project_with_jacobian(observations.projections[:, None], world[None])
+        shares[frame] = ((cosine[frame] > VISIBLE_COSINE) & (pixel > 0).all(-1) & (pixel < size).all(-1)).mean(-1)
+    return (shares > 0.5).mean(0)
+
+
 def reprojection_error(
     body: GaussNewtonBody,
     landmarks: Landmarks,

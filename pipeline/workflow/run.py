@@ -18,7 +18,9 @@ from pipeline.io.progress import log
 from pipeline.machine.lease import lease
 from pipeline.workflow.orphans import end_orphans
 from pipeline.workflow.outcome import failed_targets, report_outcome
+from pipeline.workflow.preflight import check_captures, check_device
 from pipeline.workflow.presets import resolved_config
+from pipeline.workflow.repaired import read_repaired
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.snakemake_command import run_snakemake
 from pipeline.workflow.staleness import stale_stages, unfinished_stages
@@ -39,19 +41,22 @@ def run(options: RunOptions) -> int:
         print("no capture's last run failed")
         return 0
     _check_first(options, targets)
-    broken = _preflight(targets.captures, quiet=options.dry_run)
+    check_device(options, config, targets.all)
+    broken = {name: row.error for name, row in targets.bad.items()} | check_captures(targets.captures, config, quiet=options.dry_run)
     targets = _without(targets, broken, config, options.strict)
-    if options.dry_run:
-        return run_snakemake(options, config, targets.groups or targets.captures, _files(_forced(options, targets.all, config), targets.all))
-    for folder, option in ((config.results, "--results"), (config.work, "--work")):
-        check_writable(Path(folder), option)
-    code = _run(options, config, targets)
+    code = _plan(options, config, targets) if options.dry_run else _bring_up_to_date(options, config, targets)
     for name, error in broken.items():
         print(f"{name}: was not started\n{error}", file=sys.stderr)
     return code or int(bool(broken))
 
 
-def _run(options: RunOptions, config: Config, targets: Targets) -> int:
+def _plan(options: RunOptions, config: Config, targets: Targets) -> int:
+    return run_snakemake(options, config, targets.groups or targets.captures, _files(_forced(options, targets.all, config), targets.all))
+
+
+def _bring_up_to_date(options: RunOptions, config: Config, targets: Targets) -> int:
+    for folder, option in ((config.results, "--results"), (config.work, "--work")):
+        check_writable(Path(folder), option)
     with contextlib.ExitStack() as leases:
         _allow_files(4 * len(targets.all))
         held = [leases.enter_context(lease(t.layout.running("run"), t.layout.leases, f"run of {t.name}")) for t in targets.all.values()]
@@ -61,7 +66,11 @@ def _run(options: RunOptions, config: Config, targets: Targets) -> int:
         forced = _forced(options, targets.captures, config)
         if not groups or forced or any(unfinished_stages(target, config) for target in targets.captures.values()):
             _forget(options, targets.captures, forced)
-            code = run_snakemake(options, config, targets.captures, _files(forced, targets.captures), token)
+            read = read_repaired(options, config, targets.captures, forced, token)
+            captures = {name: target for name, target in targets.captures.items() if not read.get(name)}
+            files = _files({name: stages for name, stages in forced.items() if name not in read}, captures)
+            code = run_snakemake(options, config, captures, files, token) if captures else 0
+            code = code or max(read.values(), default=0)
         if groups:
             groups = _groups_now(groups, targets.captures, config, options.strict)
             forced = _forced(options, groups, config)
@@ -71,32 +80,12 @@ def _run(options: RunOptions, config: Config, targets: Targets) -> int:
         return report_outcome(code, Targets(targets.captures, {**targets.groups, **groups}), config, options.resume)
 
 
-def _preflight(captures: Mapping[str, Target], quiet: bool) -> dict[str, InputError]:
-    """Check what can be checked without decoding anything: what is wrong with which capture. Raises where none may start."""
-    from pipeline.stages.failure import write_error
-    from pipeline.stages.ingest import preflight
-
-    broken: dict[str, InputError] = {}
-    for name, target in captures.items():
-        try:
-            preflight(target.rows[0])
-        except InputError as error:
-            broken[name] = error
-            if not quiet:
-                write_error("ingest", target.layout, str(error), None, user_error=True, attempt=1)
-    if len(broken) == len(captures):
-        for name in list(broken)[1:]:
-            print(f"{name}: was not started\n{broken[name]}", file=sys.stderr)
-        raise next(iter(broken.values()))
-    return broken
-
-
 def _without(targets: Targets, broken: dict[str, InputError], config: Config, strict: bool) -> Targets:
     """The targets that may start. A group that may not is added to `broken`."""
     groups = {}
     for name, group in targets.groups.items():
         rows = [row for row in group.rows if row.id not in broken]
-        lost = [row.id for row in group.rows if row.id in broken]
+        lost = [row.id for row in group.rows if row.id in broken] + [line for line, row in targets.bad.items() if row.group == name]
         if lost and (strict or not rows):
             broken[name] = InputError(f"its capture {lost[0]} cannot be used", remedy="correct it, or run without --strict" if rows else "correct it")
         elif lost:

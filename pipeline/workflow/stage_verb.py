@@ -65,7 +65,7 @@ def _config(call: StageCall, options: RunOptions) -> Config:
 
 
 def _target(call: StageCall, config: Config) -> Target:
-    method, table = method_of(config.method), read_captures(Path(config.captures))
+    method, table = method_of(config.method), read_captures(Path(config.captures), [call.name])
     of_group = method.scope == "group" and method.table[call.stage].scope == "avatar"
     rows = find_rows(call.name, table, groups_of(table), config, of_group)
     if not of_group:

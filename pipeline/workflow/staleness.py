@@ -1,24 +1,24 @@
 """Which results are missing, stale or damaged.
 
 Snakemake decides by file times and recorded params. This page adds what it cannot see: each stage's manifest holds a key of
-everything its results depend on, and the sizes of what it wrote.
+everything its results depend on, the sizes of what it wrote, and the fingerprints of the raw files that it read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import MALFORMED
 from pipeline.io.files import read_record
+from pipeline.io.fingerprints import first_change
 from pipeline.workflow.targets import Target, group_target
 
 
 def stale_stages(target: Target, config: Config) -> dict[str, str]:
-    """Stages whose results exist and yet must be made again, with the reason: another key, or files that are gone or changed in size."""
+    """Stages whose results exist and yet must be made again, with the reason: another key, files that are gone or changed in size, or another raw file."""
     stale: dict[str, str] = {}
     manifests = {stage: manifest for stage in target.stages if (manifest := read_manifest(target.layout, stage)) is not None}
     keys = target.keys(config) if manifests else {}
@@ -27,7 +27,7 @@ def stale_stages(target: Target, config: Config) -> dict[str, str]:
             stale[stage] = "settings, version or capture changed"
             continue
         try:
-            damage = _damage(target.layout, manifest)
+            damage = _damage(target.layout, manifest) or first_change(manifest.get("sources", {}), target.rows[0].path)
         except MALFORMED:
             damage = f"{target.layout.manifest(stage)} was changed"
         if damage:
@@ -64,8 +64,4 @@ def _damage(layout: Layout, manifest: dict[str, Any]) -> str:
             return f"{path} is gone"
         if path.stat().st_size != known["size"]:
             return f"{path} changed in size"
-    for name, size in manifest.get("sources", {}).items():
-        path = Path(name)
-        if not path.is_file() or path.stat().st_size != size:
-            return f"source {path} changed"
     return ""

@@ -104,6 +104,7 @@ def _drawn(targets: Targets, table: Table) -> Any:
     counts = [summary(cells) for cells in table.values()]
     line = f"{_count(targets)}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "unfinished"))
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
+    problems += [Text(str(row.error).splitlines()[0], style="red") for row in targets.bad.values()]
     return Group(drawing, "", Text(line), *problems)
 
 

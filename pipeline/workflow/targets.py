@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config
-from pipeline.contract.captures_table import CaptureRow, groups_of, read_captures
+from pipeline.contract.captures_table import BadRow, CaptureRow, groups_of, read_table
 from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
@@ -43,10 +43,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Targets:
-    """captures, groups: what is to be current in the end, by name. Each group's captures are among `captures`, with the stages that all methods share."""
+    """captures, groups: what is to be current in the end, by name. Each group's captures are among `captures`, with the stages that all methods share.
+
+    bad: lines of the table that would be among them.
+    """
 
     captures: Mapping[str, Target] = field(default_factory=dict)
     groups: Mapping[str, Target] = field(default_factory=dict)
+    bad: Mapping[str, BadRow] = field(default_factory=dict)
 
     @property
     def all(self) -> dict[str, Target]:
@@ -74,7 +78,7 @@ def layout_of(name: str, config: Config) -> Layout:
 
 def chosen_targets(options: RunOptions, config: Config) -> Targets:
     """The captures and groups that a command means; `--failed` is left to the caller. Raises InputError for an unknown name, or where it says none."""
-    table = read_captures(Path(config.captures))
+    table, bad = read_table(Path(config.captures), options.names)
     groups = groups_of(table)
     if options.all + options.failed + bool(options.names) != 1:
         expected = "ids of " + config.captures + ", or --all, or --failed"
@@ -87,7 +91,8 @@ def chosen_targets(options: RunOptions, config: Config) -> Targets:
         )
     rows = {name: find_rows(name, table, groups, config, of_groups) for name in names}
     captures = {row.id: capture_target(row, config) for members in rows.values() for row in members}
-    return Targets(captures, {name: group_target(name, members, config) for name, members in rows.items()} if of_groups else {})
+    bad = {name: row for name, row in bad.items() if not options.names or row.group in names}
+    return Targets(captures, {name: group_target(name, members, config) for name, members in rows.items()} if of_groups else {}, bad)
 
 
 def find_rows(name: str, table: Mapping[str, CaptureRow], groups: Mapping[str, list[CaptureRow]], config: Config, of_group: bool) -> list[CaptureRow]:

@@ -117,9 +117,9 @@ def test_visible_is_where_a_real_pixel_is():
 def test_which_frames():
     sequences = {"b": {"frames": 10, "videos": {}, "sync": {}}, "a": {"frames": 4, "videos": {}, "sync": {"times": [0, 0.1, 0.25, 0.4]}}}
     capture = Capture("x", "rig", 73.0, (), sequences, {}, {}, None, ())
-    assert [f.id for f in choose_frames(capture, None, None, None, 30.0)] == ["a_000000", "a_000003", "b_000000", "b_000003", "b_000006", "b_000009"]
-    assert [f.frame for f in choose_frames(capture, 2, 6, 2, 30.0)] == [2, 2, 4, 6]
-    chosen = choose_frames(capture, None, None, 1, 30.0)
+    assert [f.id for f in choose_frames(capture, None, None, None, 30.0)[0]] == ["a_000000", "a_000003", "b_000000", "b_000003", "b_000006", "b_000009"]
+    assert [f.frame for f in choose_frames(capture, 2, 6, 2, 30.0)[0]] == [2, 2, 4, 6]
+    chosen, _ = choose_frames(capture, None, None, 1, 30.0)
     assert chosen[2].time == 0.25 and chosen[-1].time == pytest.approx(9 / 73, abs=1e-6)
     with pytest.raises(InputError, match="no frame is left"):
         choose_frames(capture, 10, None, 1, 30.0)

@@ -99,7 +99,7 @@ def test_timestamps_lead_to_the_nearest_frames(rig, layout):
     write_video(rig.path / "cam02.mp4", pictures(5, 60), 24)  # it began one frame late
     read(rig, layout)
     with pytest.raises(InputError, match="different numbers of frames(?s:.*)cam01 6, cam02 5"):
-        run_stage("frames", FramesSettings(), layout, rig)
+        run_stage("frames", FramesSettings(trim=0), layout, rig)
     lines = [
         f"{camera},{t + 26},{(t + late) / 24 + (0.03 if (camera, t) == (2, 2) else 0):.6f}"
         for camera, late in ((0, 0), (1, 1), (2, 0))
@@ -120,9 +120,18 @@ def test_different_lengths_are_fine_where_only_the_common_frames_are_used(rig, l
     capture = read(rig, layout)
     assert capture.sequences["take"]["frames"] == 5 and not next(c for c in capture.checks if c["what"] == "frame counts")["ok"]
     assert run_stage("frames", FramesSettings(), layout, replace(rig, last=4))["frames"] == 5
+    assert run_stage("frames", FramesSettings(), layout, replace(rig, last=4))["warnings"] == []
     for last in (5, None):
         with pytest.raises(InputError, match="different numbers of frames"):
-            run_stage("frames", FramesSettings(), layout, replace(rig, last=last))
+            run_stage("frames", FramesSettings(trim=0), layout, replace(rig, last=last))
+        trimmed = run_stage("frames", FramesSettings(), layout, replace(rig, last=last))
+        assert trimmed["frames"] == 5 and "cut to 5 frames" in trimmed["warnings"][0] and "cam01 6" in trimmed["warnings"][0]
+
+
+def test_more_frames_than_there_are_is_a_warning(rig, layout):
+    read(rig, layout)
+    assert "up to 70" in run_stage("frames", FramesSettings(), layout, replace(rig, first=3, last=70))["warnings"][0]
+    assert run_stage("frames", FramesSettings(), layout, replace(rig, first=3, last=5))["warnings"] == []
 
 
 def test_a_missing_video(rig, layout):

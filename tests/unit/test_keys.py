@@ -21,10 +21,12 @@ OTHER = {  # of each column another value than the empty one
     "id": {"id": "bob"}, "kind": {"kind": "nersemble"}, "path": {"path": Path("/raw/other")}, "model": {"model": "body"},
     "calibration": {"calibration": Path("/c.json")}, "plates": {"plates": "none"}, "timestamps": {"timestamps": Path("/t.csv")},
     "sequences": {"sequences": ("a",)}, "size": {"size": (64, 64)}, "val_cameras": {"val_cameras": ("none",)},
-    "test_sequences": {"test_sequences": ("none",)}, "color": {"color": "none"}, "group": {"group": "family"}, "frames": {"stride": 2},
+    "test_sequences": {"test_sequences": ("none",)}, "color": {"color": "none"}, "group": {"group": "family"}, "frames": {"stride": 2}, "units": {"units": "mm"}, "convention": {"convention": "opengl"},
+    "mattes": {"mattes": "none"}, "fps": {"fps": 25.0},
 }  # fmt: skip
 FIRST = {  # column -> the first stages that it makes stale; `upstream` says which follow
     **dict.fromkeys(("id", "kind", "path", "calibration", "plates", "timestamps", "sequences", "color"), {"ingest"}),
+    **dict.fromkeys(("units", "mattes", "fps"), {"ingest"}), "convention": {"ingest", "keypoints"},
     "frames": {"frames"}, "size": {"frames"}, "val_cameras": {"sample"}, "test_sequences": {"sample"}, "model": {"matte", "keypoints", "fit"}, "group": set(),
 }  # fmt: skip
 RUN_ONLY = ("device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share")

@@ -10,6 +10,7 @@ from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.config import parse_config
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
+from pipeline.workflow.run import _without
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.targets import chosen_targets
 
@@ -74,3 +75,16 @@ def test_without_groups_there_is_nothing_for_a_method_of_groups(choose, tmp_path
     (tmp_path / "alone.tsv").write_text("id\tkind\tpath\neve\trig\tx\n")
     with pytest.raises(InputError, match="no capture has a group"):
         chosen_targets(RunOptions(all=True), config)
+
+
+def test_a_bad_row_is_named_where_it_is_among_those_that_were_asked_for(choose, tmp_path):
+    (tmp_path / "captures.tsv").write_text(TABLE + "kim\tvideo\tx\tfamily\n")
+    assert list(choose(all=True).bad) == ["kim"] and list(choose(all=True).captures) == ["anna", "bob", "eve", "max"]
+    assert list(choose("family").bad) == ["kim"] and not choose("eve", "max").bad
+    with pytest.raises(InputError, match="line 6: bad kind"):
+        choose("eve", "kim")
+    targets = choose("family", method="together")
+    broken = {name: row.error for name, row in targets.bad.items()}
+    config = parse_config({"method": "together"})
+    assert list(_without(targets, dict(broken), config, strict=False).groups["family"].rows) == list(targets.groups["family"].rows)
+    assert not _without(targets, broken, config, strict=True).groups and "kim" in str(broken["family"])

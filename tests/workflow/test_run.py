@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
+from pipeline.capture.calibration import write_calibration
+from pipeline.capture.camera import Camera
 from pipeline.contract.layout import Layout
 from pipeline.io.files import TEMPORARY
 from tests.workflow.support import ROOT, TINY, Place, children_named, command
@@ -189,11 +191,43 @@ def test_a_broken_capture_costs_no_other_and_is_named(place):
     before = place.times("a"), place.times("c")
     video = next((place.folder / "raw" / "c").rglob("*.mp4"))
     video.write_bytes(video.read_bytes()[:2000])
-    place.write_table("id kind path", "a synthetic raw/a", "c nersemble raw/c/raw")
+    place.write_table("id kind path", "a synthetic raw/a", "c nersemble raw/c/raw", "d video raw/d")
     done = place.run("--all", "--until", "frames")
-    assert done.returncode != 0
+    assert done.returncode == 1 and "d: was not started" in done.stderr and "line 4: bad kind" in done.stderr
     assert "c: was not started" in done.stderr and video.name in done.stderr
     assert (place.times("a"), place.times("c")) == before
+
+
+def test_a_repaired_calibration_runs_what_depends_on_it_and_a_touched_video_its_own_stage(place, layout, tmp_path):
+    rig = Place(tmp_path)
+    capture = json.loads(layout.capture.read_text())
+    (tmp_path / "mine" / "videos").mkdir(parents=True)
+    for camera, video in next(iter(capture["sequences"].values()))["videos"].items():
+        shutil.copy(video["path"], tmp_path / "mine" / "videos" / f"{camera}.mp4")
+    write_calibration(tmp_path / "mine" / "cameras.json", [Camera.from_json(camera) for camera in capture["cameras"]])
+    rig.write_table("id kind path", "a rig mine", "b rig mine")
+
+    def again():
+        before = {name: rig.times(name) for name in "ab"}
+        done = rig.run("a", "b", "--until", "sample")
+        assert done.returncode == 0, done.stdout + done.stderr
+        after = {name: rig.times(name) for name in "ab"}
+        return done.stdout + done.stderr, {(name, stage) for name in "ab" for stage in after[name] if after[name][stage] != before[name].get(stage)}
+
+    stages = ("ingest", "frames", "sample")
+    assert again()[1] == {(name, stage) for name in "ab" for stage in stages} and again()[1] == set()
+    os.utime(next((tmp_path / "mine" / "videos").iterdir()))
+    assert again()[1] == {("a", "ingest"), ("b", "ingest")}, "the same videos make the same capture.json"
+    assert again()[1] == set()
+    shutil.copy(tmp_path / "mine" / "cameras.json", tmp_path / "b.json")
+    rig.write_table("id kind path calibration", "a rig mine mine/cameras.json", "b rig mine b.json")
+    again()
+    text = (tmp_path / "mine" / "cameras.json").read_text()
+    first = capture["cameras"][0]["t"][2]
+    (tmp_path / "mine" / "cameras.json").write_text(text.replace(str(first), str(first + 0.01)))
+    said, ran = again()
+    assert "cameras.json changed" in said and ran == {("a", stage) for stage in stages}
+    assert again()[1] == set()
 
 
 def test_every_verb_takes_paths_from_where_the_user_stands(place, layout):

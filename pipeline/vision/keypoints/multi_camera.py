@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
 from pipeline.geometry.blocks import in_blocks
+from pipeline.geometry.camera_readings import Agreement, better_reading
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.parallel import map_processes
 from pipeline.vision.crops import Crop
@@ -20,6 +21,8 @@ from pipeline.vision.keypoints.cross_view import face_crops, pose_crops, reject_
 from pipeline.vision.keypoints.detect_per_camera import detect_camera, detect_in_crops
 from pipeline.vision.mediapipe_indices import FACE_POINTS, HEAD, POSE_POINTS
 from pipeline.vision.settings import KeypointsSettings
+
+READING_FRAMES, READING_POINTS = 20, 30  # how many say how the calibration is to be read
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,17 @@ class Keypoints:
         pose: [F, C, 33, 3] float32, the same.
         redetected: [C] number of detections, faces and poses, found in crops given by the other cameras.
         dropped: [C] number of detections rejected as outliers.
+        faces_found, faces_dropped: [C] number of faces that the detector found, and of those that were rejected.
+        reading: another reading of the calibration under which the cameras agree, where they do not as it is (see `better_reading`).
     """
 
     face: np.ndarray
     pose: np.ndarray
     redetected: np.ndarray
     dropped: np.ndarray
+    faces_found: np.ndarray
+    faces_dropped: np.ndarray
+    reading: tuple[str, Agreement] | None
 
 
 def detect_cameras(
@@ -87,8 +95,9 @@ def combine_cameras(
     settings: KeypointsSettings,
     files: Sequence[Path],
     threads: int,
+    convention: str = "",
 ) -> Keypoints:
-    """Keypoints of every matted frame in every camera.
+    """Keypoints of every matted frame in every camera. convention: how the calibration was read.
 
     files: those of `detect_cameras`. Raises InputError where one is damaged.
     """
@@ -98,12 +107,26 @@ def combine_cameras(
     face, pose = (np.stack([camera.pop(which) for camera in arrays], axis=1) for which in ("face", "pose"))
     image_size = max(max(camera.width, camera.height) for camera in images.cameras)
     gates_px = settings.face_gate * _median_face_size(face), settings.pose_gate * image_size
+    found = _detected(face)
+    reading = _reading(face if found.any() else pose, gates_px[0] if found.any() else gates_px[1], images.cameras, convention)
     face, pose, face3d, pose3d, dropped = _reject_outliers(face, pose, images.cameras, gates_px, threads)
+    faces_dropped = (found & ~_detected(face)).sum(0)
     redetected = _redetect(images, mattes, names, face, pose, face3d, pose3d, settings, threads)
     if redetected.any():
         face, pose, _, _, rejected = _reject_outliers(face, pose, images.cameras, gates_px, threads)
         redetected -= rejected
-    return Keypoints(face, pose, np.maximum(redetected, 0), dropped)
+    return Keypoints(face, pose, np.maximum(redetected, 0), dropped, found.sum(0), faces_dropped, reading)
+
+
+def _reading(points: np.ndarray, gate_px: float, cameras: Sequence[Camera], convention: str) -> tuple[str, Agreement] | None:
+    """`better_reading` on some of the points [F, C, N, 3] of the frames that several cameras see."""
+    several = np.flatnonzero(_detected(points).sum(1) > 1)
+    if not len(several):
+        return None
+    frames = several[np.unique(np.linspace(0, len(several) - 1, READING_FRAMES).round().astype(int))]
+    some = points[frames][:, :, :: max(1, points.shape[2] // READING_POINTS), :2].swapaxes(0, 1).reshape(len(cameras), -1, 2)
+    K, R, t = (np.stack([getattr(camera, name) for camera in cameras]) for name in ("K", "R", "t"))
+    return better_reading(some.astype(np.float64), K, R, t, gate_px, convention or "opencv")
 
 
 def _chunks(frames: int, count: int, pose_stride: int) -> list[slice]:

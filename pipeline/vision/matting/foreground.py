@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 COLOUR_SIGMA = 20.0  # grey levels, prior standard deviation of a foreground colour around the nearest known one; set by hand
+NOISE = 3.0  # image noise assumed without a plate, grey levels
 MIN_CONTRAST = 5.0  # noise units of |F - B| at which projection and mask have equal weight
 
 
@@ -71,3 +72,19 @@ def solve_foreground(
     a = alpha[:, None]
     error = colour - a * foreground - (1 - a) * plate
     return np.clip(foreground + a / (a**2 + (noise[:, None] / COLOUR_SIGMA) ** 2) * error, 0, 255)
+
+
+def without_plate(image: np.ndarray, alpha: np.ndarray, foreground: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """RGBA uint8 [H, W, 4] of an image and its alpha: mixed pixels get the foreground's colour, by the nearest certain colours of both sides.
+
+    Args:
+        image: [H, W, 3] uint8. alpha: [H, W] 0..1. foreground, background: [H, W] bool, where certain.
+    """
+    colour = np.where(alpha[..., None] > 0, image, 0).astype(np.uint8)
+    edge = (alpha > 0) & (alpha < 1)
+    if edge.any() and foreground.any() and background.any():
+        known = image.astype(np.float32)
+        plate, nearest = nearest_colour(known, background, edge), nearest_colour(known, foreground, edge)
+        noise = np.full(edge.sum(), NOISE, np.float32)
+        colour[edge] = solve_foreground(known[edge], plate, nearest, alpha[edge], noise).round()
+    return np.dstack([colour, (alpha * 255).round().astype(np.uint8)])

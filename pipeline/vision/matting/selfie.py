@@ -6,13 +6,12 @@ import cv2
 import numpy as np
 
 from pipeline.vision.matting.components import bounding_box, grow_box, keep_subject
-from pipeline.vision.matting.foreground import nearest_colour, solve_foreground
+from pipeline.vision.matting.foreground import without_plate
 from pipeline.vision.matting.guided_filter import guided_filter
 from pipeline.vision.matting.interface import Matte
 from pipeline.vision.mediapipe_quiet import quiet_mediapipe
 
 GROW = 0.2  # margin of the second pass around the subject's bounding box, as a fraction of its size
-NOISE = 3.0  # image noise assumed for the foreground colour, grey levels
 
 
 class SelfieMatting:
@@ -61,22 +60,15 @@ class SelfieMatting:
 
 def _refine(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """RGBA of an image and a coarse probability: certain where the network is, along the image's edges between."""
-    float_image = image.astype(np.float32)
     radius = max(3, round(max(image.shape[:2]) / 100))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     foreground = cv2.erode((probability > 0.8).astype(np.uint8), kernel, borderValue=1) > 0
     background = cv2.dilate((probability > 0.2).astype(np.uint8), kernel) == 0
     if not foreground.any() or not background.any():
         return np.dstack([image, (probability * 255).round().astype(np.uint8)])
-    alpha = guided_filter(float_image / 255, probability, radius, 1e-4)
+    alpha = guided_filter(image.astype(np.float32) / 255, probability, radius, 1e-4)
     alpha[foreground] = 1
     alpha[background] = 0
     # the network's soft edge is uncertainty, not transparency: a steeper alpha narrows the background fringe
     alpha = np.clip((alpha - 0.5) * 1.6 + 0.5, 0, 1)
-    colour = np.where(alpha[..., None] > 0, image, 0).astype(np.uint8)
-    edge = (alpha > 0) & (alpha < 1)
-    noise = np.full(edge.sum(), NOISE, np.float32)
-    plate = nearest_colour(float_image, background, edge)
-    nearest = nearest_colour(float_image, foreground, edge)
-    colour[edge] = solve_foreground(float_image[edge], plate, nearest, alpha[edge], noise).round()
-    return np.dstack([colour, (alpha * 255).round().astype(np.uint8)])
+    return without_plate(image, alpha, foreground, background)

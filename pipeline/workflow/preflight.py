@@ -1,0 +1,50 @@
+"""What can be checked before anything runs: the raw files of the captures, and that the device is there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from pipeline.config import Config
+from pipeline.io.errors import InputError
+from pipeline.workflow.run_options import RunOptions
+from pipeline.workflow.snakemake_command import is_cluster, profile_folder
+from pipeline.workflow.staleness import unfinished_stages
+from pipeline.workflow.targets import Target
+
+
+def check_captures(captures: Mapping[str, Target], config: Config, quiet: bool) -> dict[str, InputError]:
+    """Check what can be checked without decoding whole videos: what is wrong with which capture. Raises where none may start.
+
+    Captures whose raw files are as they were when `ingest` checked them are not opened again.
+    """
+    from pipeline.stages.failure import write_error
+    from pipeline.stages.ingest import preflight
+
+    broken: dict[str, InputError] = {}
+    for name, target in captures.items():
+        first = [stage for stage in ("ingest", "sample") if stage in target.stages]
+        if not unfinished_stages(target, config, first):
+            continue
+        try:
+            preflight(target.rows[0], config.stages["ingest"], single="fit" not in target.stages)
+        except InputError as error:
+            broken[name] = error
+            if not quiet:
+                write_error("ingest", target.layout, str(error), None, user_error=True, attempt=1)
+    if broken and len(broken) == len(captures):
+        for name in list(broken)[1:]:
+            print(f"{name}: was not started\n{broken[name]}", file=sys.stderr)
+        raise next(iter(broken.values()))
+    return broken
+
+
+def check_device(options: RunOptions, config: Config, targets: Mapping[str, Target]) -> None:
+    """Check that a GPU that the configuration asks for is there, where the jobs run on this machine. Raises InputError."""
+    device = str(getattr(config.stages["train"], "device", "auto"))
+    if not device.startswith("cuda") or is_cluster(profile_folder(options.profile, options.here)):
+        return
+    if any("train" in target.stages and unfinished_stages(target, config, ["train"]) for target in targets.values()):
+        from pipeline.machine.device import choose_device
+
+        choose_device(device)
