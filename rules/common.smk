@@ -13,7 +13,7 @@ from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 
-RUN = {"subjects": "all", "members": {}} | {name: config[name] for name in ("subjects", "members") if name in config}
+RUN = {"subjects": "all", "members": {}, "planned": False} | {name: config[name] for name in ("subjects", "members", "planned") if name in config}
 CONFIG = parse_config({name: value for name, value in config.items() if name not in RUN})
 METHOD = method_of(CONFIG.method)
 TABLE = read_captures(Path(CONFIG.captures))
@@ -56,12 +56,19 @@ def avatar_keys_of(name):
     return avatar_keys(METHOD.name, METHOD.avatar_stages, members, CONFIG.result_settings)
 
 
+def settled(paths):
+    """Inputs whose times do not count in a run of `c2a run`: it has compared contents, and names every stage to run."""
+    if not RUN["planned"]:
+        return paths
+    return {name: (lambda wildcards, path=path: ancient(path(wildcards))) if callable(path) else ancient(path) for name, path in paths.items()}
+
+
 def capture_input(stage):
     """Declared artefacts by name; a filmed capture has no truth."""
     paths = {name: str(METHOD.path(CAPTURE, name)) for name in stage.inputs}
     if "truth" in paths:
         paths["truth"] = lambda wildcards: str(CAPTURE.truth) if is_synthetic(wildcards.capture) else []
-    return paths
+    return settled(paths)
 
 
 def parts_of(stage):
@@ -87,7 +94,7 @@ def of_members(name):
 def avatar_input(stage):
     """Declared artefacts by name. Plain paths where they suffice: functions make the planning of thousands of jobs slow."""
     plain = [name for name in stage.inputs if name in MADE or (METHOD.scope == "capture" and name != "truth")]
-    return {name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs}
+    return settled({name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs})
 
 
 def avatar_params(stage):

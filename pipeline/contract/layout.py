@@ -145,6 +145,10 @@ class Layout:
         """Who is at work on a stage; gone when it has ended (see io/lease.py)."""
         return self.scratch(stage).parent / "running" / f"{stage}.json"
 
+    def progress(self, stage: str) -> Path:
+        """How far a stage at work is, for `run` to show."""
+        return self.scratch(stage).parent / "progress" / f"{stage}.json"
+
     @property
     def leases(self) -> Path:
         """Who took and released what, ever: nothing is removed from it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+REMEDY = "  next:     "  # how the line of the next command begins
+
 
 class InputError(Exception):
     """A user's input (file, table cell, option) is invalid.
@@ -26,5 +28,5 @@ class InputError(Exception):
         if expected is not None:
             lines.append(f"  expected: {expected}")
         if remedy:
-            lines.append(f"  next:     {remedy}")
+            lines.append(REMEDY + remedy)
         super().__init__("\n".join(lines))

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.avatars.registry import method_of
 from pipeline.config import Config
-from pipeline.contract.stages import CAPTURE_STAGES, upstream
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.io.progress import log
 from pipeline.machine.lease import lease
+from pipeline.report.records import counted
 from pipeline.workflow.orphans import end_orphans
-from pipeline.workflow.outcome import failed_targets, report_outcome
+from pipeline.workflow.outcome import Outcome, failed_targets, report_outcome
+from pipeline.workflow.plan import Plan, make_plans
+from pipeline.workflow.plan_table import print_plans
 from pipeline.workflow.presets import resolved_config
 from pipeline.workflow.run_options import RunOptions
-from pipeline.workflow.snakemake_command import run_snakemake
-from pipeline.workflow.staleness import stale_stages, unfinished_stages
+from pipeline.workflow.snakemake_command import INTERRUPTED, run_snakemake
+from pipeline.workflow.staleness import MISSING, unfinished_stages
 from pipeline.workflow.targets import Target, Targets, chosen_targets, group_target
 
 
@@ -36,39 +39,69 @@ def run(options: RunOptions) -> int:
     if options.failed:
         targets = failed_targets(targets)
     if not targets.all:
-        print("no capture's last run failed")
+        print("no failed captures")
         return 0
     _check_first(options, targets)
     broken = _preflight(targets.captures, quiet=options.dry_run)
     targets = _without(targets, broken, config, options.strict)
     if options.dry_run:
-        return run_snakemake(options, config, targets.groups or targets.captures, _files(_forced(options, targets.all, config), targets.all))
-    for folder, option in ((config.results, "--results"), (config.work, "--work")):
-        check_writable(Path(folder), option)
-    code = _run(options, config, targets)
+        print_plans(make_plans(options, targets.all, config))
+    else:
+        for folder, option in ((config.results, "--results"), (config.work, "--work")):
+            check_writable(Path(folder), option)
+    code = 0 if options.dry_run else _run(options, config, targets)
     for name, error in broken.items():
-        print(f"{name}: was not started\n{error}", file=sys.stderr)
+        print(f"{name}: skipped\n{error}", file=sys.stderr)
     return code or int(bool(broken))
 
 
 def _run(options: RunOptions, config: Config, targets: Targets) -> int:
+    """Work on the targets, while their leases are held."""
     with contextlib.ExitStack() as leases:
         _allow_files(4 * len(targets.all))
         held = [leases.enter_context(lease(t.layout.running("run"), t.layout.leases, f"run of {t.name}")) for t in targets.all.values()]
-        layouts = {name: target.layout for name, target in targets.all.items()}
-        token, code, groups = held[0].token, 0, targets.groups
-        end_orphans(layouts, config)
-        forced = _forced(options, targets.captures, config)
-        if not groups or forced or any(unfinished_stages(target, config) for target in targets.captures.values()):
-            _forget(options, targets.captures, forced)
-            code = run_snakemake(options, config, targets.captures, _files(forced, targets.captures), token)
-        if groups:
+        session = _Session(options, config, held[0].token)
+        end_orphans({name: target.layout for name, target in targets.all.items()}, config)
+        session.bring_up(targets.captures)
+        groups = targets.groups
+        if groups and session.code != INTERRUPTED:
             groups = _groups_now(groups, targets.captures, config, options.strict)
-            forced = _forced(options, groups, config)
-            _forget(options, groups, forced)
-            code = (run_snakemake(options, config, groups, _files(forced, groups), token) if groups else 0) or code
-        end_orphans(layouts, config)
-        return report_outcome(code, Targets(targets.captures, {**targets.groups, **groups}), config, options.resume)
+            session.bring_up(groups)
+        if session.ran:
+            end_orphans({name: target.layout for name, target in targets.all.items()}, config)
+        return report_outcome(session.outcome(), Targets(targets.captures, {**targets.groups, **groups}), config, options.resume)
+
+
+class _Session:
+    """The Snakemake commands of one run. code: the exit code so far; ran: what was worked on."""
+
+    def __init__(self, options: RunOptions, config: Config, token: str):
+        self._options, self._config, self._token = options, config, token
+        self._log = Path(config.work) / ".logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        self._start = time.monotonic()
+        self.code, self.ran = 0, set[str]()
+
+    def bring_up(self, targets: Mapping[str, Target]) -> None:
+        """Plan, and call Snakemake where there is something to do."""
+        plans = {name: plan for name, plan in make_plans(self._options, targets, self._config).items() if plan.steps}
+        for plan in plans.values():
+            _announce(plan)
+        _forget(self._options, targets, plans)
+        if plans:
+            stages = sum(len(plan.steps) for plan in plans.values())
+            print(f"{counted(stages, 'stage')} of {counted(len(plans), 'capture')} to run; log: {self._log}", flush=True)
+            self.ran |= plans.keys()
+            self.code = run_snakemake(self._options, self._config, plans, self._log, self._token) or self.code
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.code, frozenset(self.ran), self._log, time.monotonic() - self._start)
+
+
+def _announce(plan: Plan) -> None:
+    """Say of which finished results a run makes new ones, and why."""
+    for stage, reason in plan.steps.items():
+        if reason != MISSING and not reason.startswith(("after ", "--")):
+            log(f"{plan.target.name}: {stage} will run again: {reason}")
 
 
 def _preflight(captures: Mapping[str, Target], quiet: bool) -> dict[str, InputError]:
@@ -86,7 +119,7 @@ def _preflight(captures: Mapping[str, Target], quiet: bool) -> dict[str, InputEr
                 write_error("ingest", target.layout, str(error), None, user_error=True, attempt=1)
     if len(broken) == len(captures):
         for name in list(broken)[1:]:
-            print(f"{name}: was not started\n{broken[name]}", file=sys.stderr)
+            print(f"{name}: skipped\n{broken[name]}", file=sys.stderr)
         raise next(iter(broken.values()))
     return broken
 
@@ -129,49 +162,16 @@ def _check_first(options: RunOptions, targets: Targets) -> None:
         raise InputError(f"--from {options.first} is none of the stages of {where}", expected="one of " + ", ".join(known), remedy="correct --from")
 
 
-def _forced(options: RunOptions, targets: Mapping[str, Target], config: Config) -> dict[str, list[str]]:
-    """Target -> stages to run although their outputs exist: asked for with --from or --fresh, or stale. Raises InputError where --from lacks what comes before."""
-    forced = {}
-    for target in targets.values():
-        stale = stale_stages(target, config)
-        for stage, reason in stale.items():
-            log(f"{target.name}: {stage} will run again: {reason}")
-        again = _asked_again(options, target, config)
-        forced[target.name] = [stage for stage in target.stages if stage in stale or stage in again]
-    return {name: stages for name, stages in forced.items() if stages}
-
-
-def _asked_again(options: RunOptions, target: Target, config: Config) -> tuple[str, ...]:
-    first, stages = options.first, target.stages
-    if options.fresh or (target.is_group and first in CAPTURE_STAGES):
-        return stages
-    if first not in stages:
-        return ()
-    makers = upstream(tuple(method_of(config.method).table.values()))[first]
-    missing = unfinished_stages(target, config, [stage for stage in stages[: stages.index(first)] if stage in makers])
-    if missing:
-        raise InputError(
-            f"--from {first} needs the results of {missing[0]}, which are not there or not current",
-            file=target.layout.results,
-            remedy=f"./c2a run {target.name}",
-        )
-    return stages[stages.index(first) :]
-
-
-def _forget(options: RunOptions, targets: Mapping[str, Target], forced: Mapping[str, list[str]]) -> None:
+def _forget(options: RunOptions, targets: Mapping[str, Target], plans: Mapping[str, Plan]) -> None:
     """Drop the error files of earlier runs, and the unfinished work of stages that are re-run by request; an interrupted stage resumes."""
-    for target in targets.values():
+    for name, target in targets.items():
         for stage in target.stages:
             target.layout.error(stage).unlink(missing_ok=True)
-        if options.fresh or options.first:
-            for stage in forced.get(target.name, []):
+        if (options.fresh or options.first) and name in plans:
+            for stage in plans[name].steps:
                 shutil.rmtree(target.layout.scratch(stage), ignore_errors=True)
-            if "train" in forced.get(target.name, []):
+            if "train" in plans[name].steps:
                 target.layout.trained.unlink(missing_ok=True)
-
-
-def _files(forced: Mapping[str, list[str]], targets: Mapping[str, Target]) -> list[str]:
-    return [str(targets[name].layout.manifest(stage)) for name, stages in forced.items() for stage in stages]
 
 
 def _allow_files(count: int) -> None:

@@ -28,6 +28,7 @@ class RunOptions:
         names: captures or groups. all: every one of the table. failed: those whose last run failed.
         config: file laid over config.yaml. sets: KEY=VALUE, laid over both.
         first: `--from`, the stage with which to begin. fresh: begin with the first.
+        snakemake: further options, passed on to it.
         strict: a group is not started where one of its captures fails.
     """
 
@@ -48,6 +49,7 @@ class RunOptions:
     profile: str = "default"
     cores: int | None = None
     dry_run: bool = False
+    snakemake: tuple[str, ...] = ()
     here: Path = field(default_factory=Path.cwd)
 
     def resume(self, name: str) -> str:
@@ -56,7 +58,7 @@ class RunOptions:
         options = ("method", "preset", "captures", "results", "work", "config", "until", "profile")
         words = [word for option in options if (value := getattr(self, option)) != defaults[option] for word in (f"--{option}", str(value))]
         words += [word for setting in self.sets for word in ("--set", setting)] + ["--strict"] * self.strict
-        return shlex.join(["./c2a", "run", name, *words])
+        return shlex.join(["./c2a", "run", name, *words, *(["--", *self.snakemake] if self.snakemake else [])])
 
 
 def load_config(options: RunOptions, preset: str = "") -> Config:

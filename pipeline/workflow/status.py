@@ -13,14 +13,14 @@ from typing import Any, Literal
 from pipeline.config import Config
 from pipeline.io.files import check_writable, write_text
 from pipeline.machine.lease import is_alive, read_holder
-from pipeline.report.records import counted, failure_place
+from pipeline.report.records import counted, failure_place, warnings
 from pipeline.workflow.outcome import failed_stages
 from pipeline.workflow.run_options import RunOptions, resolutions
 from pipeline.workflow.staleness import best_resolution, read_manifest, stale_stages, with_complete_captures
 from pipeline.workflow.targets import Target, Targets, chosen_targets
 
-State = Literal["done", "stale", "running", "FAILED", "missing"]
-COLORS = {"done": "green", "stale": "yellow", "running": "cyan", "FAILED": "bold red", "missing": "dim"}
+State = Literal["done", "stale", "running", "interrupted", "FAILED", "missing"]
+COLORS = {"done": "green", "stale": "yellow", "running": "cyan", "interrupted": "yellow", "FAILED": "bold red", "missing": "dim"}
 WATCH_SECONDS = 2.0
 
 
@@ -61,7 +61,7 @@ def _cell(target: Target, stage: str, stale: dict[str, str], failed: dict[str, d
         if holder and is_alive(lease, holder):
             return Cell("running", f"{holder.host}{f':{holder.job}' if holder.job else ''}")
     if stage in failed:
-        return Cell("FAILED", error=failed[stage])
+        return Cell("interrupted") if failed[stage].get("interrupted") else Cell("FAILED", error=failed[stage])
     if read_manifest(target.layout, stage) is None:
         return Cell("missing")
     return Cell("stale") if stage in stale else Cell("done")
@@ -98,11 +98,13 @@ def _drawn(targets: Targets, table: Table) -> Any:
     from rich.text import Text
 
     stages = list(dict.fromkeys(stage for cells in table.values() for stage in cells))
-    drawing = Drawing("group" if targets.groups else "capture", *stages, box=None, padding=(0, 1), header_style="bold")
+    drawing = Drawing("group" if targets.groups else "capture", *stages, "warnings", box=None, padding=(0, 1), header_style="bold")
     for name, cells in table.items():
-        drawing.add_row(name, *(Text(cells[stage].text, style=COLORS[cells[stage].state]) if stage in cells else "" for stage in stages))
+        warned = len(warnings(targets.all[name].layout))
+        states = [Text(cells[stage].text, style=COLORS[cells[stage].state]) if stage in cells else "" for stage in stages]
+        drawing.add_row(name, *states, Text(str(warned), style="yellow") if warned else "")
     counts = [summary(cells) for cells in table.values()]
-    line = f"{_count(targets)}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "unfinished"))
+    line = f"{_count(targets)}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "interrupted", "unfinished"))
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
     return Group(drawing, "", Text(line), *problems)
 
@@ -117,7 +119,9 @@ def summary(cells: Mapping[str, Cell]) -> str:
     states = [cell.state for cell in cells.values()]
     if "running" in states:
         return "running"
-    return "failed" if "FAILED" in states else "done" if set(states) == {"done"} else "unfinished"
+    return next(
+        (word for state, word in (("FAILED", "failed"), ("interrupted", "interrupted")) if state in states), "done" if set(states) == {"done"} else "unfinished"
+    )
 
 
 def describe(stage: str, error: dict[str, Any]) -> str:
