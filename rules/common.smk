@@ -13,7 +13,7 @@ from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 
-RUN = {"subjects": "all", "members": {}, "planned": False} | {name: config[name] for name in ("subjects", "members", "planned") if name in config}
+RUN = {"subjects": "all", "members": {}, "planned": None} | {name: config[name] for name in ("subjects", "members", "planned") if name in config}
 CONFIG = parse_config({name: value for name, value in config.items() if name not in RUN})
 METHOD = method_of(CONFIG.method)
 TABLE = read_captures(Path(CONFIG.captures))
@@ -56,11 +56,18 @@ def avatar_keys_of(name):
     return avatar_keys(METHOD.name, METHOD.avatar_stages, members, CONFIG.result_settings)
 
 
-def settled(paths):
-    """Inputs whose times do not count in a run of `c2a run`: it has compared contents, and names every stage to run."""
-    if not RUN["planned"]:
+def settled(stage, paths):
+    """Inputs of a stage. In a run of `c2a run`, which has compared contents, file times do not count for the stages that it keeps."""
+    if RUN["planned"] is None:
         return paths
-    return {name: (lambda wildcards, path=path: ancient(path(wildcards))) if callable(path) else ancient(path) for name, path in paths.items()}
+    return {name: functools.partial(input_now, stage, path) for name, path in paths.items()}
+
+
+def input_now(stage, path, wildcards):
+    """One input of a stage of one capture or group."""
+    now = path(wildcards) if callable(path) else path.format(**wildcards)
+    kept = stage.name not in RUN["planned"].get(wildcards.capture if stage.scope == "capture" else wildcards.subject, ())
+    return ancient(now) if kept and now else now
 
 
 def capture_input(stage):
@@ -68,7 +75,7 @@ def capture_input(stage):
     paths = {name: str(METHOD.path(CAPTURE, name)) for name in stage.inputs}
     if "truth" in paths:
         paths["truth"] = lambda wildcards: str(CAPTURE.truth) if is_synthetic(wildcards.capture) else []
-    return settled(paths)
+    return settled(stage, paths)
 
 
 def parts_of(stage):
@@ -94,7 +101,7 @@ def of_members(name):
 def avatar_input(stage):
     """Declared artefacts by name. Plain paths where they suffice: functions make the planning of thousands of jobs slow."""
     plain = [name for name in stage.inputs if name in MADE or (METHOD.scope == "capture" and name != "truth")]
-    return settled({name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs})
+    return settled(stage, {name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs})
 
 
 def avatar_params(stage):
@@ -124,11 +131,11 @@ def resources_of(stage):
 
 
 def command_of(stage, inputs, outputs, own=""):
-    """The job: `python -m pipeline STAGE` with settings, key and paths. inputs, outputs: names of the artefacts to pass; own: options of this rule alone.
+    """The job: `python -m pipeline stage NAME` with settings, key and paths. inputs, outputs: names of the artefacts to pass; own: options of this rule alone.
 
     A scheduler sends SIGTERM to all processes of a job: the shell waits for the stage, which saves, and tee for what it says meanwhile.
     """
-    words = [sys.executable, "-m", "pipeline", "render-stage" if stage.name == "render" else stage.name]
+    words = [sys.executable, "-m", "pipeline", "stage", stage.name]
     options = ["--captures", CONFIG.captures, "--results", CONFIG.results, "--work", CONFIG.work]
     options += ["--method", METHOD.name, "--preset", CONFIG.preset]
     options += ["--values", json.dumps(CONFIG.settings(stage.name))]

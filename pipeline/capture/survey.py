@@ -42,7 +42,7 @@ def survey(source: Source, threads: int) -> Survey:
     """
     keys = [(sequence, camera.name) for sequence in source.footage for camera in source.cameras]
     jobs = [(source.footage[sequence][camera],) for sequence, camera in keys]
-    results = map_processes(inspect, jobs, threads, "checking videos")
+    results = map_processes(inspect, jobs, threads, "videos")
     media_by_key = dict(zip(keys, results))
     report = Survey()
     images = sum(media.frames for media in results)

@@ -33,7 +33,7 @@ class Progress:
         return (self.total - self.done) / max(self.rate, 1e-9)
 
     def __str__(self) -> str:
-        figures = [f"{self.label} {self.done}/{self.total}", self.text, f"{self.rate:.1f}/s", f"{clock(self.seconds_left)} left"]
+        figures = [f"{self.label} {self.done}/{self.total}", f"{self.rate:.1f}/s", f"{clock(self.seconds_left)} left", self.text]
         return "  ".join(figure for figure in figures if figure)
 
 

@@ -53,7 +53,7 @@ def render_cameras(
             expected=f"one of {tracked[0]} ... {tracked[-1]}, or all",
             remedy="correct --frames",
         )
-    for frame in progress(ids, "render"):
+    for frame in progress(ids, "frames"):
         images = render_views(avatar, tracked.index(frame), [camera.without_distortion() for camera in cameras], device, subject=number)
         for camera, image in zip(cameras, images):
             write_bytes(out / camera.name / f"{frame}.png", encode_png(image[..., :3]))

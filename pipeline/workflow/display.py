@@ -39,7 +39,7 @@ class Display:
         self._work = {name: _work(plan) for name, plan in plans.items() if plan.steps}
         self._start, self._lined = time.time(), time.monotonic()
         self._width = max(map(len, self._work), default=0), max((len(stage) for plan in plans.values() for stage in plan.target.stages), default=0)
-        self._bars: Any = _bars() if sys.stdout.isatty() else None
+        self._bars: Any = _bars(min(sum(self._width) + 1, 40)) if sys.stdout.isatty() else None
         self._tasks: dict[str, Any] = {}
 
     def __call__(self) -> None:
@@ -118,11 +118,13 @@ def _written(path: Path) -> int | None:
         return None
 
 
-def _bars() -> Any:
+def _bars(width: int) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
-    columns = TextColumn("{task.description}", markup=False), BarColumn(20), TextColumn("{task.fields[figures]}", markup=False), TimeElapsedColumn()
-    bars = Progress(*columns, console=Console(), transient=True, refresh_per_second=4)
+    label = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=width))
+    figures = TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True, overflow="crop", ratio=1))
+    bars = Progress(label, BarColumn(12), TimeElapsedColumn(), figures, console=Console(), transient=True, expand=True, refresh_per_second=4)
     bars.start()
     return bars

@@ -18,7 +18,7 @@ def stage_figures(facts: Mapping[str, Any]) -> str:
     texts = [f"{number:,} {counted(number, name[:-1]).split()[1]}" for name, number in sizes.items()]
     if {"train", "test"} <= facts.keys() and isinstance(facts["train"], int):
         texts.append(f"{facts['train']} for training, {facts['test']} for test")
-    if "residual_px_all" in facts:
+    if facts.get("residual_px_all") is not None:
         texts.append(f"residual {facts['residual_px_all']:.1f} px")
     if facts.get("resumed_at"):
         texts.append(f"resumed from step {facts['resumed_at']}")

@@ -42,7 +42,7 @@ def run_snakemake(options: RunOptions, config: Config, plans: Mapping[str, Plan]
     """
     targets = {name: plan.target for name, plan in plans.items()}
     subjects = {"subjects": list(targets), "members": {name: [row.id for row in t.rows] for name, t in targets.items() if t.is_group}}
-    text = json.dumps(config.values() | subjects | {"planned": True}, indent=1) + "\n"
+    text = json.dumps(config.values() | subjects | {"planned": {name: list(plan.steps) for name, plan in plans.items()}}, indent=1) + "\n"
     file = Path(config.work) / ".config" / f"{digest(text)}.json"  # named by its content: no run changes what another one reads
     write_text(file, text)
     command = snakemake_command(options, config, file, [path for plan in plans.values() for path in plan.forced])

@@ -37,7 +37,7 @@ def unfinished_reasons(target: Target, config: Config) -> dict[str, str]:
         reason = reason or next((f"after {name}" for name in reversed(before) if name in reasons), "")
         reason = reason or _other_inputs(manifest, before, read)
         if not reason and manifest.get("key") != keys[stage]:
-            reason = "the captures of the group changed" if target.is_group else "what it depends on changed"
+            reason = "the captures of the group changed" if target.is_group else f"after {list(before)[-1]}" if before else "what it depends on changed"
         if reason:
             reasons[stage] = reason
     return reasons
