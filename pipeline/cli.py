@@ -11,6 +11,7 @@ from typing import Any
 import tyro
 
 from pipeline.cli_options import (
+    DEFAULTS,
     Common,
     DryRun,
     File,
@@ -43,7 +44,7 @@ def _options(settings: Settings, **others: Any) -> Any:
 
 
 @app.command(name="demo")
-def demo(settings: Common = Settings(), until: Until = None, cores: Number = None, dry_run: DryRun = False) -> int:
+def demo(settings: Common = DEFAULTS, until: Until = None, cores: Number = None, dry_run: DryRun = False) -> int:
     """Generate a synthetic capture, run every stage on it, and name the report to open.
 
     Args:
@@ -62,7 +63,7 @@ def run_captures(
     /,
     all: Flag = False,
     failed: Flag = False,
-    settings: Common = Settings(),
+    settings: Common = DEFAULTS,
     first: From = None,
     until: Until = None,
     fresh: Flag = False,
@@ -100,7 +101,7 @@ def run_captures(
 
 
 @app.command(name="status")
-def status(names: Names = (), /, watch: Flag = False, settings: Common = Settings()) -> int:
+def status(names: Names = (), /, watch: Flag = False, settings: Common = DEFAULTS) -> int:
     """Show the state of every stage of every capture: done, stale, running (where), interrupted, failed (why) or missing.
 
     For example:
@@ -117,7 +118,7 @@ def status(names: Names = (), /, watch: Flag = False, settings: Common = Setting
 
 
 @app.command(name="cohort")
-def cohort(names: Names = (), /, out: Folder = None, settings: Common = Settings()) -> int:
+def cohort(names: Names = (), /, out: Folder = None, settings: Common = DEFAULTS) -> int:
     """Write a table and a page over many captures or groups, failed ones included: quality, time, memory, an image of each.
 
     Args:
@@ -130,7 +131,7 @@ def cohort(names: Names = (), /, out: Folder = None, settings: Common = Settings
 
 
 @app.command(name="clean-work")
-def clean_work(names: Names = (), /, dry_run: DryRun = False, settings: Common = Settings()) -> int:
+def clean_work(names: Names = (), /, dry_run: DryRun = False, settings: Common = DEFAULTS) -> int:
     """Remove the intermediate files of complete captures and groups; unfinished and running ones are kept.
 
     Args:
@@ -151,7 +152,7 @@ def render(
     frames: Text = "all",
     subject: Text = "",
     alpha: Flag = False,
-    settings: Common = Settings(),
+    settings: Common = DEFAULTS,
 ) -> int:
     """Render a trained avatar at the tracked frames of its capture, as images, a video or both.
 
@@ -169,9 +170,9 @@ def render(
         subject: Of a group: which of its captures (default: the first).
         alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
     """
-    from pipeline.workflow.render_verb import RenderCall, render_avatar
+    from pipeline.workflow.render_verb import render_avatar
 
-    render_avatar(RenderCall(name, cameras, out, video, frames, subject, alpha), _options(settings, names=(name,)))
+    render_avatar(name, _options(settings, names=(name,)), cameras, out, video, frames, subject, alpha)
     return 0
 
 
@@ -210,7 +211,7 @@ def test(arguments: Words = (), /) -> int:
 def stage(
     stage: StageName,
     name: Name,
-    settings: Common = Settings(),
+    settings: Common = DEFAULTS,
     threads: int = 2,
     values: Text = "",
     key: Text = "",

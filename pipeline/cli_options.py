@@ -59,3 +59,4 @@ class Settings:
 
 
 Common = Annotated[Settings, tyro.conf.arg(name="")]
+DEFAULTS = Settings()

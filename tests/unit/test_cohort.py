@@ -17,9 +17,9 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
 from pipeline.machine.lease import lease, myself
 from pipeline.report.cohort import COLUMNS, Member, cohort_page, cohort_table
-from pipeline.stages.failure import attempts, explain, write_error
+from pipeline.stages.failure import attempts, explain, note_failure, write_error
 from pipeline.workflow.clean import clean
-from pipeline.workflow.outcome import failed_stages, report_outcome
+from pipeline.workflow.outcome import Outcome, failed_stages, report_outcome
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.status import describe, print_status, summary, survey, write_cohort
 from pipeline.workflow.targets import Targets, capture_target
@@ -65,15 +65,57 @@ def test_a_killed_stage_counts_as_failed_although_it_left_no_error_file(place, c
     write_json(layout.running("ingest"), asdict(replace(myself(), pid=int(process.stdout), host="n2", job="")))
     assert "was killed" in failed_stages(target)["ingest"]["message"]
     options = RunOptions(results=Path("elsewhere"), profile="slurm", sets=("train.seed=3",))
-    assert report_outcome(0, Targets({"new": target}), config, options.resume) == 1
+    assert report_outcome(_outcome(), Targets({"new": target}), config, options.resume) == 1
     record = json.loads(layout.error("ingest").read_text())
     assert record["host"] == "n2" and record["attempt"] == 1 and "memory" in record["message"]
     said = capsys.readouterr().err
     assert (
         "new: ingest failed" in said
-        and "resume with: ./c2a run new --results elsewhere --profile slurm --set train.seed=3\n" in said
+        and said.endswith("  next:     ./c2a run new --results elsewhere --profile slurm --set train.seed=3\n")
         and list(failed_stages(target)) == ["ingest"]
     )
+
+
+def _outcome(code=0, ran=()):
+    return Outcome(code, frozenset(ran), Path("work/.logs/x.log"), 3.0)
+
+
+def test_a_failure_is_said_once_with_one_command_to_run_next(place, capsys):
+    targets, layouts, config = place
+    resume = RunOptions(sets=("train.seed=3",)).resume
+    for message, expected in [
+        (MESSAGE, "correct the path, then ./c2a run broken --set train.seed=3"),
+        ("wrong x\n  next:     ./c2a run broken --from matte", "./c2a run broken --set train.seed=3 --from matte"),
+        ("wrong x\n  next:     correct the table, then run again", "correct the table, then ./c2a run broken --set train.seed=3"),
+        ("ValueError: x", "./c2a run broken --set train.seed=3"),
+    ]:
+        write_error("frames", layouts["broken"], message, None)
+        assert report_outcome(_outcome(1), Targets({"broken": targets["broken"]}), config, resume) == 1
+        said = capsys.readouterr().err
+        assert said.count(message.splitlines()[0]) == 1 and said.count("next:") == 1 and said.endswith(f"  next:     {expected}\n")
+
+
+def test_an_interruption_is_no_failure(place, capsys):
+    targets, layouts, config = place
+    note_failure("fit", layouts["new"], KeyboardInterrupt())
+    capsys.readouterr()
+    assert report_outcome(_outcome(130), Targets({"new": targets["new"]}), config, RunOptions().resume) == 130
+    assert capsys.readouterr().err == "new: fit interrupted\n  next:     ./c2a run new\n"
+    cells = survey(Targets({"new": targets["new"]}), [config])["new"]
+    assert cells["fit"].state == "interrupted" and cells["fit"].error is None and summary(cells) == "interrupted"
+
+
+def test_the_end_of_a_run_has_figures_warnings_and_files(place, capsys):
+    targets, layouts, config = place
+    write_json(layouts["whole"].metrics, {"val": {"psnr_box": 26.24, "ssim_box": 0.9}, "test": None, "splats": 11366})
+    path = layouts["whole"].manifest("fit")
+    write_json(path, json.loads(path.read_text()) | {"warnings": ["the units are probably millimetres"]})
+    assert report_outcome(_outcome(0, ["whole"]), Targets({"whole": targets["whole"]}), config, RunOptions().resume) == 0
+    said = capsys.readouterr().out
+    for text in ("whole: done in 3.0 s", "val 26.2 dB / 0.900", "11,366 splats", "warning: fit: the units are probably", str(layouts["whole"].report)):
+        assert text in said
+    print_status(RunOptions(("whole",), **{name: Path(getattr(config, name)) for name in ("captures", "results", "work")}), watch=False)
+    assert capsys.readouterr().out.splitlines()[1].split()[-1] == "1", "the column of warnings"
 
 
 def test_attempts_are_counted(place):
