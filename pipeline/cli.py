@@ -71,6 +71,7 @@ def run_captures(
     profile: Text = "default",
     cores: Number = None,
     dry_run: DryRun = False,
+    reset_settings: Flag = False,
 ) -> int:
     """Run the pipeline. Finished stages are kept; interrupted stages resume.
 
@@ -78,6 +79,7 @@ def run_captures(
       ./c2a run anna                               from raw videos to report
       ./c2a run anna -n                            show what would run, and why
       ./c2a run anna --set train.iterations=3000   change a setting
+      ./c2a run anna --name long --set train.iterations=9000   a variant, beside the first result
       ./c2a run anna bob --until matte             two captures, up to the mattes
       ./c2a run --all --profile slurm              every capture of the table, on a cluster
       ./c2a run anna -- --keep-incomplete          what follows -- goes to Snakemake
@@ -93,10 +95,20 @@ def run_captures(
         profile: Where stages run: default (this machine), slurm, or the path of a Snakemake profile.
         cores: CPU cores to use (default: all); ignored with a cluster profile.
         dry_run: Only show what would run, and why.
+        reset_settings: Drop the settings that earlier runs of these captures were given.
     """
     from pipeline.workflow.run import run
 
-    options = {"first": first, "until": until, "fresh": fresh, "strict": strict, "profile": profile, "cores": cores, "dry_run": dry_run}
+    options = {
+        "reset_settings": reset_settings,
+        "first": first,
+        "until": until,
+        "fresh": fresh,
+        "strict": strict,
+        "profile": profile,
+        "cores": cores,
+        "dry_run": dry_run,
+    }
     return run(_options(settings, names=names, all=all, failed=failed, snakemake=tuple(_snakemake), **options))
 
 

@@ -41,6 +41,7 @@ class Settings:
 
     Attributes:
         method: Avatar method (default: that of config.yaml).
+        variant: Name of a variant: results with other settings of the method, beside those without a name.
         preset: How long and how fine to train (default: that of config.yaml).
         captures: Table of captures (default: captures.tsv).
         results: Directory of results (default: results).
@@ -50,6 +51,7 @@ class Settings:
     """
 
     method: Annotated[str | None, _option("{" + ",".join(METHODS) + "}")] = None
+    variant: Annotated[str | None, _option("NAME", name="name")] = None
     preset: Annotated[Literal["auto", "draft", "standard", "high"] | None, _option("{auto,draft,standard,high}")] = None
     captures: File = None
     results: Folder = None

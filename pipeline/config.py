@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -35,6 +36,7 @@ SHARED = {
     "report": ReportSettings,
 }  # settings of the stages that all methods share
 Preset = Literal["auto", "draft", "standard", "high"]
+_VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AGAIN, _RENAME = "correct the value, then run again", "correct the key, then run again"
 
 
@@ -51,6 +53,7 @@ class Config:
     results: str = "results"  # where results go
     work: str = "work"  # scratch: logs, errors, checkpoints; may be deleted between runs
     method: str = DEFAULT_METHOD  # the avatar method
+    variant: str = ""  # a name: results with other settings of the method lie beside those without one (--name)
     preset: Preset = "auto"  # draft: minutes on a CPU; standard, high: for a GPU; auto: standard where there is one, else draft
     until: str = LAST_STAGE  # the last stage to run
     threads: int = 8  # the most cores one stage of one capture uses
@@ -59,6 +62,8 @@ class Config:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "threads", "scatter")
+        if self.variant and not _VARIANT.fullmatch(self.variant):
+            raise ValueError(f"variant is {self.variant!r}; allowed: letters, digits, '.', '_' and '-', the first a letter or digit")
 
     @cached_property
     def result_settings(self) -> dict[str, dict[str, Any]]:

@@ -30,7 +30,7 @@ wildcard_constraints:
 
 
 def layout_of(name):
-    return Layout(Path(CONFIG.results) / name, Path(CONFIG.work) / name, METHOD.name)
+    return Layout(Path(CONFIG.results) / name, Path(CONFIG.work) / name, METHOD.name, variant=CONFIG.variant)
 
 
 CAPTURE, SUBJECT = layout_of("{capture}"), layout_of("{subject}")
@@ -138,6 +138,7 @@ def command_of(stage, inputs, outputs, own=""):
     words = [sys.executable, "-m", "pipeline", "stage", stage.name]
     options = ["--captures", CONFIG.captures, "--results", CONFIG.results, "--work", CONFIG.work]
     options += ["--method", METHOD.name, "--preset", CONFIG.preset]
+    options += ["--name", CONFIG.variant] if CONFIG.variant else []
     options += ["--values", json.dumps(CONFIG.settings(stage.name))]
     fixed, rest = (shlex.join(part).replace("{", "{{").replace("}", "}}") for part in (words, options))
     name = "{wildcards.capture}" if stage.scope == "capture" else "{wildcards.subject}"

@@ -73,7 +73,9 @@ def render_cameras(layout: Layout, wish: RenderWish, threads: int = 2) -> list[P
     if wish.subject and wish.subject not in names:
         raise InputError(f"no such subject: {wish.subject}", file=layout.avatar, expected="one of " + ", ".join(names), remedy="correct --subject")
     number = names.index(wish.subject) if wish.subject else 0
-    tracked, files = list(avatar.subjects[names[number]]), layout.subjects[number].layout
+    tracked, files = list(avatar.subjects[names[number]]), layout
+    if not layout.capture.is_file():  # of a group
+        files = replace(layout, results=layout.results.with_name(names[number]), work=layout.work.with_name(names[number]))
     shots, written = _shots(avatar, number, tracked, files, wish), []
     for shot in shots:
         images = _images(avatar, number, tracked, shot, wish, device)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
-from pipeline.workflow.run_options import RunOptions, load_config
+from pipeline.workflow.kept_settings import config_of
+from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.targets import layout_of
 
 
 def render_avatar(name: str, options: RunOptions, cameras: str, out: Path | None, video: Path | None, frames: str, subject: str, alpha: bool) -> None:
     """Render, and name what was written; the arguments are those of the command line. Raises InputError where they are not as expected."""
-    config = load_config(options)
+    config = config_of(name, options)
     layout = layout_of(name, config)
     if not layout.avatar.is_file():
         expected = "a capture whose training is done"

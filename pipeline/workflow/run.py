@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.config import Config
@@ -17,11 +18,13 @@ from pipeline.io.files import check_writable
 from pipeline.io.progress import log
 from pipeline.machine.lease import lease
 from pipeline.report.records import counted
+from pipeline.workflow.kept_settings import by_settings, described, keep
 from pipeline.workflow.orphans import end_orphans
 from pipeline.workflow.outcome import Outcome, failed_targets, report_outcome
 from pipeline.workflow.plan import Plan, make_plans
 from pipeline.workflow.plan_table import print_plans
 from pipeline.workflow.presets import resolved_config
+from pipeline.workflow.previous import set_aside, settle
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.snakemake_command import INTERRUPTED, run_snakemake
 from pipeline.workflow.staleness import MISSING, unfinished_stages
@@ -30,6 +33,8 @@ from pipeline.workflow.targets import Target, Targets, chosen_targets, group_tar
 
 def run(options: RunOptions) -> int:
     """Bring captures and groups up to date. Returns the exit code: 0 only when everything asked for exists and is current.
+
+    Those that keep the same settings of earlier runs go together, one set of them after the other.
 
     Raises:
         InputError: the options, the table, the configuration or a capture's files are not as expected; nothing was started.
@@ -41,6 +46,27 @@ def run(options: RunOptions) -> int:
     if not targets.all:
         print("no failed captures")
         return 0
+    names = targets.groups or targets.captures
+    codes: list[int] = []
+    sets = by_settings(names, options, config)
+    for kept, members in sets:
+        if kept:
+            log(f"{', '.join(members[:5])}{' ...' if len(members) > 5 else ''}: settings of earlier runs: {described(kept)} (--reset-settings drops them)")
+        try:
+            codes.append(_run_together(replace(options, names=members, all=False, failed=False), resolved_config(options, kept)))
+        except InputError as error:
+            if len(sets) == 1:
+                raise
+            print(f"{', '.join(members)}: skipped\n{error}", file=sys.stderr)
+            codes.append(1)
+        if codes[-1] == INTERRUPTED:
+            break
+    return max(codes)
+
+
+def _run_together(options: RunOptions, config: Config) -> int:
+    """Run the captures or groups that `options` name, all with one configuration."""
+    targets = chosen_targets(options, config)
     _check_first(options, targets)
     broken = _preflight(targets.captures, quiet=options.dry_run)
     targets = _without(targets, broken, config, options.strict)
@@ -62,6 +88,10 @@ def _run(options: RunOptions, config: Config, targets: Targets) -> int:
         held = [leases.enter_context(lease(t.layout.running("run"), t.layout.leases, f"run of {t.name}")) for t in targets.all.values()]
         session = _Session(options, config, held[0].token)
         end_orphans({name: target.layout for name, target in targets.all.items()}, config)
+        for name, target in targets.all.items():
+            settle(target)
+            if name in options.names:
+                keep(target.layout, options)
         session.bring_up(targets.captures)
         groups = targets.groups
         if groups and session.code != INTERRUPTED:
@@ -69,6 +99,8 @@ def _run(options: RunOptions, config: Config, targets: Targets) -> int:
             session.bring_up(groups)
         if session.ran:
             end_orphans({name: target.layout for name, target in targets.all.items()}, config)
+        for target in targets.all.values():
+            settle(target)
         return report_outcome(session.outcome(), Targets(targets.captures, {**targets.groups, **groups}), config, options.resume)
 
 
@@ -91,6 +123,8 @@ class _Session:
             stages = sum(len(plan.steps) for plan in plans.values())
             print(f"{counted(stages, 'stage')} of {counted(len(plans), 'capture')} to run; log: {self._log}", flush=True)
             self.ran |= plans.keys()
+            for plan in plans.values():
+                set_aside(plan)
             self.code = run_snakemake(self._options, self._config, plans, self._log, self._token) or self.code
 
     def outcome(self) -> Outcome:

@@ -69,7 +69,14 @@ def group_target(name: str, rows: Sequence[CaptureRow], config: Config) -> Targe
 
 def layout_of(name: str, config: Config) -> Layout:
     """Where the files of a capture or group lie."""
-    return Layout(Path(config.results) / name, Path(config.work) / name, config.method)
+    return Layout(Path(config.results) / name, Path(config.work) / name, config.method, variant=config.variant)
+
+
+def variants_of(layout: Layout) -> list[str]:
+    """The names of the variants of a method that a capture or group has results or unfinished work of; "" is the one without a name."""
+    start = f"{layout.method}-"
+    folders = {path.name for place in (layout.results, layout.work) for path in place.glob(f"{start}*") if path.is_dir()}
+    return ["", *sorted(name.removeprefix(start) for name in folders)]
 
 
 def chosen_targets(options: RunOptions, config: Config) -> Targets:

@@ -48,14 +48,14 @@ def place(tmp_path):
 def test_every_state_is_seen(place):
     targets, layouts, config = place
     with lease(layouts["busy"].running("train"), layouts["busy"].leases, "train of busy"):
-        table = survey(Targets(targets), [config])
+        table = survey(Targets(targets), lambda _: [config])
         assert {name: summary(cells) for name, cells in table.items()} == {"whole": "done", "broken": "failed", "busy": "running", "new": "unfinished"}
         assert table["busy"]["train"].text.startswith(myself().host) and table["new"]["report"].state == "missing"
     assert describe("frames", table["broken"]["frames"].error) == "frames: raw/x: no such folder (attempt 1, SLURM job 12, on n1)"
     changed = parse_config(config.values() | {"train": {"iterations": 7}})
     whole = Targets({"whole": targets["whole"]})
-    assert survey(whole, [changed])["whole"]["train"].state == "stale"
-    assert survey(whole, [changed, config])["whole"]["train"].state == "done", "it is current under one of the configurations that may have made it"
+    assert survey(whole, lambda _: [changed])["whole"]["train"].state == "stale"
+    assert survey(whole, lambda _: [changed, config])["whole"]["train"].state == "done", "it is current under one of the configurations that may have made it"
 
 
 def test_a_killed_stage_counts_as_failed_although_it_left_no_error_file(place, capsys):
@@ -101,7 +101,7 @@ def test_an_interruption_is_no_failure(place, capsys):
     capsys.readouterr()
     assert report_outcome(_outcome(130), Targets({"new": targets["new"]}), config, RunOptions().resume) == 130
     assert capsys.readouterr().err == "new: fit interrupted\n  next:     ./c2a run new\n"
-    cells = survey(Targets({"new": targets["new"]}), [config])["new"]
+    cells = survey(Targets({"new": targets["new"]}), lambda _: [config])["new"]
     assert cells["fit"].state == "interrupted" and cells["fit"].error is None and summary(cells) == "interrupted"
 
 
@@ -174,7 +174,7 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
         assert layouts["whole"].log("train").is_file() and "whole: kept" in capsys.readouterr().out
     clean(RunOptions(**paths))
     said = capsys.readouterr().out
-    assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in all" in said
+    assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in total" in said
     assert (
         not layouts["whole"].log("train").exists()
         and not layouts["whole"].trained.exists()

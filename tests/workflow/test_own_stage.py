@@ -33,7 +33,7 @@ def test_its_verb_runs_it_and_status_shows_it(place):
     layout.init.parent.mkdir(parents=True)
     layout.init.write_bytes(b"")
     paths = ("--captures", place.table, "--results", place.results, "--work", place.work, "--method", "meshed", "--preset", "standard")
-    done = command("mesh", "a", *paths, "--set", "init={}")
+    done = command("stage", "mesh", "a", *paths, "--set", "init={}")
     assert done.returncode == 0, done.stderr
     assert (layout.avatar_folder / "mesh.txt").read_text() == "300 vertices of a after init.npz"
     manifest = json.loads(layout.manifest("mesh").read_text())
@@ -41,7 +41,7 @@ def test_its_verb_runs_it_and_status_shows_it(place):
     assert list(manifest["outputs"]) == [os.path.join("meshed", "mesh.txt")]
     header = command("status", *paths).stdout.splitlines()[0].split()
     assert header[header.index("mesh") - 1 : header.index("mesh") + 2] == ["init", "mesh", "train"]
-    wrong = command("mesh", "a", *paths, "--set", "mesh.vertexes=4")
+    wrong = command("stage", "mesh", "a", *paths, "--set", "mesh.vertexes=4")
     assert wrong.returncode == 1 and "unknown key 'mesh.vertexes'" in wrong.stderr and "vertices" in wrong.stderr
-    refused = command("mesh", "a", *paths[:-3], "rigged")
+    refused = command("stage", "mesh", "a", *paths[:-3], "rigged")
     assert refused.returncode == 1 and "has no stage 'mesh'" in refused.stderr

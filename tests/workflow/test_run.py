@@ -192,7 +192,7 @@ def test_a_broken_capture_costs_no_other_and_is_named(place):
     place.write_table("id kind path", "a synthetic raw/a", "c nersemble raw/c/raw")
     done = place.run("--all", "--until", "frames")
     assert done.returncode != 0
-    assert "c: was not started" in done.stderr and video.name in done.stderr
+    assert "c: skipped" in done.stderr and video.name in done.stderr
     assert (place.times("a"), place.times("c")) == before
 
 
@@ -206,7 +206,7 @@ def test_every_verb_takes_paths_from_where_the_user_stands(place, layout):
     config, table = ["--config", "my/tiny.yaml"], ["--captures", "captures.tsv"]
     folders = ["--results", "results", "--work", "work"]
     for words, expected in [
-        (["run", "a", "-n", *table, *folders, *config, "--profile", "profile"], "Nothing to be done"),
+        (["run", "a", "-n", *table, *folders, *config, "--profile", "profile"], "nothing to do"),
         (["status", "a", *table, *folders, *config], "1 done"),
         (["cohort", "a", *table, *folders, *config, "--out", "page"], str(place.folder / "page" / "cohort.html")),
         (["clean-work", "a", "-n", *folders, *config], "would remove"),
