@@ -60,9 +60,11 @@ class Reporter:
                     _record.write_text(json.dumps(asdict(at)))
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Remove the bar, or the record."""
         if self._bar:
             self._bar.stop()
+        elif _record:
+            _record.unlink(missing_ok=True)
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
