@@ -13,7 +13,9 @@ from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 
-RUN = {"subjects": "all", "members": {}, "planned": None} | {name: config[name] for name in ("subjects", "members", "planned") if name in config}
+RUN = {"subjects": "all", "members": {}, "planned": None} | {
+    name: config[name] for name in ("subjects", "members", "planned") if name in config
+}
 CONFIG = parse_config({name: value for name, value in config.items() if name not in RUN})
 METHOD = method_of(CONFIG.method)
 TABLE = read_captures(Path(CONFIG.captures))
@@ -66,7 +68,9 @@ def settled(stage, paths):
 def input_now(stage, path, wildcards):
     """One input of a stage of one capture or group."""
     now = path(wildcards) if callable(path) else path.format(**wildcards)
-    kept = stage.name not in RUN["planned"].get(wildcards.capture if stage.scope == "capture" else wildcards.subject, ())
+    kept = stage.name not in RUN["planned"].get(
+        wildcards.capture if stage.scope == "capture" else wildcards.subject, ()
+    )
     return ancient(now) if kept and now else now
 
 
@@ -101,7 +105,9 @@ def of_members(name):
 def avatar_input(stage):
     """Declared artefacts by name. Plain paths where they suffice: functions make the planning of thousands of jobs slow."""
     plain = [name for name in stage.inputs if name in MADE or (METHOD.scope == "capture" and name != "truth")]
-    return settled(stage, {name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs})
+    return settled(
+        stage, {name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs}
+    )
 
 
 def avatar_params(stage):
@@ -157,11 +163,14 @@ def pairs_of(what, names):
 
 
 def every_output(wildcards):
-    """Every declared output of every stage of every subject: a report alone would let a failed re-run pass for done."""
+    """In a run of `c2a run` every declared output of every stage of every subject: a report alone would let a failed re-run pass for done.
+
+    By hand the outputs of the last stage, whose inputs lead to all others: `--rulegraph` then shows the path.
+    """
     subjects = RUN["subjects"]
     subjects = list(TABLE) if subjects == "all" else subjects.split(",") if isinstance(subjects, str) else subjects
     patterns = {name: list(output_of(METHOD.table[name], layout_of("{name}")).values()) for name in ORDER}
-    stages = [METHOD.table[name] for name in ORDER]
+    stages = [METHOD.table[name] for name in (ORDER[-1:] if RUN["planned"] is None else ORDER)]
     return [
         path.format(name=name)
         for name in subjects
