@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -20,14 +21,21 @@ from pipeline.io.files import write_text
 from pipeline.workflow.run_options import RunOptions, load_config, overrides, read_yaml
 from pipeline.workflow.targets import layout_of
 
+MOST_NAMED = 6
 HEADER = "# Settings given to ./c2a run, used again by later commands; --reset-settings drops them.\n"
 
 
 def kept_settings(layout: Layout, options: RunOptions) -> dict[str, Any]:
-    """The settings kept for a capture or group (and its variant) that a command uses. Raises InputError where the file is not as expected."""
-    if options.config or options.reset_settings:
-        return {} if not layout.variant else _read(layout, shared=True)
-    return merge(_read(layout, shared=True), _read(layout, shared=False)) if layout.variant else _read(layout, shared=False)
+    """The settings kept for a capture or group (and its variant) that a command uses. Raises InputError where the file is not as expected.
+
+    A variant begins with those of the capture, and shares those of the stages before init with it.
+    """
+    anew = options.config is not None or options.reset_settings
+    if not layout.variant:
+        return {} if anew else _read(layout.settings)
+    base = _read(layout.results / layout.settings.name)
+    own = {} if anew else _read(layout.settings) or base
+    return merge(own, _shared(base))
 
 
 def by_settings(names: Iterable[str], options: RunOptions, config: Config) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
@@ -44,9 +52,9 @@ def keep(layout: Layout, options: RunOptions) -> None:
     given = {key: value for key, value in overrides(options).items() if key not in RUN_KEYS or key == "preset"}
     if layout.variant:
         _check_shared(layout, options)
-        given = {key: value for key, value in given.items() if key not in CAPTURE_STAGES}
-    before = {} if options.config or options.reset_settings else _read(layout, shared=False)
-    settings = merge(before, given)
+    settings = merge(kept_settings(layout, options), given)
+    if layout.variant:
+        settings = {key: value for key, value in settings.items() if key not in CAPTURE_STAGES}
     if settings:
         text = HEADER + yaml.safe_dump(settings, sort_keys=False)
         if not layout.settings.is_file() or layout.settings.read_text() != text:
@@ -56,7 +64,7 @@ def keep(layout: Layout, options: RunOptions) -> None:
 
 
 def _check_shared(layout: Layout, options: RunOptions) -> None:
-    shared = _read(layout, shared=True)
+    shared = _shared(_read(layout.results / layout.settings.name))
     without = load_config(replace(options, config=None, sets=()), kept=shared).result_settings
     now = load_config(options, kept=shared).result_settings
     other = [stage for stage in CAPTURE_STAGES if without[stage] != now[stage]]
@@ -66,8 +74,9 @@ def _check_shared(layout: Layout, options: RunOptions) -> None:
 
 
 def described(kept: Mapping[str, Any]) -> str:
-    """`train.iterations=3000 fit.gate=0.1`"""
-    return " ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in _flat(kept))
+    """`train.iterations=3000 fit.gate=0.1`, the first few of them."""
+    texts = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in _flat(kept)]
+    return " ".join(texts[:MOST_NAMED]) + (f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else "")
 
 
 def config_of(name: str, options: RunOptions) -> Config:
@@ -75,13 +84,13 @@ def config_of(name: str, options: RunOptions) -> Config:
     return load_config(options, kept=kept_settings(layout_of(name, load_config(options)), options))
 
 
-def _read(layout: Layout, shared: bool) -> dict[str, Any]:
-    """shared: of a variant the settings of the capture, without those of the method's own stages."""
-    path = layout.results / layout.settings.name if shared else layout.settings
-    if not path.is_file():
-        return {}
-    settings = dict(read_yaml(path))
-    return {key: value for key, value in settings.items() if key in CAPTURE_STAGES} if shared else settings
+def _read(path: Path) -> dict[str, Any]:
+    return dict(read_yaml(path)) if path.is_file() else {}
+
+
+def _shared(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the stages before init."""
+    return {key: value for key, value in settings.items() if key in CAPTURE_STAGES}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -114,6 +114,9 @@ def _drawn(targets: Targets, table: Table) -> Any:
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
     others = [f"{name}: {', '.join(more)}" for name, target in targets.all.items() if (more := _other_variants(target))]
     notes = [Text("variants (./c2a status --name NAME): " + "; ".join(others[:5]) + (" ..." if len(others) > 5 else ""))] if others else []
+    kept = [name for name, target in targets.all.items() if target.layout.settings.is_file()]
+    if kept:
+        notes.append(Text(f"with settings of earlier runs (config.yaml in their results): {', '.join(kept[:5])}{' ...' if len(kept) > 5 else ''}"))
     return Group(drawing, "", Text(line), *notes, *problems)
 
 

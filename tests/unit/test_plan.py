@@ -172,12 +172,12 @@ def test_settings_given_once_stay_with_the_capture(options, tmp_path):
 
 
 def test_a_variant_has_its_own_folder_and_settings_and_shares_what_comes_before(options):
-    kept.keep(layout_of("a", load_config(options)), replace(options, sets=("train.iterations=77", "fit.iterations=5")))
+    kept.keep(layout_of("a", load_config(options)), replace(options, sets=("train.iterations=77", "train.seed=4", "fit.iterations=5")))
     named = replace(options, variant="long", sets=("train.iterations=99",))
     layout = layout_of("a", load_config(named))
     kept.keep(layout, named)
     config = kept.config_of("a", replace(named, sets=()))
-    assert config.stages["train"].iterations == 99 and config.stages["fit"].iterations == 5
+    assert config.stages["train"].iterations == 99 and config.stages["train"].seed == 4 and config.stages["fit"].iterations == 5
     assert kept.config_of("a", options).stages["train"].iterations == 77
     plain = layout_of("a", load_config(options))
     assert layout.avatar != plain.avatar and layout.scratch("train") != plain.scratch("train") and layout.fit == plain.fit

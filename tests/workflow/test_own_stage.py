@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
 
 import pytest
 
 from pipeline.avatars.registry import VARIABLE
 from pipeline.contract.layout import Layout
 from tests.workflow.own_stage import METHOD
-from tests.workflow.support import Place, command
+from tests.workflow.support import ROOT, Place, command
 
 
 @pytest.fixture
@@ -21,10 +24,14 @@ def place(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("until", "planned"), [("init", False), ("mesh", True), ("train", True)])
 def test_its_rule_stands_between_init_and_train(place, until, planned):
-    (place.folder / "draft.yaml").write_text("preset: draft\n")
-    done = place.run("a", "-n", "--method", "meshed", "--until", until, config=place.folder / "draft.yaml")
+    done = command("run", "a", *place.paths(), "-n", "--method", "meshed", "--preset", "draft", "--until", until)
     assert done.returncode == 0, done.stderr
-    rules = (done.stdout + done.stderr).split("output files have to be generated:")[1].splitlines()[1].replace(",", "").split()
+    stages = [line.split()[-4] for line in done.stdout.splitlines()[1:-1]]
+    assert ("mesh" in stages) == planned and "init" in stages and ("train" in stages) == (until == "train")
+    overrides = [f"{name}={value}" for name, value in zip(("captures", "results", "work"), place.paths()[1::2])]
+    words = ["--configfile", ROOT / "config.yaml", "--config", "subjects=a", "method=meshed", f"until={until}", *overrides, "--dry-run", "--quiet", "host"]
+    by_hand = subprocess.run([sys.executable, "-m", "snakemake", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    rules = re.findall(r"^(?:local)?rule (\w+):$", by_hand.stdout + by_hand.stderr, re.MULTILINE)
     assert ("mesh" in rules) == planned and "init" in rules and ("train" in rules) == (until == "train")
 
 
