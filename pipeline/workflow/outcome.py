@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
 from pipeline.contract.layout import Layout
+from pipeline.contract.manifest import read_manifest
 from pipeline.contract.stages import LAST_STAGE
 from pipeline.io.errors import REMEDY
 from pipeline.io.progress import clock
@@ -24,7 +25,7 @@ from pipeline.workflow.snakemake_command import INTERRUPTED
 from pipeline.workflow.staleness import unfinished_stages
 from pipeline.workflow.targets import Target, Targets
 
-MOST_KEPT = 3  # captures with nothing to do that are named one by one
+MOST_NAMED = 5  # with more captures each has one line, and those with nothing to do are counted
 _STATES = {
     "OUT_OF_MEMORY": "it took more memory than requested (mem_mb of its stage in the profile)",
     "TIMEOUT": "its time was up (runtime of its stage in the profile)",
@@ -39,13 +40,12 @@ class Outcome:
     """How the Snakemake commands of a run ended.
 
     Attributes:
-        code: exit code. ran: what was worked on; the rest was complete before. log: what Snakemake said. seconds: of the whole run.
+        code: exit code. ran: the stages that were to run, of every capture or group with any; the rest was complete before. log: what Snakemake said.
     """
 
     code: int
-    ran: frozenset[str]
+    ran: Mapping[str, Sequence[str]]
     log: Path
-    seconds: float
 
 
 def report_outcome(outcome: Outcome, targets: Targets, config: Config, resume: Callable[[str], str]) -> int:
@@ -57,9 +57,10 @@ def report_outcome(outcome: Outcome, targets: Targets, config: Config, resume: C
     done = [name for name in targets.all if not unfinished[name]]
     kept = [name for name in done if name not in outcome.ran]
     for name in done:
-        if name in outcome.ran or len(kept) <= MOST_KEPT:
-            print("\n".join(_summary(targets.all[name], outcome.seconds if name in outcome.ran else None)))
-    if len(kept) > MOST_KEPT:
+        if name in outcome.ran or len(kept) <= MOST_NAMED:
+            lines = _summary(targets.all[name], outcome.ran.get(name, ()))
+            print("\n  ".join(lines) if len(done) <= MOST_NAMED else "  ".join([lines[0], *lines[1:-1]]))
+    if len(kept) > MOST_NAMED:
         print(f"{len(kept)} captures: nothing to do")
     for name, stages in unfinished.items():
         if stages:
@@ -67,19 +68,18 @@ def report_outcome(outcome: Outcome, targets: Targets, config: Config, resume: C
     return outcome.code or int(len(done) < len(targets.all))
 
 
-def _summary(target: Target, seconds: float | None) -> list[str]:
-    """The last lines of a capture or group: what it came to, and the files to open. seconds: None where nothing was to be done."""
+def _summary(target: Target, ran: Sequence[str]) -> list[str]:
+    """The last lines of a capture or group: what it came to, warnings, the report, and in the last line further files. ran: the stages of this run."""
     layout, last = target.layout, target.stages[-1]
-    whole = last == LAST_STAGE
-    head = "done" if whole else f"done up to {last}"
-    lines = [f"{target.name}: {head}" + (", nothing to do" if seconds is None else f" in {clock(seconds)}")]
-    warned = warnings(layout)
-    if whole:
-        lines += [f"  {text}" for text in avatar_figures(layout)]
-    lines += [f"  warning: {stage}: {text}" for stage, text in warned]
-    if whole:
-        lines += [f"  open {layout.report}", f"  avatar: {layout.avatar_ply}, {layout.avatar.name}; figures: {layout.metrics.name}"]
-    return lines
+    done = "done" if last == LAST_STAGE else f"done up to {last}"
+    records = [read_manifest(layout, stage) or {} for stage in ran]
+    seconds = sum(record.get("timing", {}).get("seconds", 0) for record in records)
+    head = f"{target.name}: {done}" + (f" in {clock(seconds)}" if ran else ", nothing to do")
+    warned = [f"warning: {stage}: {text}" for stage, text in warnings(layout)]
+    if last != LAST_STAGE:
+        return [head, *warned, f"results: {layout.results}"]
+    files = f"avatar: {layout.avatar_ply}, {layout.avatar.name}; figures: {layout.metrics.name}"
+    return [head, *avatar_figures(layout), *warned, f"open {layout.report}", files]
 
 
 def _failure(targets: Targets, name: str, unfinished: list[str], outcome: Outcome, config: Config, resume: str) -> str:

@@ -8,7 +8,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.snakemake_command import INTERRUPTED, run_snakemake
 from pipeline.workflow.staleness import MISSING, unfinished_stages
 from pipeline.workflow.targets import Target, Targets, chosen_targets, group_target
+
+MOST_NAMED = 12  # changed stages
 
 
 def run(options: RunOptions) -> int:
@@ -110,32 +112,38 @@ class _Session:
     def __init__(self, options: RunOptions, config: Config, token: str):
         self._options, self._config, self._token = options, config, token
         self._log = Path(config.work) / ".logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-        self._start = time.monotonic()
-        self.code, self.ran = 0, set[str]()
+        self.code = 0
+        self.ran: dict[str, tuple[str, ...]] = {}
 
     def bring_up(self, targets: Mapping[str, Target]) -> None:
         """Plan, and call Snakemake where there is something to do."""
         plans = {name: plan for name, plan in make_plans(self._options, targets, self._config).items() if plan.steps}
-        for plan in plans.values():
-            _announce(plan)
+        _announce(plans.values())
         _forget(self._options, targets, plans)
         if plans:
             stages = sum(len(plan.steps) for plan in plans.values())
             print(f"{counted(stages, 'stage')} of {counted(len(plans), 'capture')} to run; log: {self._log}", flush=True)
-            self.ran |= plans.keys()
+            self.ran |= {name: tuple(plan.steps) for name, plan in plans.items()}
             for plan in plans.values():
                 set_aside(plan)
             self.code = run_snakemake(self._options, self._config, plans, self._log, self._token) or self.code
 
     def outcome(self) -> Outcome:
-        return Outcome(self.code, frozenset(self.ran), self._log, time.monotonic() - self._start)
+        return Outcome(self.code, self.ran, self._log)
 
 
-def _announce(plan: Plan) -> None:
+def _announce(plans: Collection[Plan]) -> None:
     """Say of which finished results a run makes new ones, and why."""
-    for stage, reason in plan.steps.items():
-        if reason != MISSING and not reason.startswith(("after ", "--")):
-            log(f"{plan.target.name}: {stage} will run again: {reason}")
+    changed = [
+        f"{plan.target.name}: {stage} will run again: {reason}"
+        for plan in plans
+        for stage, reason in plan.steps.items()
+        if reason != MISSING and not reason.startswith(("after ", "--"))
+    ]
+    for line in changed[:MOST_NAMED]:
+        log(line)
+    if len(changed) > MOST_NAMED:
+        log(f"and {len(changed) - MOST_NAMED} more changed stages; run -n lists them")
 
 
 def _preflight(captures: Mapping[str, Target], quiet: bool) -> dict[str, InputError]:

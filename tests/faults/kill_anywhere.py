@@ -31,7 +31,16 @@ from tests.workflow.support import ROOT, Place
 STAGES = tuple(METHODS[DEFAULT_METHOD].table)
 MICRO = ROOT / "tests" / "workflow" / "micro.yaml"
 LONGEST_SECONDS = 14.0  # of a run before it is killed: its first stages take as long, and each further run begins where the last one died
-TIMES = {"timing", "seconds", "resumed_at", "train_seconds", "pipeline_seconds", "rate", "bytes", "inputs"}  # of the clock, not of the capture (bytes: of the page; inputs: hashes, those of train.csv among them)
+TIMES = {
+    "timing",
+    "seconds",
+    "resumed_at",
+    "train_seconds",
+    "pipeline_seconds",
+    "rate",
+    "bytes",
+    "inputs",
+}  # of the clock, not of the capture (bytes: of the page; inputs: hashes, those of train.csv among them)
 HOLDS_TIMES = {"report.html", "metrics.json", "train.csv"}  # so their sizes and hashes in manifests differ too
 
 

@@ -77,7 +77,7 @@ def test_a_killed_stage_counts_as_failed_although_it_left_no_error_file(place, c
 
 
 def _outcome(code=0, ran=()):
-    return Outcome(code, frozenset(ran), Path("work/.logs/x.log"), 3.0)
+    return Outcome(code, dict.fromkeys(ran, ("train", "report")), Path("work/.logs/x.log"))
 
 
 def test_a_failure_is_said_once_with_one_command_to_run_next(place, capsys):
@@ -112,7 +112,7 @@ def test_the_end_of_a_run_has_figures_warnings_and_files(place, capsys):
     write_json(path, json.loads(path.read_text()) | {"warnings": ["the units are probably millimetres"]})
     assert report_outcome(_outcome(0, ["whole"]), Targets({"whole": targets["whole"]}), config, RunOptions().resume) == 0
     said = capsys.readouterr().out
-    for text in ("whole: done in 3.0 s", "val 26.2 dB / 0.900", "11,366 splats", "warning: fit: the units are probably", str(layouts["whole"].report)):
+    for text in ("whole: done in 4.0 s", "val 26.2 dB / 0.900", "11,366 splats", "warning: fit: the units are probably", str(layouts["whole"].report)):
         assert text in said
     print_status(RunOptions(("whole",), **{name: Path(getattr(config, name)) for name in ("captures", "results", "work")}), watch=False)
     assert capsys.readouterr().out.splitlines()[1].split()[-1] == "1", "the column of warnings"
