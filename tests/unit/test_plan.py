@@ -120,6 +120,13 @@ def test_a_run_shows_a_line_for_each_stage_as_it_ends(options, capsys):
     write_json(target.layout.error("matte"), {"message": "x", "attempt": 2})
     display.close()
     assert capsys.readouterr().out == "[ 4/11] a matte      failed (attempt 2)\n"
+    finish(target, config)
+    again = Display(make_plans(replace(options, first="train"), {"a": target}, config))
+    again()
+    assert capsys.readouterr().out == "", "the manifest of an earlier run is no news either"
+    finish(target, config, ["train"])
+    again.close()
+    assert capsys.readouterr().out.startswith("[ 8/11] a train")
 
 
 def test_progress_is_recorded_for_the_run_and_gone_afterwards(tmp_path):
