@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.avatars.registry import method_of
 from pipeline.config import Config
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
@@ -200,8 +201,9 @@ def _check_first(options: RunOptions, targets: Targets) -> None:
     """That --from names a stage that will run."""
     known = dict.fromkeys(stage for target in targets.all.values() for stage in target.stages)
     if options.first is not None and options.first not in known:
-        where = ", ".join(list(targets.all)[:5])
-        raise InputError(f"--from {options.first} is none of the stages of {where}", expected="one of " + ", ".join(known), remedy="correct --from")
+        unknown = options.first not in method_of(next(iter(targets.all.values())).layout.method).table
+        problem = "unknown stage" if unknown else f"the stage is not run{f' with --until {options.until}' if options.until else ''}"
+        raise InputError(f"--from {options.first}: {problem}", expected="one of " + ", ".join(known), remedy="correct --from")
 
 
 def _forget(options: RunOptions, targets: Mapping[str, Target], plans: Mapping[str, Plan]) -> None:

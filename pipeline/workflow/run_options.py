@@ -77,7 +77,7 @@ def load_config(options: RunOptions, preset: str = "", kept: Mapping[str, Any] |
         InputError: a file or a value is not as expected.
     """
     if options.cores is not None and options.cores < 1:
-        raise InputError("no run without cores", found=f"--cores {options.cores}", expected="1 or more", remedy="correct --cores, or leave it out")
+        raise InputError("--cores must be at least 1", found=f"--cores {options.cores}", expected="1 or more", remedy="correct --cores, or leave it out")
     layers = [read_yaml(ROOT / "config.yaml"), kept or {}, *_given(options)]
     layers.append({name: _portable(options, value) for name in LAYERS if (value := getattr(options, name)) is not None})
     method = method_of(str(next((layer["method"] for layer in reversed(layers) if "method" in layer), DEFAULT_METHOD)))

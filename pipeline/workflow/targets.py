@@ -85,7 +85,7 @@ def chosen_targets(options: RunOptions, config: Config) -> Targets:
     groups = groups_of(table)
     if options.all + options.failed + bool(options.names) != 1:
         expected = "ids of " + config.captures + ", or --all, or --failed"
-        raise InputError("say which captures to run", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
+        raise InputError("no captures specified", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
     of_groups = method_of(config.method).scope == "group" and config.until not in CAPTURE_STAGES
     names = list(options.names) or list(groups if of_groups else table)
     if not names:
@@ -115,5 +115,5 @@ def _until(stages: list[str], config: Config) -> list[str]:
     """The stages up to `until`; all of them where it comes later than they do."""
     order = list(method_of(config.method).table)
     if config.until not in order:
-        raise InputError(f"no stage is called '{config.until}'", expected="one of " + ", ".join(order), remedy="correct --until")
+        raise InputError(f"unknown stage '{config.until}'", expected="one of " + ", ".join(order), remedy="correct --until")
     return [stage for stage in stages if order.index(stage) <= order.index(config.until)]

@@ -115,7 +115,7 @@ def test_only_synthetic_captures_are_synthesised(row, config):
     config = changed(config, until="frames")
     assert capture_target(row, config).stages == ("synthesise", "ingest", "frames")
     assert capture_target(dataclasses.replace(row, kind="rig"), config).stages == ("ingest", "frames")
-    with pytest.raises(InputError, match="no stage"):
+    with pytest.raises(InputError, match="unknown stage"):
         capture_target(row, changed(config, until="nothing"))
 
 
