@@ -54,6 +54,8 @@ def report_outcome(outcome: Outcome, targets: Targets, config: Config, resume: C
     resume: the command that resumes a capture or group.
     """
     unfinished = {name: unfinished_stages(target, config) for name, target in targets.all.items()}
+    broken = {name: list(failed_stages(targets.all[name])) for name in outcome.ran if outcome.code and not unfinished[name]}
+    unfinished |= broken  # asked to run again without need: the earlier results are back, and current
     done = [name for name in targets.all if not unfinished[name]]
     kept = [name for name in done if name not in outcome.ran]
     for name in done:
@@ -64,7 +66,8 @@ def report_outcome(outcome: Outcome, targets: Targets, config: Config, resume: C
         print(f"{len(kept)} captures: nothing to do")
     for name, stages in unfinished.items():
         if stages:
-            print(_failure(targets, name, stages, outcome, config, resume(name)), file=sys.stderr)
+            again = f" --from {stages[0]}" if name in broken else ""
+            print(_failure(targets, name, stages, outcome, config, resume(name) + again), file=sys.stderr)
     return outcome.code or int(len(done) < len(targets.all))
 
 

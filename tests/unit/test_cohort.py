@@ -105,6 +105,14 @@ def test_an_interruption_is_no_failure(place, capsys):
     assert cells["fit"].state == "interrupted" and cells["fit"].error is None and summary(cells) == "interrupted"
 
 
+def test_a_repeated_stage_that_fails_is_named_although_the_earlier_results_are_current(place, capsys):
+    targets, layouts, config = place
+    note_failure("train", layouts["whole"], KeyboardInterrupt())
+    capsys.readouterr()
+    assert report_outcome(_outcome(130, ["whole"]), Targets({"whole": targets["whole"]}), config, RunOptions().resume) == 130
+    assert capsys.readouterr().err == "whole: train interrupted\n  next:     ./c2a run whole --from train\n"
+
+
 def test_the_end_of_a_run_has_figures_warnings_and_files(place, capsys):
     targets, layouts, config = place
     write_json(layouts["whole"].metrics, {"val": {"psnr_box": 26.24, "ssim_box": 0.9}, "test": None, "splats": 11366})

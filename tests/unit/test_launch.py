@@ -19,7 +19,7 @@ from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
-from pipeline.machine.lease import RUN, myself, read_holder
+from pipeline.machine.lease import RUN, myself
 from pipeline.machine.slurm import job_prefix
 from pipeline.workflow import orphans
 from pipeline.workflow import snakemake_command as launch
@@ -91,15 +91,16 @@ from pipeline.machine.lease import lease
 def leave(*_): raise SystemExit(143)
 signal.signal(signal.SIGTERM, leave)
 with lease(Path(sys.argv[1]), Path(sys.argv[2]), "train of a"):
+    open(sys.argv[3], "w").close()
     time.sleep(60)
 """
 
 
 def _worker(layout, run):
-    path = layout.running("train")
-    words = [sys.executable, "-c", WORKER, str(path), str(layout.leases)]
+    path, ready = layout.running("train"), layout.work / f"ready-{run}"
+    words = [sys.executable, "-c", WORKER, str(path), str(layout.leases), str(ready)]
     process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT), RUN: run})
-    while not read_holder(path):
+    while not ready.exists():
         assert process.poll() is None
         time.sleep(0.02)
     return process
