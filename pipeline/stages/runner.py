@@ -125,10 +125,11 @@ def _terminable() -> Iterator[None]:
 def _sweep(job: Job, layout: Layout, outputs: list[Path]) -> None:
     """Remove the temporary files that a killed attempt at this stage left behind."""
     stage = job.stage.name
-    for path in [*outputs, layout.manifest(stage), layout.error(stage), layout.running(stage)]:
+    raw = [job.cells.path] if stage == "synthesise" else []
+    for path in [*outputs, *raw, layout.manifest(stage), layout.error(stage), layout.running(stage)]:
         for left in path.parent.glob(f"{TEMPORARY}*-{path.name}"):
             _remove(left)
-    for folder in [layout.scratch(stage), *([job.cells.path] if stage == "synthesise" else [])]:
+    for folder in [layout.scratch(stage), *raw]:
         for left in sorted(folder.rglob(f"{TEMPORARY}*")) if folder.is_dir() else []:
             _remove(left)
 

@@ -10,10 +10,13 @@ from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.config import parse_config
 from pipeline.contract.captures_table import read_captures
 from pipeline.contract.keys import portable
+from pipeline.contract.layout import Layout
 from pipeline.contract.manifest import inputs_of
 from pipeline.io.errors import InputError
-from pipeline.io.files import sha256, write_json
+from pipeline.io.files import TEMPORARY, sha256, write_json
 from pipeline.io.progress import Reporter, clock, read_progress, recording
+from pipeline.stages.job import make_job
+from pipeline.stages.runner import _sweep
 from pipeline.workflow import kept_settings as kept
 from pipeline.workflow.display import Display
 from pipeline.workflow.plan import make_plans
@@ -193,3 +196,17 @@ def test_a_variant_has_its_own_folder_and_settings_and_shares_what_comes_before(
         kept.keep(layout, replace(named, sets=("fit.iterations=6",)))
     with pytest.raises(InputError, match="'variant'"):
         parse_config({"variant": "../x"})
+
+
+def test_what_a_killed_attempt_left_beside_the_raw_videos_is_removed(tmp_path):
+    row = replace(next(iter(read_captures(_table(tmp_path)).values())), path=tmp_path / "raw" / "a")
+    layout = Layout(tmp_path / "r" / "a", tmp_path / "w" / "a")
+    left = tmp_path / "raw" / f"{TEMPORARY}12345678-a" / "truth"
+    left.mkdir(parents=True)
+    _sweep(make_job("synthesise", None, METHOD, layout, row, 1), layout, [])
+    assert not left.parent.exists()
+
+
+def _table(folder):
+    (folder / "captures.tsv").write_text("id\tkind\tpath\na\tsynthetic\traw/a\n")
+    return folder / "captures.tsv"
