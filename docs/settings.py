@@ -70,7 +70,7 @@ def yaml_value(value: Any) -> str:
 def config_page() -> str:
     """config.yaml."""
     run = [key for key in keys(Config) if key.name in RUN_KEYS]
-    lines = [HEAD, *(f"{key.name}: {key.default} # {key.comment}" for key in run), ""]
+    lines = [HEAD, *(f"{key.name}: {yaml_value(key.default) if key.default == '' else key.default} # {key.comment}" for key in run), ""]
     for stage, settings in SHARED.items():
         about = (settings.__doc__ or "").splitlines()[0]
         lines += [f"# {about}"] if not about.endswith(")") else []

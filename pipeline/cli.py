@@ -1,47 +1,40 @@
-"""The command line: one verb per thing a user does, and one per stage."""
+"""The command line: one verb per thing a user does."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import tyro
 
-from pipeline.contract.stages import CAPTURE_STAGES
+from pipeline.cli_options import (
+    DEFAULTS,
+    Common,
+    DryRun,
+    File,
+    Flag,
+    Folder,
+    From,
+    Members,
+    Name,
+    Names,
+    Number,
+    Pairs,
+    Settings,
+    StageName,
+    Text,
+    Until,
+    Words,
+)
 from pipeline.io.errors import InputError
+from pipeline.io.files import ROOT
 
 app = tyro.extras.SubcommandApp()
-Names = tyro.conf.Positional[tuple[str, ...]]
-Name = tyro.conf.Positional[str]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Options of every verb that takes a configuration.
-
-    Attributes:
-        method: The avatar method (default: that of config.yaml).
-        preset: draft, standard, high or auto (default: that of config.yaml).
-        captures: The table (default: captures.tsv).
-        results: Where results lie (default: results).
-        work: Scratch space that outlives a failure (default: work).
-        config: Settings laid over config.yaml.
-        sets: KEY=VALUE laid over both, such as train.iterations=3000; may be given several times.
-    """
-
-    method: str | None = None
-    preset: Literal["auto", "draft", "standard", "high"] | None = None
-    captures: Path | None = None
-    results: Path | None = None
-    work: Path | None = None
-    config: Path | None = None
-    sets: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE"), tyro.conf.UseAppendAction] = ()
-
-
-Common = Annotated[Settings, tyro.conf.arg(name="")]
+TO_SNAKEMAKE = ("run", "demo")  # verbs that hand it what comes after `--`
+_snakemake: list[str] = []
 
 
 def _options(settings: Settings, **others: Any) -> Any:
@@ -51,59 +44,85 @@ def _options(settings: Settings, **others: Any) -> Any:
 
 
 @app.command(name="demo")
-def demo(settings: Common = Settings(), cores: int | None = None) -> int:
-    """Make a synthetic capture, run every stage on it, and name the report to open.
+def demo(settings: Common = DEFAULTS, until: Until = None, cores: Number = None, dry_run: DryRun = False) -> int:
+    """Generate a synthetic capture, run every stage on it, and name the report to open.
 
     Args:
-        cores: Cores to use (default: all).
+        until: Last stage to run (default: report).
+        cores: CPU cores to use (default: all).
+        dry_run: Only show what would run, and why.
     """
     from pipeline.workflow.run import run
 
-    return run(_options(settings, names=("demo",), cores=cores))
+    return run(_options(settings, names=("demo",), until=until, cores=cores, dry_run=dry_run, snakemake=tuple(_snakemake)))
 
 
 @app.command(name="run")
 def run_captures(
     names: Names = (),
     /,
-    all: bool = False,
-    failed: bool = False,
-    settings: Common = Settings(),
-    first: Annotated[str | None, tyro.conf.arg(name="from")] = None,
-    until: str | None = None,
-    fresh: bool = False,
-    strict: bool = False,
-    profile: str = "default",
-    cores: int | None = None,
-    dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False,
+    all: Flag = False,
+    failed: Flag = False,
+    settings: Common = DEFAULTS,
+    first: From = None,
+    until: Until = None,
+    fresh: Flag = False,
+    strict: Flag = False,
+    profile: Text = "default",
+    cores: Number = None,
+    dry_run: DryRun = False,
+    reset_settings: Flag = False,
 ) -> int:
-    """Bring captures up to date: raw videos to report. What is finished is kept, what was interrupted is resumed.
+    """Run the pipeline. Finished stages are kept; interrupted stages resume.
+
+    For example:
+      ./c2a run anna                               from raw videos to report
+      ./c2a run anna -n                            show what would run, and why
+      ./c2a run anna --set train.iterations=3000   change a setting
+      ./c2a run anna --name long --set train.iterations=9000   a variant, beside the first result
+      ./c2a run anna bob --until matte             two captures, up to the mattes
+      ./c2a run --all --profile slurm              every capture of the table, on a cluster
+      ./c2a run anna -- --keep-incomplete          what follows -- goes to Snakemake
 
     Args:
         names: Captures of the table, or groups of its column `group`.
-        all: Everything in the table.
-        failed: Those whose last run failed.
-        first: Re-run from this stage; what comes before must be there.
-        until: The last stage to run (default: report).
-        fresh: Re-run every stage.
-        strict: Do not start a group where one of its captures fails (default: it goes without).
-        profile: Where the stages run: default (this machine), slurm, or a folder with a Snakemake profile of yours.
-        cores: Cores to use (default: all); a cluster's profile decides by itself.
-        dry_run: Only show what would run.
+        all: Every capture of the table.
+        failed: Captures whose last run failed or was interrupted.
+        first: Rerun from this stage on; earlier stages must be complete.
+        until: Last stage to run (default: report).
+        fresh: Rerun all stages.
+        strict: Do not start a group if one of its captures fails (default: go on without it).
+        profile: Where stages run: default (this machine), slurm, or the path of a Snakemake profile.
+        cores: CPU cores to use (default: all); ignored with a cluster profile.
+        dry_run: Only show what would run, and why.
+        reset_settings: Drop the settings that earlier runs of these captures were given.
     """
     from pipeline.workflow.run import run
 
-    options = {"first": first, "until": until, "fresh": fresh, "strict": strict, "profile": profile, "cores": cores, "dry_run": dry_run}
-    return run(_options(settings, names=names, all=all, failed=failed, **options))
+    options = {
+        "reset_settings": reset_settings,
+        "first": first,
+        "until": until,
+        "fresh": fresh,
+        "strict": strict,
+        "profile": profile,
+        "cores": cores,
+        "dry_run": dry_run,
+    }
+    return run(_options(settings, names=names, all=all, failed=failed, snakemake=tuple(_snakemake), **options))
 
 
 @app.command(name="status")
-def status(names: Names = (), /, watch: bool = False, settings: Common = Settings()) -> int:
-    """Show how far every capture and group is, stage by stage: done, running and where, failed and why, missing.
+def status(names: Names = (), /, watch: Flag = False, settings: Common = DEFAULTS) -> int:
+    """Show the state of every stage of every capture: done, stale, running (where), interrupted, failed (why) or missing.
+
+    For example:
+      ./c2a status                                 all captures
+      ./c2a status anna --watch                    one, until it is done
 
     Args:
         names: Captures or groups (default: all).
-        watch: Keep showing until everything is done.
+        watch: Refresh until everything is done.
     """
     from pipeline.workflow.status import print_status
 
@@ -111,12 +130,12 @@ def status(names: Names = (), /, watch: bool = False, settings: Common = Setting
 
 
 @app.command(name="cohort")
-def cohort(names: Names = (), /, out: Path | None = None, settings: Common = Settings()) -> int:
+def cohort(names: Names = (), /, out: Folder = None, settings: Common = DEFAULTS) -> int:
     """Write a table and a page over many captures or groups, failed ones included: quality, time, memory, an image of each.
 
     Args:
         names: Captures or groups (default: all).
-        out: Folder for cohort.tsv and cohort.html (default: that of the results).
+        out: Folder for cohort.tsv and cohort.html (default: the directory of results).
     """
     from pipeline.workflow.status import write_cohort
 
@@ -124,12 +143,12 @@ def cohort(names: Names = (), /, out: Path | None = None, settings: Common = Set
 
 
 @app.command(name="clean-work")
-def clean_work(names: Names = (), /, dry_run: Annotated[bool, tyro.conf.arg(aliases=["-n"])] = False, settings: Common = Settings()) -> int:
-    """Remove the scratch of captures and groups that are complete, and say how much that was; unfinished and running ones are left alone.
+def clean_work(names: Names = (), /, dry_run: DryRun = False, settings: Common = DEFAULTS) -> int:
+    """Remove the intermediate files of complete captures and groups; unfinished and running ones are kept.
 
     Args:
-        names: Captures or groups (default: all that have scratch).
-        dry_run: Only say what would go.
+        names: Captures or groups (default: all that have intermediate files).
+        dry_run: Only list what would be removed.
     """
     from pipeline.workflow.clean import clean
 
@@ -137,38 +156,41 @@ def clean_work(names: Names = (), /, dry_run: Annotated[bool, tyro.conf.arg(alia
 
 
 @app.command(name="render")
-def render(name: Name, cameras: Path, out: Path, frames: str = "all", subject: str = "", alpha: bool = False, settings: Common = Settings()) -> int:
-    """Render a trained avatar from any cameras at the capture's tracked frames.
+def render(
+    name: Name,
+    cameras: Text,
+    out: Folder = None,
+    video: File = None,
+    frames: Text = "all",
+    subject: Text = "",
+    alpha: Flag = False,
+    settings: Common = DEFAULTS,
+) -> int:
+    """Render a trained avatar at the tracked frames of its capture, as images, a video or both.
+
+    For example:
+      ./c2a render anna --cameras orbit --video anna.mp4
+      ./c2a render anna --cameras val --out images --frames take_000012
+      ./c2a render anna --cameras mycameras.json --out images --alpha
 
     Args:
-        name: The capture or group.
-        cameras: Cameras in the cameras.json form; pinhole, `dist` is ignored.
+        name: Capture or group.
+        cameras: front, orbit, val or test, or a calibration file (docs/datasets.md); rendered without distortion.
         out: Folder for <camera>/<sequence>_<frame>.png, RGB over white.
-        frames: 'all', or frame ids separated by commas.
-        subject: Of a group which of its captures (default: the first).
+        video: MP4 file; with several cameras one file for each, FILE_<camera>.mp4.
+        frames: all, or frame ids separated by commas (default: all; with test: the test frames).
+        subject: Of a group: which of its captures (default: the first).
         alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
     """
-    from pipeline.io.files import check_writable
-    from pipeline.stages.render_cameras import render_cameras
-    from pipeline.workflow.run_options import load_config
-    from pipeline.workflow.targets import layout_of
+    from pipeline.workflow.render_verb import render_avatar
 
-    options = _options(settings, names=(name,))
-    layout = layout_of(name, load_config(options))
-    if not layout.avatar.is_file():
-        expected = "a capture whose training is done"
-        raise InputError(f"no avatar of '{name}'", file=layout.avatar, expected=expected, remedy=f"./c2a run {name}, or see ./c2a status")
-    file = options.here / cameras
-    if not file.is_file():
-        raise InputError("no such file", file=file, expected="cameras in the cameras.json form (docs/datasets.md)", remedy="correct --cameras")
-    check_writable(options.here / out, "--out")
-    render_cameras(layout, file, options.here / out, frames=None if frames == "all" else frames.split(","), subject=subject, alpha=alpha)
+    render_avatar(name, _options(settings, names=(name,)), cameras, out, video, frames, subject, alpha)
     return 0
 
 
 @app.command(name="unzip")
-def unzip(folder: tyro.conf.Positional[Path], out: Path | None = None, jobs: int = 8) -> int:
-    """Extract a folder of dataset archives in parallel; what is complete is skipped.
+def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8) -> int:
+    """Extract a folder of dataset archives in parallel; complete ones are skipped.
 
     Args:
         folder: Where the .zip files lie.
@@ -183,63 +205,65 @@ def unzip(folder: tyro.conf.Positional[Path], out: Path | None = None, jobs: int
 
 @app.command(name="doctor")
 def doctor() -> int:
-    """Say what this machine can do, and what to do about what is missing."""
+    """Check the installation, and say how to get what is missing."""
     from pipeline.machine.doctor import print_doctor
 
     return print_doctor()
 
 
 @app.command(name="test")
-def test(arguments: tyro.conf.Positional[tuple[str, ...]] = (), /) -> int:
+def test(arguments: Words = (), /) -> int:
     """Run the project's own tests (further words go to pytest; put -- before options)."""
     import pytest
-
-    from pipeline.io.files import ROOT
 
     return int(pytest.main([f"--rootdir={ROOT}", *(arguments or [str(ROOT / "tests")])]))
 
 
-def _add_stage_verb(stage: str) -> None:
-    def verb(
-        name: Name,
-        settings: Common = Settings(),
-        threads: int = 2,
-        values: str = "",
-        key: str = "",
-        members: tuple[str, ...] = (),
-        inputs: tuple[str, ...] = (),
-        outputs: tuple[str, ...] = (),
-        part: str = "",
-    ) -> int:
-        from pipeline.workflow.stage_verb import StageCall, run_stage
-
-        call = StageCall(stage, name, threads, json.loads(values) if values else None, key, members, inputs, outputs, part)
-        run_stage(call, _options(settings, names=(name,)))
-        return 0
-
-    verb.__doc__ = f"""The stage '{stage}' alone{"" if stage in CAPTURE_STAGES else ", of one method"}; `run` is what calls it.
+@app.command(name="stage")
+def stage(
+    stage: StageName,
+    name: Name,
+    settings: Common = DEFAULTS,
+    threads: int = 2,
+    values: Text = "",
+    key: Text = "",
+    members: Members = (),
+    inputs: Pairs = (),
+    outputs: Pairs = (),
+    part: Text = "",
+) -> int:
+    """Run one stage of one capture or group, without those before it (what `run` calls).
 
     Args:
+        stage: The stage.
         name: A capture of the table, or a group.
-        threads: Cores to use.
+        threads: CPU cores to use.
         values: The stage's settings as JSON (default: those of the configuration).
         key: What the results depend on, kept in the manifest (default: computed).
         members: Of a group: the captures to use (default: all).
-        inputs: NAME=PATH of the artefacts that it reads (default: where they lie).
-        outputs: NAME=PATH of the artefacts that it writes (default: where they lie).
-        part: Such as 2/8: only these of the cameras, for the stage itself to publish (stages that `scatter` splits).
+        inputs: The artefacts that it reads (default: where they lie).
+        outputs: The artefacts that it writes (default: where they lie).
+        part: Process only shard 2/8 of the cameras; the stage itself then publishes them (stages that `scatter` splits).
     """
-    app.command(name=stage if stage != "render" else "render-stage")(verb)
+    from pipeline.workflow.stage_verb import StageCall, run_stage
+
+    call = StageCall(stage, name, threads, json.loads(values) if values else None, key, members, inputs, outputs, part)
+    run_stage(call, _options(settings, names=(name,)))
+    return 0
 
 
 def main() -> None:
     """Entry point of `python -m pipeline`; user errors end in a few lines and exit code 1, never in a traceback."""
+    words = sys.argv[1:]
+    if words[:1] in (["--version"], ["-V"]):
+        print("c2a " + tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+        return
+    if words[:1] and words[0] in TO_SNAKEMAKE and "--" in words:
+        place = words.index("--")
+        words, _snakemake[:] = words[:place], words[place + 1 :]
     try:
-        from pipeline.avatars.registry import METHODS
-
-        for stage in dict.fromkeys(name for method in METHODS.values() for name in method.table):
-            _add_stage_verb(stage)
-        sys.exit(app.cli(prog="c2a", description="Multi-view captures of people in, animatable Gaussian-splat avatars out."))
+        about = "Multi-view captures of people in, animatable Gaussian-splat avatars out. First steps: ./c2a demo, then README.md."
+        sys.exit(app.cli(prog="c2a", description=about, args=words, config=(tyro.conf.FlagCreatePairsOff,)))
     except (InputError, OSError) as error:
         from pipeline.stages.failure import explain
 

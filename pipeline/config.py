@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache, cached_property
@@ -35,6 +36,7 @@ SHARED = {
     "report": ReportSettings,
 }  # settings of the stages that all methods share
 Preset = Literal["auto", "draft", "standard", "high"]
+_VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AGAIN, _RENAME = "correct the value, then run again", "correct the key, then run again"
 
 
@@ -51,6 +53,7 @@ class Config(CheckedSettings):
     results: str = "results"  # where results go
     work: str = "work"  # scratch: logs, errors, checkpoints; may be deleted between runs
     method: str = DEFAULT_METHOD  # the avatar method
+    variant: str = ""  # a name: results with other settings of the method lie beside those without one (--name)
     preset: Preset = "auto"  # draft: minutes on a CPU; standard, high: for a GPU; auto: standard where there is one, else draft
     until: str = LAST_STAGE  # the last stage to run
     threads: int = number(8, 1, 4096)  # the most cores one stage of one capture uses
@@ -62,6 +65,7 @@ class Config(CheckedSettings):
         for name in ("results", "work"):
             value = getattr(self, name)
             check(not {*"{}"} & {*value}, name, value, "a path without { and }, which mean wildcards to Snakemake")
+        check(not self.variant or bool(_VARIANT.fullmatch(self.variant)), "variant", self.variant, "letters, digits and . _ -, the first a letter or digit")
 
     @cached_property
     def result_settings(self) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,9 @@ from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 
-RUN = {"subjects": "all", "members": {}} | {name: config[name] for name in ("subjects", "members") if name in config}
+RUN = {"subjects": "all", "members": {}, "planned": None} | {
+    name: config[name] for name in ("subjects", "members", "planned") if name in config
+}
 CONFIG = parse_config({name: value for name, value in config.items() if name not in RUN})
 METHOD = method_of(CONFIG.method)
 TABLE = read_captures(Path(CONFIG.captures))
@@ -30,7 +32,7 @@ wildcard_constraints:
 
 
 def layout_of(name):
-    return Layout(Path(CONFIG.results) / name, Path(CONFIG.work) / name, METHOD.name)
+    return Layout(Path(CONFIG.results) / name, Path(CONFIG.work) / name, METHOD.name, variant=CONFIG.variant)
 
 
 CAPTURE, SUBJECT = layout_of("{capture}"), layout_of("{subject}")
@@ -56,12 +58,28 @@ def avatar_keys_of(name):
     return avatar_keys(METHOD.name, METHOD.avatar_stages, members, CONFIG.result_settings)
 
 
+def settled(stage, paths):
+    """Inputs of a stage. In a run of `c2a run`, which has compared contents, file times do not count for the stages that it keeps."""
+    if RUN["planned"] is None:
+        return paths
+    return {name: functools.partial(input_now, stage, path) for name, path in paths.items()}
+
+
+def input_now(stage, path, wildcards):
+    """One input of a stage of one capture or group."""
+    now = path(wildcards) if callable(path) else path.format(**wildcards)
+    kept = stage.name not in RUN["planned"].get(
+        wildcards.capture if stage.scope == "capture" else wildcards.subject, ()
+    )
+    return ancient(now) if kept and now else now
+
+
 def capture_input(stage):
     """Declared artefacts by name; a filmed capture has no truth."""
     paths = {name: str(METHOD.path(CAPTURE, name)) for name in stage.inputs}
     if "truth" in paths:
         paths["truth"] = lambda wildcards: str(CAPTURE.truth) if is_synthetic(wildcards.capture) else []
-    return paths
+    return settled(stage, paths)
 
 
 def parts_of(stage):
@@ -87,7 +105,9 @@ def of_members(name):
 def avatar_input(stage):
     """Declared artefacts by name. Plain paths where they suffice: functions make the planning of thousands of jobs slow."""
     plain = [name for name in stage.inputs if name in MADE or (METHOD.scope == "capture" and name != "truth")]
-    return {name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs}
+    return settled(
+        stage, {name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs}
+    )
 
 
 def avatar_params(stage):
@@ -117,13 +137,14 @@ def resources_of(stage):
 
 
 def command_of(stage, inputs, outputs, own=""):
-    """The job: `python -m pipeline STAGE` with settings, key and paths. inputs, outputs: names of the artefacts to pass; own: options of this rule alone.
+    """The job: `python -m pipeline stage NAME` with settings, key and paths. inputs, outputs: names of the artefacts to pass; own: options of this rule alone.
 
     A scheduler sends SIGTERM to all processes of a job: the shell waits for the stage, which saves, and tee for what it says meanwhile.
     """
-    words = [sys.executable, "-m", "pipeline", "render-stage" if stage.name == "render" else stage.name]
+    words = [sys.executable, "-m", "pipeline", "stage", stage.name]
     options = ["--captures", CONFIG.captures, "--results", CONFIG.results, "--work", CONFIG.work]
     options += ["--method", METHOD.name, "--preset", CONFIG.preset]
+    options += ["--name", CONFIG.variant] if CONFIG.variant else []
     options += ["--values", json.dumps(CONFIG.settings(stage.name))]
     fixed, rest = (shlex.join(part).replace("{", "{{").replace("}", "}}") for part in (words, options))
     name = "{wildcards.capture}" if stage.scope == "capture" else "{wildcards.subject}"
@@ -142,11 +163,14 @@ def pairs_of(what, names):
 
 
 def every_output(wildcards):
-    """Every declared output of every stage of every subject: a report alone would let a failed re-run pass for done."""
+    """In a run of `c2a run` every declared output of every stage of every subject: a report alone would let a failed re-run pass for done.
+
+    By hand the outputs of the last stage, whose inputs lead to all others: `--rulegraph` then shows the path.
+    """
     subjects = RUN["subjects"]
     subjects = list(TABLE) if subjects == "all" else subjects.split(",") if isinstance(subjects, str) else subjects
     patterns = {name: list(output_of(METHOD.table[name], layout_of("{name}")).values()) for name in ORDER}
-    stages = [METHOD.table[name] for name in ORDER]
+    stages = [METHOD.table[name] for name in (ORDER[-1:] if RUN["planned"] is None else ORDER)]
     return [
         path.format(name=name)
         for name in subjects

@@ -49,7 +49,7 @@ class RenderSet:
         used = sorted({name for names in views.values() for name in names})
         with ExitStack() as stack:
             writers = {name: stack.enter_context(packed_writer(folder / f"{name}.zip")) for name in used}
-            for frame, names in progress(list(views.items()), "render"):
+            for frame, names in progress(list(views.items()), "frames"):
                 cameras = [self.cameras[name] for name in names]
                 images = render_views(self.avatar, self.frames.index(frame), cameras, self.device, self.colors, self.subject)
                 for name, image in zip(names, images):

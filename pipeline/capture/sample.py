@@ -189,5 +189,5 @@ def measure(images: ImageSet, cameras: Sequence[str], threads: int) -> dict[str,
     """Relative sharpness {id: value} of every frame over the named cameras, which are read in parallel."""
     names = [frame.id for frame in images.frames]
     jobs = [(images.open(camera).path, names) for camera in cameras]
-    values = map_processes(frame_sharpness, jobs, threads, "sharpness")
+    values = map_processes(frame_sharpness, jobs, threads, "cameras, sharpness")
     return relative_sharpness(images.frames, np.stack(values))

@@ -43,7 +43,7 @@ def survey(source: Source, threads: int, image_rate: float = IMAGE_RATE) -> Surv
     """
     paths = [path for footage in (source.footage, source.mattes) for videos in footage.values() for path in videos.values()]
     paths = list(dict.fromkeys(paths))
-    results = map_processes(inspect, [(path,) for path in paths], threads, "checking videos")
+    results = map_processes(inspect, [(path,) for path in paths], threads, "videos")
     by_path = dict(zip(paths, results))
     report = Survey()
     images = sum(media.frames for media in results)

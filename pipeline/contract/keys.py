@@ -28,7 +28,7 @@ def capture_keys(row: CaptureRow, settings: Settings) -> dict[str, str]:
     for name, stage in CAPTURE_STAGES.items():
         if name == "synthesise" and row.kind != "synthetic":
             continue
-        cells = {field: _portable(value) for field, value in row.cells(stage.cells).items()}
+        cells = {field: portable(value) for field, value in row.cells(stage.cells).items()}
         keys[name] = digest([name, stage.version, settings[name], cells, {maker: keys[maker] for maker in makers[name] if maker in keys}])
     return keys
 
@@ -48,6 +48,8 @@ def avatar_keys(method: str, stages: Sequence[Stage], members: Mapping[str, Mapp
     return keys
 
 
-def _portable(value: object) -> object:
-    """A table cell; paths inside the checkout relative to it, so that a checkout may move without a re-run."""
-    return os.path.relpath(value, ROOT) if isinstance(value, Path) and value.is_relative_to(ROOT) else value
+def portable(value: object) -> object:
+    """A table cell as a JSON value; paths inside the checkout relative to it, so that a checkout may move without a re-run."""
+    if not isinstance(value, Path):
+        return value
+    return os.path.relpath(value, ROOT) if value.is_relative_to(ROOT) else str(value)

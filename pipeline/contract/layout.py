@@ -25,6 +25,7 @@ class Layout:
     Args:
         results: `results/<capture>`, declared outputs.
         work: `work/<capture>`, scratch that outlives a failure: never a declared output.
+        variant: a name for results of the method with other settings, beside those without one.
         group: of a group of captures, where the files of each lie; empty for a capture.
     """
 
@@ -32,6 +33,7 @@ class Layout:
     work: Path
     method: str = DEFAULT_METHOD
     group: tuple[Layout, ...] = ()
+    variant: str = ""
 
     @property
     def members(self) -> tuple[Layout, ...]:
@@ -86,7 +88,22 @@ class Layout:
 
     @property
     def avatar_folder(self) -> Path:
-        return self.results / self.method
+        return self.results / self.folder
+
+    @property
+    def folder(self) -> str:
+        """The name of the method's folder, in results and in work."""
+        return f"{self.method}-{self.variant}" if self.variant else self.method
+
+    @property
+    def settings(self) -> Path:
+        """The settings that runs of this capture, group or variant were given."""
+        return (self.avatar_folder if self.variant else self.results) / "config.yaml"
+
+    @property
+    def previous(self) -> Path:
+        """The method's folder while a new training replaces a finished one."""
+        return self.results / f".{self.folder}.previous"
 
     @property
     def init(self) -> Path:
@@ -155,6 +172,10 @@ class Layout:
         """Who is at work on a stage; gone when it has ended (see io/lease.py)."""
         return self.scratch(stage).parent / "running" / f"{stage}.json"
 
+    def progress(self, stage: str) -> Path:
+        """How far a stage at work is, for `run` to show."""
+        return self.scratch(stage).parent / "progress" / f"{stage}.json"
+
     @property
     def leases(self) -> Path:
         """Who took and released what, ever: nothing is removed from it."""
@@ -162,7 +183,7 @@ class Layout:
 
     def scratch(self, stage: str) -> Path:
         """Folder for a stage's unfinished work, kept after a failure and removed when the stage is done."""
-        return (self.work if _of_capture(stage) else self.work / self.method) / stage
+        return (self.work if _of_capture(stage) else self.work / self.folder) / stage
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def evaluate(layout: Layout, settings: EvaluateSettings, workers: int) -> dict[s
     """The part of metrics.json that is computed from images."""
     perceptual = load_lpips(settings)  # fails before any work if the weights are unreadable
     jobs = plan_jobs(layout)
-    rows = [row for part in map_processes(evaluate_camera, [(job, settings) for job in jobs], workers, "evaluate") for row in part]
+    rows = [row for part in map_processes(evaluate_camera, [(job, settings) for job in jobs], workers, "cameras") for row in part]
     splits = {split: [row for row in rows if row["split"] == split] for split in SPLITS}
     return {
         **{split: mean_figures(chosen) for split, chosen in splits.items()},

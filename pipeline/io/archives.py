@@ -40,7 +40,7 @@ def unzip_folder(source: Path, target: Path, threads: int) -> dict[str, int]:
     jobs = [(path, target / path.relative_to(source).with_suffix("")) for path in archives]
     for path, folder in jobs:
         safe_entries(path, folder)
-    counts = map_processes(unzip, jobs, threads, "unpacking")
+    counts = map_processes(unzip, jobs, threads, "archives")
     written, kept = (sum(count[index] for count in counts) for index in (0, 1))
     return {"archives": len(archives), "files": written + kept, "written": written, "kept": kept}
 

@@ -9,6 +9,8 @@ MALFORMED = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError
 """What taking apart a value of a foreign file raises where it is not what was expected."""
 MOST_LETTERS = 1000  # of one value in a message
 
+REMEDY = "  next:     "  # how the line of the next command begins
+
 
 class InputError(Exception):
     """A user's input (file, table cell, option) is invalid.
@@ -31,7 +33,7 @@ class InputError(Exception):
         if expected is not None:
             lines.append(f"  expected: {_readable(expected)}")
         if remedy:
-            lines.append(f"  next:     {_readable(remedy)}")
+            lines.append(REMEDY + _readable(remedy))
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import signal
 import time
 import traceback
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +15,7 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import read_record, write_json
 from pipeline.io.progress import log
 from pipeline.machine.lease import Holder, myself
+from pipeline.machine.time_limit import OUT_OF_TIME
 
 LOG_LINES = 12
 _FORBIDDEN = ("is not writable, or not readable", "change its permissions")
@@ -60,24 +62,31 @@ def describe(error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, SystemExit):
-        why = "its time was up" if error.code == 75 else f"it was stopped (exit code {error.code})"
-        return f"{why}; the same command resumes from what it saved"
-    return f"{type(error).__name__}: {error}" if not isinstance(error, KeyboardInterrupt) else "interrupted from the keyboard"
+        return "time limit reached" if error.code == OUT_OF_TIME else "interrupted" if is_interruption(error) else f"exit code {error.code}"
+    return "interrupted" if is_interruption(error) else f"{type(error).__name__}: {error}"
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether it is Ctrl-C or SIGTERM, somebody's wish and no fault."""
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in (128 + signal.SIGINT, 128 + signal.SIGTERM))
 
 
 def note_failure(stage: str, layout: Layout, error: BaseException) -> None:
     """Say what went wrong on standard error, and write the error file."""
     expected = isinstance(error, InputError | SystemExit | KeyboardInterrupt)
     log(describe(error) if expected else "".join(traceback.format_exception(error)))
-    write_error(stage, layout, describe(error), myself(), user_error=isinstance(error, InputError))
+    write_error(stage, layout, describe(error), myself(), user_error=isinstance(error, InputError), interrupted=is_interruption(error))
 
 
-def write_error(stage: str, layout: Layout, message: str, where: Holder | None, *, user_error: bool = False, attempt: int | None = None) -> None:
+def write_error(
+    stage: str, layout: Layout, message: str, where: Holder | None, *, user_error: bool = False, interrupted: bool = False, attempt: int | None = None
+) -> None:
     """The error file of a stage. attempt: which one of this run (default: one more than the present file says)."""
     record = {
         "stage": stage,
         "message": message,
         "user_error": user_error,
+        "interrupted": interrupted,
         "attempt": attempt or attempts(layout, stage) + 1,
         "job": where.job if where else "",
         "host": where.host if where else "",

@@ -25,7 +25,7 @@ def run(job: Job) -> dict:
     key = digest([job.stage.version, asdict(settings), cells.first, cells.last, cells.stride, cells.size, sha256(job.inputs.capture)])
     waiting = job.scratch / key
     jobs = [(capture, raw, camera, frames, waiting / f"{raw.name}.zip") for raw, camera in zip(capture.cameras, cameras)]
-    map_processes(pack_camera, jobs[job.part] if job.part else jobs, job.threads, f"frames of {capture.id}")
+    map_processes(pack_camera, jobs[job.part] if job.part else jobs, job.threads, "cameras")
     if job.part:
         return {}
     publish_folder([target for *_, target in jobs], job.outputs.frames)

@@ -9,8 +9,9 @@ from typing import Any
 
 from pipeline.avatars.method import Method
 from pipeline.contract.captures_table import CaptureRow
+from pipeline.contract.keys import portable
 from pipeline.contract.layout import Layout, Subject
-from pipeline.contract.stages import Stage
+from pipeline.contract.stages import CAPTURE_STAGES, Stage
 from pipeline.io.errors import InputError
 
 Paths = Mapping[str, Path | None]  # artefact -> where it lies
@@ -22,6 +23,10 @@ class Declared:
     def __init__(self, stage: str, what: str, values: Mapping[str, Any]):
         self._error = f"{what} of the stage '{stage}' in contract/stages.py"
         self.__dict__.update(values)
+
+    def values(self) -> dict[str, Any]:
+        """All of them by name, as plain JSON values."""
+        return {name: portable(value) for name, value in vars(self).items() if not name.startswith("_")}
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"'{name}' is none of the {self.__dict__.get('_error')}")
@@ -49,6 +54,11 @@ class Job:
     threads: int
     part: slice | None = None
 
+    @property
+    def table(self) -> Mapping[str, Stage]:
+        """The stages among which the makers of its inputs are."""
+        return CAPTURE_STAGES
+
     def remedy(self, stage: str) -> str:
         """The command that makes the results of a stage again."""
         return f"./c2a run {self.subject} --from {stage}"
@@ -60,6 +70,10 @@ class AvatarJob(Job):
 
     method: Method
     layout: Layout
+
+    @property
+    def table(self) -> Mapping[str, Stage]:
+        return self.method.table
 
     @property
     def subjects(self) -> tuple[Subject, ...]:

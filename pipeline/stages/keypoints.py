@@ -51,5 +51,5 @@ def run(job: Job) -> dict:
     save_npz(job.outputs.keypoints, arrays)
     shutil.rmtree(job.scratch, ignore_errors=True)
     per_camera = zip(cameras, rates["face"], rates["pose"], detections.redetected, detections.dropped)
-    facts = {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}
-    return {"cameras": facts, "warnings": keypoint_warnings(detections, cameras)}
+    found = {c: {"face": round(float(f), 4), "pose": round(float(p), 4), "guided": int(g), "dropped": int(d)} for c, f, p, g, d in per_camera}
+    return {"cameras": found, "frames": len(frames), "warnings": keypoint_warnings(detections, cameras)}

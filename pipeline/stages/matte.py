@@ -29,9 +29,9 @@ def run(job: Job) -> dict:
     waiting = job.scratch / digest([job.stage.version, asdict(settings), images.archives, sample.frames])
     jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip") for camera in images.cameras]
     if job.part:
-        map_processes(matte_camera, jobs[job.part], job.threads, "mattes")
+        map_processes(matte_camera, jobs[job.part], job.threads, "cameras")
         return {}
-    facts = dict(zip((camera.name for camera in images.cameras), map_processes(matte_camera, jobs, job.threads, "mattes")))
+    facts = dict(zip((camera.name for camera in images.cameras), map_processes(matte_camera, jobs, job.threads, "cameras")))
     if all(fact["mean_alpha"] == 0 for fact in facts.values()):
         found = f"{len(sample.frames)} frames of {len(facts)} cameras, all background"
         raise InputError(
@@ -46,4 +46,4 @@ def run(job: Job) -> dict:
         f"mattes: those of camera {name} reach only {round(255 * facts[name]['largest_alpha'])} of 255; expected white for the subject: write them anew"
         for name in faint
     ]
-    return {"cameras": facts, "warnings": warnings}
+    return {"cameras": facts, "frames": len(sample.frames), "warnings": warnings}

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.layout import Layout
+from pipeline.contract.manifest import inputs_of
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.files import TEMPORARY, sha256, write_json
+from pipeline.io.progress import recording
 from pipeline.machine.gpu_lock import claim_card
 from pipeline.machine.lease import Lease, lease, read_holder
 from pipeline.stages.failure import explain, note_failure, write_error
@@ -39,7 +41,7 @@ def execute(job: Job, layout: Layout, key: str, preset: str) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
     before = read_holder(layout.running(stage))
     try:
-        with _terminable(), lease(layout.running(stage), layout.leases, stage_name(stage, layout)) as held:
+        with _terminable(), lease(layout.running(stage), layout.leases, stage_name(stage, layout)) as held, recording(layout.progress(stage)):
             if before:  # killed without an error record: it counts as an attempt
                 write_error(stage, layout, f"was killed ({before.describe()})", before)
             _run(job, layout, {"key": key} | ({"preset": preset} if isinstance(job, AvatarJob) else {}), held)
@@ -51,7 +53,7 @@ def execute_part(job: Job, layout: Layout, number: int, count: int) -> None:
     """Do the `number`-th of `count` parts of a stage's cameras; the stage itself, run later, publishes them. Raises as `execute` does."""
     stage = job.stage.name
     note, name = layout.part(stage, number, count), f"{stage}-{number}of{count}"
-    with _terminable(), lease(layout.running(name), layout.leases, f"{name} of {job.subject}"):
+    with _terminable(), lease(layout.running(name), layout.leases, f"{name} of {job.subject}"), recording(layout.progress(name)):
         try:
             _function(job)(replace(job, part=slice(number - 1, None, count)))
             write_json(note, {"stage": stage, "part": number, "of": count})
@@ -66,10 +68,11 @@ def stage_name(stage: str, layout: Layout) -> str:
     return f"{stage} of {layout.results.name}" if stage in CAPTURE_STAGES else f"{layout.method}/{stage} of {layout.results.name}"
 
 
-def _run(job: Job, layout: Layout, notes: dict[str, str], held: Lease) -> None:
+def _run(job: Job, layout: Layout, notes: dict[str, Any], held: Lease) -> None:
     stage, start = job.stage.name, time.perf_counter()
     outputs = [getattr(job.outputs, name) for name in job.stage.outputs]
     try:
+        notes = notes | {"inputs": inputs_of(stage, layout, job.table)}
         _sweep(job, layout, outputs)
         for path in outputs:
             _remove(path)
@@ -122,21 +125,23 @@ def _terminable() -> Iterator[None]:
 def _sweep(job: Job, layout: Layout, outputs: list[Path]) -> None:
     """Remove the temporary files that a killed attempt at this stage left behind."""
     stage = job.stage.name
-    for path in [*outputs, layout.manifest(stage), layout.error(stage), layout.running(stage)]:
+    raw = [job.cells.path] if stage == "synthesise" else []
+    for path in [*outputs, *raw, layout.manifest(stage), layout.error(stage), layout.running(stage)]:
         for left in path.parent.glob(f"{TEMPORARY}*-{path.name}"):
             _remove(left)
-    for folder in [layout.scratch(stage), *([job.cells.path] if stage == "synthesise" else [])]:
+    for folder in [layout.scratch(stage), *raw]:
         for left in sorted(folder.rglob(f"{TEMPORARY}*")) if folder.is_dir() else []:
             _remove(left)
 
 
-def _write_manifest(job: Job, layout: Layout, outputs: list[Path], notes: dict[str, str], facts: dict[str, Any], seconds: float) -> None:
+def _write_manifest(job: Job, layout: Layout, outputs: list[Path], notes: dict[str, Any], facts: dict[str, Any], seconds: float) -> None:
     files = [file for path in outputs for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
     settings, defaults = asdict(job.settings), asdict(type(job.settings)())
     manifest = {
         "stage": job.stage.name,
         "version": job.stage.version,
         **notes,
+        "cells": job.cells.values(),
         "settings": settings,
         "defaults": {name: defaults[name] for name in settings if settings[name] != defaults[name]},
         "sources": facts.pop("sources", {}),

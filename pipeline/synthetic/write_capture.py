@@ -92,7 +92,7 @@ def _write(settings: SynthesiseSettings, folder: Path, capture_id: str, threads:
         save_npz(scratch / f"{sequence.name}.npz", scene_arrays(subject, sequence), compress=False)
     _write_calibration(folder, capture_id, cameras)
     common = (settings, folder, capture_id, light, subject.appearance, names, to_world)
-    map_processes(write_camera, [(*common, camera, camera is novel) for camera in [*cameras, novel]], threads, "synthesise")
+    map_processes(write_camera, [(*common, camera, camera is novel) for camera in [*cameras, novel]], threads, "cameras")
     shutil.rmtree(scratch)
     _write_truth(folder / "truth", subject, sequences, novel)
     return {

@@ -97,7 +97,7 @@ def observe(
     sizes = [(number, part, _median_diagonal(pixels[..., part, :])) for number, part in enumerate((FACE, POSE))]
     gated = [(number, part, gate * size) for number, part, size in sizes if np.isfinite(size)]
     jobs = [(both[:, :, part], projections, gate_px) for _, part, gate_px in gated]
-    results = in_blocks(_triangulate, jobs, len(cameras), threads, "fit, triangulated")
+    results = in_blocks(_triangulate, jobs, len(cameras), threads, "blocks of frames, triangulated")
     for (number, part, gate_px), (points, residual) in zip(gated, results):
         points3d[:, part] = points
         inlier = np.nan_to_num(residual, nan=np.inf) <= gate_px

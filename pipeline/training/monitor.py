@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.io.files import write_bytes
 from pipeline.io.packed import encode_png
-from pipeline.io.progress import LOG_EVERY_SECONDS, log, terminal
+from pipeline.io.progress import Reporter, log
 from pipeline.training.curve import CURVE, Curve, Row
 
 
@@ -27,10 +27,9 @@ class Monitor:
 
     def __init__(self, folder: Path, boards: Path, step: int, total: int, seconds: float):
         self._total, self._first, self._before, self._start = total, step, seconds, time.monotonic()
-        self._logged = self._start
         self._curve = Curve(folder / CURVE, step)
         self._board = _tensorboard(boards, step)
-        self._bar = _bar(step, total)
+        self._reporter = Reporter("steps", total, step)
         self._writer = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
 
@@ -43,7 +42,10 @@ class Monitor:
         """Report on the steps up to `step` (how many are done). values: loss, the terms, psnr, splats, ..."""
         rate = (step - self._first) / max(time.monotonic() - self._start, 1e-9)
         self._in_thread(self._write_row, step, {"step": step, "seconds": f"{self.seconds:.2f}", **values, "rate": round(rate, 2)}, values)
-        self._show(step, f"loss {values['loss']:.4f}  PSNR {values['psnr']:.1f} dB  {values['splats']} splats", rate)
+        text = f"loss {values['loss']:.4f}  PSNR {values['psnr']:.1f} dB  {values['splats']} splats"
+        self._reporter.update(step, text)
+        if step == self._total:
+            log(f"train: {step} steps  {text}  {rate:.1f} steps/s")
 
     def image(self, step: int, path: Path, image: np.ndarray) -> None:
         """Write an image uint8 [H, W, 3] as a file, and show it in TensorBoard."""
@@ -60,8 +62,7 @@ class Monitor:
         self._writer.shutdown()
         if self._board:
             self._board.close()
-        if self._bar:
-            self._bar.stop()
+        self._reporter.close()
 
     def _in_thread(self, function: Callable[..., None], *arguments: Any) -> None:
         self._pending.append(self._writer.submit(function, *arguments))
@@ -77,14 +78,6 @@ class Monitor:
         if self._board:
             self._board.add_image(path.parent.name, image, step, dataformats="HWC")
 
-    def _show(self, step: int, text: str, rate: float) -> None:
-        now = time.monotonic()
-        if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=step, description=f"train  {text}")
-        if step == self._total or not self._bar and now - self._logged > LOG_EVERY_SECONDS:
-            self._logged = now
-            log(f"train: {step}/{self._total}  {text}  {rate:.1f} steps/s  {(self._total - step) / max(rate, 1e-9):.0f} s left")
-
 
 def _tensorboard(folder: Path, step: int) -> Any:
     if step == 0:
@@ -94,16 +87,3 @@ def _tensorboard(folder: Path, step: int) -> Any:
 
         return SummaryWriter(str(folder), purge_step=step + 1)
     return None
-
-
-def _bar(step: int, total: int) -> Any:
-    console = terminal()
-    if console is None:
-        return None
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    bar = Progress(*columns, console=console, transient=True, refresh_per_second=2)  # drawing it takes time from the training's own thread
-    bar.add_task("train", total=total, completed=step)
-    bar.start()
-    return bar

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.avatars.method import Method
@@ -14,7 +15,7 @@ from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.machine.lease import is_alive, lease, read_holder
 from pipeline.workflow.run_options import RunOptions, load_config
-from pipeline.workflow.targets import layout_of
+from pipeline.workflow.targets import layout_of, variants_of
 
 KEPT = ("leases.tsv", "running")  # the lease log, and who is at work: small
 
@@ -45,40 +46,44 @@ def clean(options: RunOptions) -> int:
             why = str(error).splitlines()[0]
         print(f"{folder.name}: kept: {why}" if why else f"{folder.name}: {verb} {size / 1e6:.1f} MB")
         total += 0 if why else size
-    print(f"{verb} {total / 1e6:.1f} MB in all")
+    print(f"{verb} {total / 1e6:.1f} MB in total")
     return 0
 
 
 def _why_kept(name: str, group: str, config: Config) -> str:
     """Why the scratch of a capture or group is still needed; empty where it is not. group: the capture's, empty where it has none."""
-    methods = METHODS.values()
-    for method in methods:
-        layout = _layout(name, method, config)
+    places = [(method, layout) for method in METHODS.values() for layout in _variants(name, method, config)]
+    for method, layout in places:
         for stage in method.table:
             path = layout.running(stage)
             holder = read_holder(path)
             if holder and is_alive(path, holder):
-                return f"{stage} is at work: {holder.describe()}"
-    avatars = [
-        (method, layout) for method in methods if (layout := _layout(name, method, config)).avatar_folder.exists() or (layout.work / method.name).exists()
-    ]
-    avatars += [(method, layout) for method in methods if group and (layout := _layout(group, method, config)).avatar_folder.exists()]
+                return f"{stage} is running: {holder.describe()}"
+    avatars = [(method, layout) for method, layout in places if layout.avatar_folder.exists() or (layout.work / layout.folder).exists()]
+    if group:
+        avatars += [(method, layout) for method in METHODS.values() for layout in _variants(group, method, config) if layout.avatar_folder.exists()]
     if not avatars:
         return "no avatar yet"
     for method, layout in avatars:
         own = [] if layout.results.name == name and method.scope == "group" else [stage for stage in CAPTURE_STAGES if stage != "synthesise"]
-        places = [(_layout(name, method, config), stage) for stage in own] + [(layout, stage.name) for stage in method.avatar_stages]
-        failed = [stage for place, stage in places if place.error(stage).is_file()]
+        stages = [(_layout(name, method, config), stage) for stage in own] + [(layout, stage.name) for stage in method.avatar_stages]
+        failed = [stage for place, stage in stages if place.error(stage).is_file()]
         if failed:
             return f"{failed[0]} failed, and may be resumed"
-        missing = [stage for place, stage in places if not place.manifest(stage).is_file()]
+        missing = [stage for place, stage in stages if not place.manifest(stage).is_file()]
         if missing:
-            return f"{method.name}: {missing[0]} is not done"
+            return f"{layout.folder}: {missing[0]} is not done"
     return ""
 
 
 def _layout(name: str, method: Method, config: Config) -> Layout:
     return Layout(Path(config.results) / name, Path(config.work) / name, method.name)
+
+
+def _variants(name: str, method: Method, config: Config) -> list[Layout]:
+    """With and without a name."""
+    layout = _layout(name, method, config)
+    return [replace(layout, variant=variant) for variant in variants_of(layout)]
 
 
 def _remove(folder: Path, dry_run: bool) -> int:

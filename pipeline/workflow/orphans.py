@@ -12,7 +12,6 @@ import re
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from pipeline.avatars.registry import METHODS
@@ -52,8 +51,8 @@ def end_orphans(layouts: Mapping[str, Layout], config: Config) -> None:
 
 
 def _leases(layout: Layout) -> Iterable[Path]:
-    """Those of stages, and of the parts of scattered ones, of every method; not that of the run itself."""
-    for folder in (layout.running("run").parent, *(replace(layout, method=method).running("train").parent for method in METHODS)):
+    """Those of stages, and of the parts of scattered ones, of every method and variant; not that of the run itself."""
+    for folder in (layout.running("run").parent, *layout.work.glob("*/running")):
         yield from (path for path in folder.glob("*.json") if path != layout.running("run"))
 
 

@@ -34,7 +34,7 @@ def check_captures(captures: Mapping[str, Target], config: Config, quiet: bool) 
                 write_error("ingest", target.layout, str(error), None, user_error=True, attempt=1)
     if broken and len(broken) == len(captures):
         for name in list(broken)[1:]:
-            print(f"{name}: was not started\n{broken[name]}", file=sys.stderr)
+            print(f"{name}: skipped\n{broken[name]}", file=sys.stderr)
         raise next(iter(broken.values()))
     return broken
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -18,30 +19,33 @@ from pipeline.config import Config
 from pipeline.io.documents import parse_yaml, read_document
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT, digest, write_text
-from pipeline.io.progress import ON_TERMINAL
+from pipeline.io.progress import log
 from pipeline.machine.gpu_lock import cards
 from pipeline.machine.lease import RUN
 from pipeline.machine.slurm import job_prefix
+from pipeline.workflow.display import Display
+from pipeline.workflow.plan import Plan
 from pipeline.workflow.run_options import RunOptions, portable
-from pipeline.workflow.targets import Target
 
 PROFILES = Path("profiles")
+INTERRUPTED = 130  # exit code of a run that was ended by Ctrl-C or SIGTERM
+LOOK_SECONDS = 0.3
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def run_snakemake(options: RunOptions, config: Config, targets: Mapping[str, Target], forced: list[str], token: str = "") -> int:
-    """Print the command that brings the targets up to date, execute it, and return its exit code.
+def run_snakemake(options: RunOptions, config: Config, plans: Mapping[str, Plan], log_file: Path, token: str = "") -> int:
+    """Bring the targets of these plans up to date, showing how far they are, and return Snakemake's exit code, or INTERRUPTED.
 
     Args:
-        forced: files to make although they exist. token: how the jobs know whose they are.
+        log_file: what Snakemake and the stages say is added to it, after the command. token: how the jobs know whose they are.
     """
-    values = config.values() | {"subjects": list(targets), "members": {name: [row.id for row in t.rows] for name, t in targets.items() if t.is_group}}
-    text = json.dumps(values, indent=1) + "\n"
+    targets = {name: plan.target for name, plan in plans.items()}
+    subjects = {"subjects": list(targets), "members": {name: [row.id for row in t.rows] for name, t in targets.items() if t.is_group}}
+    text = json.dumps(config.values() | subjects | {"planned": {name: list(plan.steps) for name, plan in plans.items()}}, indent=1) + "\n"
     file = Path(config.work) / ".config" / f"{digest(text)}.json"  # named by its content: no run changes what another one reads
     write_text(file, text)
-    command = snakemake_command(options, config, file, forced)
-    print("$ " + shlex.join(command), flush=True)
-    return call(command, token)
+    command = snakemake_command(options, config, file, [path for plan in plans.values() for path in plan.forced])
+    return call(command, log_file, Display(plans), token)
 
 
 def snakemake_command(options: RunOptions, config: Config, file: Path, forced: list[str]) -> list[str]:
@@ -58,7 +62,7 @@ def snakemake_command(options: RunOptions, config: Config, file: Path, forced: l
         cores = options.cores or len(os.sched_getaffinity(0))
         # a stage that can use a GPU asks for one: as many at once as there are, and without any as many as the cores bear
         command += ["--cores", str(cores), "--resources", f"gpu={len(cards()) or cores}"]
-    return command + (["--forcerun", *forced] if forced else []) + (["--dry-run"] if options.dry_run else [])
+    return command + ["--ignore-incomplete"] + (["--forcerun", *forced] if forced else []) + list(options.snakemake)
 
 
 def profile_folder(name: str, here: Path) -> Path:
@@ -80,23 +84,37 @@ def is_cluster(folder: Path) -> bool:
     return True
 
 
-def call(command: list[str], token: str = "") -> int:
+def call(command: list[str], log_file: Path, display: Display, token: str = "") -> int:
     """Run Snakemake and wait until it has ended its jobs.
 
     Ctrl-C reaches it through the terminal, a SIGTERM is passed on as one; when this process is killed it dies too, so that nobody starts jobs
     without holding the leases.
     """
-    terminal = {ON_TERMINAL: "1"} if sys.stderr.isatty() else {}
-    environment = {**os.environ, **terminal, "PYTHONPATH": _python_path(), RUN: token}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=_die_with_parent)
-    before = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    environment = {**os.environ, "PYTHONPATH": _python_path(), RUN: token}
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with open(log_file, "a") as file:
+        print("$ " + shlex.join(command), file=file, flush=True)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent)
+    stopped: list[int] = []
+
+    def stop(*_: object) -> None:
+        stopped.append(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        while True:
+        while process.poll() is None:
             try:
-                return process.wait()
+                display()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(LOOK_SECONDS)
             except KeyboardInterrupt:
-                continue
+                if not stopped:
+                    log("interrupted: waiting for the running stages to save what they have")
+                stopped.append(signal.SIGINT)
+        return INTERRUPTED if stopped and process.returncode else process.returncode
     finally:
+        display.close()
         signal.signal(signal.SIGTERM, before)
 
 

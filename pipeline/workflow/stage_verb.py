@@ -13,9 +13,10 @@ from pipeline.contract.captures_table import groups_of, read_captures
 from pipeline.io.errors import InputError
 from pipeline.stages.job import make_job
 from pipeline.stages.runner import execute, execute_part
+from pipeline.workflow.kept_settings import kept_settings
 from pipeline.workflow.presets import resolved_config
-from pipeline.workflow.run_options import RunOptions
-from pipeline.workflow.targets import Target, capture_target, find_rows, group_target
+from pipeline.workflow.run_options import RunOptions, load_config
+from pipeline.workflow.targets import Target, capture_target, find_rows, group_target, layout_of
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def run_stage(call: StageCall, options: RunOptions) -> None:
 def _config(call: StageCall, options: RunOptions) -> Config:
     """A job of a run brings everything along: what config.yaml says by now does not concern it."""
     if call.values is None or not call.key:
-        return resolved_config(options)
-    names = ("captures", "results", "work", "method", "preset")
+        return resolved_config(options, kept_settings(layout_of(call.name, load_config(options)), options))
+    names = ("captures", "results", "work", "method", "variant", "preset")
     return parse_config({name: str(value) for name in names if (value := getattr(options, name)) is not None})
 
 

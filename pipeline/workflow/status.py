@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,14 +13,15 @@ from typing import Any, Literal
 from pipeline.config import Config
 from pipeline.io.files import check_writable, write_text
 from pipeline.machine.lease import is_alive, read_holder
-from pipeline.report.records import counted, failure_place
+from pipeline.report.records import counted, failure_place, warnings
+from pipeline.workflow.kept_settings import by_settings
 from pipeline.workflow.outcome import failed_stages
-from pipeline.workflow.run_options import RunOptions, resolutions
+from pipeline.workflow.run_options import RunOptions, load_config, resolutions
 from pipeline.workflow.staleness import best_resolution, read_manifest, stale_stages, with_complete_captures
-from pipeline.workflow.targets import Target, Targets, chosen_targets
+from pipeline.workflow.targets import Target, Targets, chosen_targets, variants_of
 
-State = Literal["done", "stale", "running", "FAILED", "missing"]
-COLORS = {"done": "green", "stale": "yellow", "running": "cyan", "FAILED": "bold red", "missing": "dim"}
+State = Literal["done", "stale", "running", "interrupted", "FAILED", "missing"]
+COLORS = {"done": "green", "stale": "yellow", "running": "cyan", "interrupted": "yellow", "FAILED": "bold red", "missing": "dim"}
 WATCH_SECONDS = 2.0
 
 
@@ -40,11 +41,14 @@ class Cell:
 Table = Mapping[str, Mapping[str, Cell]]
 
 
-def survey(targets: Targets, configs: Sequence[Config]) -> Table:
-    """Name -> stage -> cell. configs: those that may have made the results (`resolutions`); a result that is current under one of them is current."""
-    table = {name: _cells(target, best_resolution(target, configs)) for name, target in targets.captures.items()}
+def survey(targets: Targets, configs_of: Callable[[str], Sequence[Config]]) -> Table:
+    """Name -> stage -> cell.
+
+    configs_of: those that may have made the results of a capture or group (`resolutions`); what is current under one of them is current.
+    """
+    table = {name: _cells(target, best_resolution(target, configs_of(name))) for name, target in targets.captures.items()}
     for name, target in targets.groups.items():
-        variants = [(with_complete_captures(target, targets.captures, config), config) for config in configs]
+        variants = [(with_complete_captures(target, targets.captures, config), config) for config in configs_of(name)]
         table[name] = min((_cells(*variant) for variant in variants), key=lambda cells: [cell.state for cell in cells.values()].count("stale"))
     return table
 
@@ -61,7 +65,7 @@ def _cell(target: Target, stage: str, stale: dict[str, str], failed: dict[str, d
         if holder and is_alive(lease, holder):
             return Cell("running", f"{holder.host}{f':{holder.job}' if holder.job else ''}")
     if stage in failed:
-        return Cell("FAILED", error=failed[stage])
+        return Cell("interrupted") if failed[stage].get("interrupted") else Cell("FAILED", error=failed[stage])
     if read_manifest(target.layout, stage) is None:
         return Cell("missing")
     return Cell("stale") if stage in stale else Cell("done")
@@ -87,9 +91,11 @@ def print_status(options: RunOptions, watch: bool) -> int:
 
 
 def _survey(options: RunOptions) -> tuple[Targets, Table]:
-    configs = resolutions(options)
-    targets = chosen_targets(options, configs[0])
-    return targets, survey(targets, configs)
+    config = load_config(options)
+    targets = chosen_targets(options, config)
+    configs = {name: found for kept, names in by_settings(targets.all, options, config) for found in [resolutions(options, kept)] for name in names}
+    of_group = {row.id: name for name, group in targets.groups.items() for row in group.rows}  # they were run with what the group keeps
+    return targets, survey(targets, lambda name: configs[of_group.get(name, name)])
 
 
 def _drawn(targets: Targets, table: Table) -> Any:
@@ -98,14 +104,25 @@ def _drawn(targets: Targets, table: Table) -> Any:
     from rich.text import Text
 
     stages = list(dict.fromkeys(stage for cells in table.values() for stage in cells))
-    drawing = Drawing("group" if targets.groups else "capture", *stages, box=None, padding=(0, 1), header_style="bold")
+    drawing = Drawing("group" if targets.groups else "capture", *stages, "warnings", box=None, padding=(0, 1), header_style="bold")
     for name, cells in table.items():
-        drawing.add_row(name, *(Text(cells[stage].text, style=COLORS[cells[stage].state]) if stage in cells else "" for stage in stages))
+        warned = len(warnings(targets.all[name].layout))
+        states = [Text(cells[stage].text, style=COLORS[cells[stage].state]) if stage in cells else "" for stage in stages]
+        drawing.add_row(name, *states, Text(str(warned), style="yellow") if warned else "")
     counts = [summary(cells) for cells in table.values()]
-    line = f"{_count(targets)}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "unfinished"))
+    line = f"{_count(targets)}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "interrupted", "unfinished"))
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
     problems += [Text(str(row.error).splitlines()[0], style="red") for row in targets.bad.values()]
-    return Group(drawing, "", Text(line), *problems)
+    others = [f"{name}: {', '.join(more)}" for name, target in targets.all.items() if (more := _other_variants(target))]
+    notes = [Text("variants (./c2a status --name NAME): " + "; ".join(others[:5]) + (" ..." if len(others) > 5 else ""))] if others else []
+    kept = [name for name, target in targets.all.items() if target.layout.settings.is_file()]
+    if kept:
+        notes.append(Text(f"with settings of earlier runs (config.yaml in their results): {', '.join(kept[:5])}{' ...' if len(kept) > 5 else ''}"))
+    return Group(drawing, "", Text(line), *notes, *problems)
+
+
+def _other_variants(target: Target) -> list[str]:
+    return [name for name in variants_of(target.layout) if name and name != target.layout.variant]
 
 
 def _count(targets: Targets) -> str:
@@ -118,7 +135,9 @@ def summary(cells: Mapping[str, Cell]) -> str:
     states = [cell.state for cell in cells.values()]
     if "running" in states:
         return "running"
-    return "failed" if "FAILED" in states else "done" if set(states) == {"done"} else "unfinished"
+    return next(
+        (word for state, word in (("FAILED", "failed"), ("interrupted", "interrupted")) if state in states), "done" if set(states) == {"done"} else "unfinished"
+    )
 
 
 def describe(stage: str, error: dict[str, Any]) -> str:
@@ -131,12 +150,11 @@ def write_cohort(options: RunOptions, out: Path | None) -> int:
     """Write cohort.tsv and cohort.html and name the page. Of a method that makes one avatar per group it lists the groups, and the captures that failed."""
     from pipeline.report.cohort import Member, cohort_page, cohort_table
 
-    configs = resolutions(options)
-    targets = chosen_targets(options, configs[0])
-    folder = out or Path(configs[0].results)
+    targets, table = _survey(options)
+    folder = out or Path(load_config(options).results)
     check_writable(folder, "--out")
     members = []
-    for name, cells in survey(targets, configs).items():
+    for name, cells in table.items():
         target, state = targets.all[name], summary(cells)
         if targets.groups and not target.is_group and state != "failed":
             continue

@@ -73,7 +73,14 @@ def group_target(name: str, rows: Sequence[CaptureRow], config: Config) -> Targe
 
 def layout_of(name: str, config: Config) -> Layout:
     """Where the files of a capture or group lie."""
-    return Layout(Path(config.results) / name, Path(config.work) / name, config.method)
+    return Layout(Path(config.results) / name, Path(config.work) / name, config.method, variant=config.variant)
+
+
+def variants_of(layout: Layout) -> list[str]:
+    """The names of the variants of a method that a capture or group has results or unfinished work of; "" is the one without a name."""
+    start = f"{layout.method}-"
+    folders = {path.name for place in (layout.results, layout.work) for path in place.glob(f"{start}*") if path.is_dir()}
+    return ["", *sorted(name.removeprefix(start) for name in folders)]
 
 
 def chosen_targets(options: RunOptions, config: Config) -> Targets:
@@ -82,7 +89,7 @@ def chosen_targets(options: RunOptions, config: Config) -> Targets:
     groups = groups_of(table)
     if options.all + options.failed + bool(options.names) != 1:
         expected = "ids of " + config.captures + ", or --all, or --failed"
-        raise InputError("say which captures to run", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
+        raise InputError("no captures specified", expected=expected, remedy="./c2a run " + next(iter(table), "ID"))
     of_groups = method_of(config.method).scope == "group" and config.until not in CAPTURE_STAGES
     names = list(options.names) or list(groups if of_groups else table)
     if not names:
@@ -113,5 +120,5 @@ def _until(stages: list[str], config: Config) -> list[str]:
     """The stages up to `until`; all of them where it comes later than they do."""
     order = list(method_of(config.method).table)
     if config.until not in order:
-        raise InputError(f"no stage is called '{config.until}'", expected="one of " + ", ".join(order), remedy="correct --until")
+        raise InputError(f"unknown stage '{config.until}'", expected="one of " + ", ".join(order), remedy="correct --until")
     return [stage for stage in stages if order.index(stage) <= order.index(config.until)]

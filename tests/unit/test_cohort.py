@@ -17,9 +17,9 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
 from pipeline.machine.lease import lease, myself
 from pipeline.report.cohort import COLUMNS, Member, cohort_page, cohort_table
-from pipeline.stages.failure import attempts, explain, write_error
+from pipeline.stages.failure import attempts, explain, note_failure, write_error
 from pipeline.workflow.clean import clean
-from pipeline.workflow.outcome import failed_stages, report_outcome
+from pipeline.workflow.outcome import Outcome, failed_stages, report_outcome
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.status import describe, print_status, summary, survey, write_cohort
 from pipeline.workflow.targets import Targets, capture_target
@@ -48,14 +48,14 @@ def place(tmp_path):
 def test_every_state_is_seen(place):
     targets, layouts, config = place
     with lease(layouts["busy"].running("train"), layouts["busy"].leases, "train of busy"):
-        table = survey(Targets(targets), [config])
+        table = survey(Targets(targets), lambda _: [config])
         assert {name: summary(cells) for name, cells in table.items()} == {"whole": "done", "broken": "failed", "busy": "running", "new": "unfinished"}
         assert table["busy"]["train"].text.startswith(myself().host) and table["new"]["report"].state == "missing"
     assert describe("frames", table["broken"]["frames"].error) == "frames: raw/x: no such folder (attempt 1, SLURM job 12, on n1)"
     changed = parse_config(config.values() | {"train": {"iterations": 7}})
     whole = Targets({"whole": targets["whole"]})
-    assert survey(whole, [changed])["whole"]["train"].state == "stale"
-    assert survey(whole, [changed, config])["whole"]["train"].state == "done", "it is current under one of the configurations that may have made it"
+    assert survey(whole, lambda _: [changed])["whole"]["train"].state == "stale"
+    assert survey(whole, lambda _: [changed, config])["whole"]["train"].state == "done", "it is current under one of the configurations that may have made it"
 
 
 def test_a_killed_stage_counts_as_failed_although_it_left_no_error_file(place, capsys):
@@ -65,15 +65,65 @@ def test_a_killed_stage_counts_as_failed_although_it_left_no_error_file(place, c
     write_json(layout.running("ingest"), asdict(replace(myself(), pid=int(process.stdout), host="n2", job="")))
     assert "was killed" in failed_stages(target)["ingest"]["message"]
     options = RunOptions(results=Path("elsewhere"), profile="slurm", sets=("train.seed=3",))
-    assert report_outcome(0, Targets({"new": target}), config, options.resume) == 1
+    assert report_outcome(_outcome(), Targets({"new": target}), config, options.resume) == 1
     record = json.loads(layout.error("ingest").read_text())
     assert record["host"] == "n2" and record["attempt"] == 1 and "memory" in record["message"]
     said = capsys.readouterr().err
     assert (
         "new: ingest failed" in said
-        and "resume with: ./c2a run new --results elsewhere --profile slurm --set train.seed=3\n" in said
+        and said.endswith("  next:     ./c2a run new --results elsewhere --profile slurm --set train.seed=3\n")
         and list(failed_stages(target)) == ["ingest"]
     )
+
+
+def _outcome(code=0, ran=()):
+    return Outcome(code, dict.fromkeys(ran, ("train", "report")), Path("work/.logs/x.log"))
+
+
+def test_a_failure_is_said_once_with_one_command_to_run_next(place, capsys):
+    targets, layouts, config = place
+    resume = RunOptions(sets=("train.seed=3",)).resume
+    for message, expected in [
+        (MESSAGE, "correct the path, then ./c2a run broken --set train.seed=3"),
+        ("wrong x\n  next:     ./c2a run broken --from matte", "./c2a run broken --set train.seed=3 --from matte"),
+        ("wrong x\n  next:     correct the table, then run again", "correct the table, then ./c2a run broken --set train.seed=3"),
+        ("ValueError: x", "./c2a run broken --set train.seed=3"),
+    ]:
+        write_error("frames", layouts["broken"], message, None)
+        assert report_outcome(_outcome(1), Targets({"broken": targets["broken"]}), config, resume) == 1
+        said = capsys.readouterr().err
+        assert said.count(message.splitlines()[0]) == 1 and said.count("next:") == 1 and said.endswith(f"  next:     {expected}\n")
+
+
+def test_an_interruption_is_no_failure(place, capsys):
+    targets, layouts, config = place
+    note_failure("fit", layouts["new"], KeyboardInterrupt())
+    capsys.readouterr()
+    assert report_outcome(_outcome(130), Targets({"new": targets["new"]}), config, RunOptions().resume) == 130
+    assert capsys.readouterr().err == "new: fit interrupted\n  next:     ./c2a run new\n"
+    cells = survey(Targets({"new": targets["new"]}), lambda _: [config])["new"]
+    assert cells["fit"].state == "interrupted" and cells["fit"].error is None and summary(cells) == "interrupted"
+
+
+def test_a_repeated_stage_that_fails_is_named_although_the_earlier_results_are_current(place, capsys):
+    targets, layouts, config = place
+    note_failure("train", layouts["whole"], KeyboardInterrupt())
+    capsys.readouterr()
+    assert report_outcome(_outcome(130, ["whole"]), Targets({"whole": targets["whole"]}), config, RunOptions().resume) == 130
+    assert capsys.readouterr().err == "whole: train interrupted\n  next:     ./c2a run whole --from train\n"
+
+
+def test_the_end_of_a_run_has_figures_warnings_and_files(place, capsys):
+    targets, layouts, config = place
+    write_json(layouts["whole"].metrics, {"val": {"psnr_box": 26.24, "ssim_box": 0.9}, "test": None, "splats": 11366})
+    path = layouts["whole"].manifest("fit")
+    write_json(path, json.loads(path.read_text()) | {"warnings": ["the units are probably millimetres"]})
+    assert report_outcome(_outcome(0, ["whole"]), Targets({"whole": targets["whole"]}), config, RunOptions().resume) == 0
+    said = capsys.readouterr().out
+    for text in ("whole: done in 4.0 s", "val 26.2 dB / 0.900", "11,366 splats", "warning: fit: the units are probably", str(layouts["whole"].report)):
+        assert text in said
+    print_status(RunOptions(("whole",), **{name: Path(getattr(config, name)) for name in ("captures", "results", "work")}), watch=False)
+    assert capsys.readouterr().out.splitlines()[1].split()[-1] == "1", "the column of warnings"
 
 
 def test_attempts_are_counted(place):
@@ -132,7 +182,7 @@ def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
         assert layouts["whole"].log("train").is_file() and "whole: kept" in capsys.readouterr().out
     clean(RunOptions(**paths))
     said = capsys.readouterr().out
-    assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in all" in said
+    assert "whole: removed 1.0 MB" in said and "broken: kept: frames failed" in said and "removed 1.0 MB in total" in said
     assert (
         not layouts["whole"].log("train").exists()
         and not layouts["whole"].trained.exists()

@@ -19,10 +19,11 @@ from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
-from pipeline.machine.lease import RUN, myself, read_holder
+from pipeline.machine.lease import RUN, myself
 from pipeline.machine.slurm import job_prefix
 from pipeline.workflow import orphans
 from pipeline.workflow import snakemake_command as launch
+from pipeline.workflow.plan import Plan
 from pipeline.workflow.run_options import RunOptions, load_config
 from pipeline.workflow.targets import capture_target
 
@@ -90,15 +91,16 @@ from pipeline.machine.lease import lease
 def leave(*_): raise SystemExit(143)
 signal.signal(signal.SIGTERM, leave)
 with lease(Path(sys.argv[1]), Path(sys.argv[2]), "train of a"):
+    open(sys.argv[3], "w").close()
     time.sleep(60)
 """
 
 
 def _worker(layout, run):
-    path = layout.running("train")
-    words = [sys.executable, "-c", WORKER, str(path), str(layout.leases)]
+    path, ready = layout.running("train"), layout.work / f"ready-{run}"
+    words = [sys.executable, "-c", WORKER, str(path), str(layout.leases), str(ready)]
     process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT), RUN: run})
-    while not read_holder(path):
+    while not ready.exists():
         assert process.poll() is None
         time.sleep(0.02)
     return process
@@ -148,17 +150,17 @@ def test_one_that_cannot_be_ended_is_named(tmp_path, monkeypatch):
     assert "n9" in str(error.value) and "kill" in str(error.value)
 
 
-def test_the_resolved_configuration_is_handed_over_in_a_file_named_by_its_content(tmp_path, monkeypatch, capsys):
+def test_the_resolved_configuration_is_handed_over_in_a_file_named_by_its_content(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(launch, "call", lambda command, token: calls.append(command) or 0)
+    monkeypatch.setattr(launch, "call", lambda command, *_: calls.append(command) or 0)
     config = parse_config({"work": str(tmp_path), "preset": "standard", "train": {"seed": 7}})
     target = capture_target(CaptureRow("018", "rig", tmp_path), config)
     for _ in range(2):
-        assert launch.run_snakemake(RunOptions(), config, {"018": target}, []) == 0
+        assert launch.run_snakemake(RunOptions(), config, {"018": Plan(target, {"fit": "missing"})}, tmp_path / "log") == 0
     files = list((tmp_path / ".config").iterdir())
-    assert len(files) == 1 and _option(calls[0], "--configfile") == str(files[0]) and str(files[0]) in capsys.readouterr().out
+    assert len(files) == 1 and _option(calls[0], "--configfile") == str(files[0])
     values = load_configfile(files[0])
-    assert values.pop("subjects") == ["018"] and values.pop("members") == {} and parse_config(values) == config
+    assert values.pop("subjects") == ["018"] and values.pop("members") == {} and values.pop("planned") == {"018": ["fit"]} and parse_config(values) == config
 
 
 SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
@@ -166,16 +168,48 @@ SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid()));
 
 def test_a_killed_driver_takes_snakemake_with_it(tmp_path):
     note = tmp_path / "pid"
-    code = f"import sys\nfrom pipeline.workflow.snakemake_command import call\ncall([sys.executable, '-c', {SLEEPER!r}, {str(note)!r}])"
-    driver = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)})
-    while not (note.is_file() and note.read_text()):
-        assert driver.poll() is None
-        time.sleep(0.02)
+    driver = _driver([SLEEPER, str(note)], tmp_path / "log")
+    _wait_for(note, driver)
     driver.kill()
     driver.wait()
     end = time.monotonic() + 5
     while (state := _state(int(note.read_text()))) not in ("", "Z"):
         assert time.monotonic() < end, state
+        time.sleep(0.02)
+
+
+SAVER = """
+import signal, sys, time
+def leave(*_): print('saved', flush=True); sys.exit(1)
+signal.signal(signal.SIGINT, leave)
+open(sys.argv[1], 'w').write('ready')
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_waits_for_what_runs_and_is_no_failure(tmp_path, number):
+    note, log = tmp_path / "ready", tmp_path / "log"
+    driver = _driver([SAVER, str(note)], log, start_new_session=True)
+    _wait_for(note, driver)
+    (os.killpg if number == signal.SIGINT else os.kill)(driver.pid, number)
+    assert driver.wait(20) == launch.INTERRUPTED
+    said = log.read_text().splitlines()
+    assert said[0].startswith("$ ") and said[-1] == "saved", "what Snakemake says is in the log, after the command"
+
+
+def _driver(words, log, **options):
+    """A process that calls a Python script in Snakemake's place, and ends with what `call` returns."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom pipeline.workflow.snakemake_command import Display, call\n"
+        f"sys.exit(call([sys.executable, '-c', *{words!r}], Path({str(log)!r}), Display({{}})))"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, **options)
+
+
+def _wait_for(note, process):
+    while not (note.is_file() and note.read_text()):
+        assert process.poll() is None
         time.sleep(0.02)
 
 

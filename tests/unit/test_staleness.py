@@ -13,7 +13,7 @@ from pipeline.contract.stages import upstream
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT, write_json
 from pipeline.stages.job import make_job
-from pipeline.workflow.staleness import best_resolution, stale_stages, unfinished_stages, with_complete_captures
+from pipeline.workflow.staleness import best_resolution, stale_stages, unfinished_reasons, unfinished_stages, with_complete_captures
 from pipeline.workflow.targets import Targets, capture_target, group_target
 
 METHOD = METHODS[DEFAULT_METHOD]
@@ -82,14 +82,17 @@ def test_a_lost_or_cut_output_makes_its_stage_stale(row, config):
     finish(target, config)
     (target.layout.results / "frames.out").unlink()
     (target.layout.results / "fit.out").write_text("f")
-    assert set(stale_stages(target, config)) == {"frames", "fit"}
+    stale = stale_stages(target, config)
+    assert list(stale) == list(target.stages[target.stages.index("frames") :])
+    assert stale["frames"].endswith("is gone") and stale["fit"].endswith("changed in size") and stale["sample"] == "after frames"
 
 
 def test_what_has_no_manifest_is_unfinished(row, config):
     target = capture_target(row, config)
     finish(target, config)
     target.layout.manifest("train").unlink()
-    assert unfinished_stages(target, config) == ["train"] and unfinished_stages(target, config, ["fit"]) == []
+    assert unfinished_reasons(target, config) == {"train": "missing", "render": "after train", "evaluate": "after render", "report": "after evaluate"}
+    assert unfinished_stages(target, config, ["fit"]) == []
 
 
 def test_a_group_is_made_of_the_captures_that_are_complete(config):
@@ -112,7 +115,7 @@ def test_only_synthetic_captures_are_synthesised(row, config):
     config = changed(config, until="frames")
     assert capture_target(row, config).stages == ("synthesise", "ingest", "frames")
     assert capture_target(dataclasses.replace(row, kind="rig"), config).stages == ("ingest", "frames")
-    with pytest.raises(InputError, match="no stage"):
+    with pytest.raises(InputError, match="unknown stage"):
         capture_target(row, changed(config, until="nothing"))
 
 

@@ -62,7 +62,7 @@ def test_up_to_a_stage_of_captures_there_is_no_group(choose):
         (("nobody",), DEFAULT_METHOD, "no capture or group 'nobody'(?s:.*)anna, bob, eve, max, family and 1 more"),
         (("nobody",), "together", "no capture or group 'nobody'(?s:.*)family, clan"),
         (("anna",), "together", "makes one avatar of a group, and 'anna' is a capture(?s:.*)family, clan(?s:.*)column 'group'"),
-        ((), DEFAULT_METHOD, "say which captures(?s:.*)--all"),
+        ((), DEFAULT_METHOD, "no captures specified(?s:.*)--all"),
     ],
 )
 def test_names_that_mean_nothing_are_told_the_known_ones(choose, names, method, words):

@@ -40,6 +40,10 @@ class Place:
         options = [str(word) for option, value in usual.items() if option not in words for word in (option, value)]
         return [sys.executable, "-m", "pipeline", "run", *words, *options]
 
+    def paths(self) -> list[str]:
+        """The options that name the place, for any verb."""
+        return ["--captures", str(self.table), "--results", str(self.results), "--work", str(self.work)]
+
     def start(self, *words: str, config: Path = TINY) -> subprocess.Popen:
         """Begin a run in a process group of its own."""
         return subprocess.Popen(

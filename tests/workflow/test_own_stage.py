@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
 
 import pytest
 
 from pipeline.avatars.registry import VARIABLE
 from pipeline.contract.layout import Layout
 from tests.workflow.own_stage import METHOD
-from tests.workflow.support import Place, command
+from tests.workflow.support import ROOT, Place, command
 
 
 @pytest.fixture
@@ -21,10 +24,14 @@ def place(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("until", "planned"), [("init", False), ("mesh", True), ("train", True)])
 def test_its_rule_stands_between_init_and_train(place, until, planned):
-    (place.folder / "draft.yaml").write_text("preset: draft\n")
-    done = place.run("a", "-n", "--method", "meshed", "--until", until, config=place.folder / "draft.yaml")
+    done = command("run", "a", *place.paths(), "-n", "--method", "meshed", "--preset", "draft", "--until", until)
     assert done.returncode == 0, done.stderr
-    rules = (done.stdout + done.stderr).split("output files have to be generated:")[1].splitlines()[1].replace(",", "").split()
+    stages = [line.split()[-4] for line in done.stdout.splitlines()[1:-1]]
+    assert ("mesh" in stages) == planned and "init" in stages and ("train" in stages) == (until == "train")
+    overrides = [f"{name}={value}" for name, value in zip(("captures", "results", "work"), place.paths()[1::2])]
+    words = ["--configfile", ROOT / "config.yaml", "--config", "subjects=a", "method=meshed", f"until={until}", *overrides, "--dry-run", "--quiet", "host"]
+    by_hand = subprocess.run([sys.executable, "-m", "snakemake", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    rules = re.findall(r"^(?:local)?rule (\w+):$", by_hand.stdout + by_hand.stderr, re.MULTILINE)
     assert ("mesh" in rules) == planned and "init" in rules and ("train" in rules) == (until == "train")
 
 
@@ -33,7 +40,7 @@ def test_its_verb_runs_it_and_status_shows_it(place):
     layout.init.parent.mkdir(parents=True)
     layout.init.write_bytes(b"")
     paths = ("--captures", place.table, "--results", place.results, "--work", place.work, "--method", "meshed", "--preset", "standard")
-    done = command("mesh", "a", *paths, "--set", "init={}")
+    done = command("stage", "mesh", "a", *paths, "--set", "init={}")
     assert done.returncode == 0, done.stderr
     assert (layout.avatar_folder / "mesh.txt").read_text() == "300 vertices of a after init.npz"
     manifest = json.loads(layout.manifest("mesh").read_text())
@@ -41,7 +48,7 @@ def test_its_verb_runs_it_and_status_shows_it(place):
     assert list(manifest["outputs"]) == [os.path.join("meshed", "mesh.txt")]
     header = command("status", *paths).stdout.splitlines()[0].split()
     assert header[header.index("mesh") - 1 : header.index("mesh") + 2] == ["init", "mesh", "train"]
-    wrong = command("mesh", "a", *paths, "--set", "mesh.vertexes=4")
+    wrong = command("stage", "mesh", "a", *paths, "--set", "mesh.vertexes=4")
     assert wrong.returncode == 1 and "unknown key 'mesh.vertexes'" in wrong.stderr and "vertices" in wrong.stderr
-    refused = command("mesh", "a", *paths[:-3], "rigged")
+    refused = command("stage", "mesh", "a", *paths[:-3], "rigged")
     assert refused.returncode == 1 and "has no stage 'mesh'" in refused.stderr

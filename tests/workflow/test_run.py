@@ -43,6 +43,13 @@ def _changed(tmp_path, **train):
     return tmp_path / "changed.yaml"
 
 
+def _wait_for_steps(running, scratch, steps):
+    deadline = time.monotonic() + 180
+    while not (list(scratch.glob("*.csv")) and max(_steps(next(scratch.glob("*.csv"))), default=0) >= steps):
+        assert time.monotonic() < deadline and running.poll() is None, "the training did not start"
+        time.sleep(0.05)
+
+
 def _steps(path):
     with open(path) as file:
         return [int(row["step"]) for row in csv.DictReader(file)]
@@ -115,17 +122,14 @@ def test_a_longer_training_goes_on_from_the_finished_one_where_it_may(place, lay
 
 
 def test_a_killed_training_goes_on_and_the_old_report_never_passes(place, layout, tmp_path):
-    config = _changed(tmp_path, iterations=400)
-    running = place.start("a", config=config)
-    scratch = layout.scratch("train")
-    deadline = time.monotonic() + 120
-    while not (list(scratch.glob("*.csv")) and max(_steps(next(scratch.glob("*.csv"))), default=0) >= 60):
-        assert time.monotonic() < deadline and running.poll() is None, "the training did not start"
-        time.sleep(0.05)
+    config, before = _changed(tmp_path, iterations=400), layout.avatar.read_bytes()
+    running, scratch = place.start("a", config=config), layout.scratch("train")
+    _wait_for_steps(running, scratch, 60)
     for pid in children_named(running.pid, "train"):
         os.kill(pid, signal.SIGKILL)
-    assert running.wait(60) != 0
-    assert not layout.avatar.exists()
+    assert running.wait(120) not in (0, 130)
+    assert layout.avatar.read_bytes() == before and not layout.previous.exists(), "the finished one is back"
+    assert "stale" in command("status", "a", *place.paths()).stdout, "and is not taken for what was asked for"
     reached = max(_steps(next(scratch.glob("*.csv"))))
 
     done = place.run("a", config=config)
@@ -135,6 +139,37 @@ def test_a_killed_training_goes_on_and_the_old_report_never_passes(place, layout
     assert steps == sorted(set(steps)) and steps[-1] == 400 and reached < 400
     assert json.loads(layout.manifest("report").read_text())["timing"]["finished"] >= json.loads(layout.manifest("train").read_text())["timing"]["finished"]
     assert place.run("a").returncode == 0
+
+
+def test_ctrl_c_is_an_interruption_and_the_finished_avatar_comes_back(place, layout, tmp_path):
+    before = layout.avatar.read_bytes()
+    running = place.start("a", config=_changed(tmp_path, iterations=400))
+    _wait_for_steps(running, layout.scratch("train"), 20)
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(120) == 130
+    assert layout.avatar.read_bytes() == before and json.loads(layout.error("train").read_text())["interrupted"]
+    assert "interrupted" in command("status", "a", *place.paths()).stdout
+    assert place.run("a").returncode == 0 and layout.avatar.read_bytes() == before
+
+
+def test_settings_given_once_are_used_again(place, layout):
+    paths = place.paths()
+    done = command("run", "a", *paths, "-n")
+    assert done.returncode == 0 and "nothing to do" in done.stdout and "settings of earlier runs" in done.stderr
+    assert "1 done" in command("status", "a", *paths).stdout
+    changed = command("run", "a", *paths, "-n", "--set", "train.iterations=130")
+    assert "settings changed: train.iterations 120 -> 130" in changed.stdout
+
+
+def test_a_variant_lies_beside_the_first_result(place, layout):
+    before = place.times("a")
+    done = command("run", "a", *place.paths(), "--name", "short", "--set", "train.iterations=30", "--cores", "2")
+    assert done.returncode == 0, done.stderr
+    variant = Layout(layout.results, layout.work, variant="short")
+    assert json.loads(variant.manifest("train").read_text())["facts"]["steps"] == 30 and variant.report.is_file()
+    assert {stage: time for stage, time in place.times("a").items() if layout.manifest(stage).stat().st_mtime_ns != before[stage]} == {}
+    assert "1 done" in command("status", "a", *place.paths(), "--name", "short").stdout
+    shutil.rmtree(variant.avatar_folder)
 
 
 def test_cameras_over_several_jobs_give_the_same_bytes(place, tmp_path):
@@ -193,8 +228,8 @@ def test_a_broken_capture_costs_no_other_and_is_named(place):
     video.write_bytes(video.read_bytes()[:2000])
     place.write_table("id kind path", "a synthetic raw/a", "c nersemble raw/c/raw", "d video raw/d")
     done = place.run("--all", "--until", "frames")
-    assert done.returncode == 1 and "d: was not started" in done.stderr and "line 4: bad kind" in done.stderr
-    assert "c: was not started" in done.stderr and video.name in done.stderr
+    assert done.returncode == 1 and "d: skipped" in done.stderr and "line 4: bad kind" in done.stderr
+    assert "c: skipped" in done.stderr and video.name in done.stderr
     assert (place.times("a"), place.times("c")) == before
 
 
@@ -240,7 +275,7 @@ def test_every_verb_takes_paths_from_where_the_user_stands(place, layout):
     config, table = ["--config", "my/tiny.yaml"], ["--captures", "captures.tsv"]
     folders = ["--results", "results", "--work", "work"]
     for words, expected in [
-        (["run", "a", "-n", *table, *folders, *config, "--profile", "profile"], "Nothing to be done"),
+        (["run", "a", "-n", *table, *folders, *config, "--profile", "profile"], "nothing to do"),
         (["status", "a", *table, *folders, *config], "1 done"),
         (["cohort", "a", *table, *folders, *config, "--out", "page"], str(place.folder / "page" / "cohort.html")),
         (["clean-work", "a", "-n", *folders, *config], "would remove"),

@@ -33,7 +33,7 @@ def find_face68(images: ImageSet, names: Sequence[str], face: np.ndarray, weight
     """
     network = load_network(weights)
     points = np.full((*face.shape[:2], 68, 3), np.nan, np.float32)
-    for c, camera in enumerate(progress(images.cameras, "68 face points")):
+    for c, camera in enumerate(progress(images.cameras, "cameras, 68 face points")):
         archive = images.open(camera.name)
         for f in np.flatnonzero(np.isfinite(face[:, c, 0, 0])).tolist():
             crop = box_crop(face[f, c, :, :2], GROW)

@@ -85,7 +85,7 @@ def detect_cameras(
             del detections[index]
 
     if jobs:
-        map_processes(detect_camera, jobs, threads, "keypoints", save_complete_camera)
+        map_processes(detect_camera, jobs, threads, "cameras", save_complete_camera)
     return files
 
 
@@ -148,7 +148,7 @@ def _reject_outliers(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """face and pose without outliers, their triangulated points (see `reject_outliers`), number dropped per camera [C]."""
     jobs = [(points, cameras, gate) for points, gate in zip((face, pose), gates_px)]
-    (kept_face, face3d), (kept_pose, pose3d) = in_blocks(reject_outliers, jobs, len(cameras), threads, "keypoints, compared")
+    (kept_face, face3d), (kept_pose, pose3d) = in_blocks(reject_outliers, jobs, len(cameras), threads, "blocks of frames, compared")
     dropped = sum((_detected(before) & ~_detected(after)).sum(0) for before, after in ((face, kept_face), (pose, kept_pose)))
     return kept_face, kept_pose, face3d, pose3d, np.asarray(dropped)
 
@@ -189,7 +189,7 @@ def _redetect(
             jobs.append((images.path(camera.name), mattes.path(camera.name), faces, poses, settings.minimum_score))
     redetected = np.zeros(len(images.cameras), int)
     row = {name: f for f, name in enumerate(names)}
-    results = map_processes(detect_in_crops, jobs, threads, "keypoints, re-detected") if jobs else []
+    results = map_processes(detect_in_crops, jobs, threads, "cameras, second detection") if jobs else []
     for index, detections in zip(indices, results):
         for target, by_name in zip((face, pose), detections):
             for name, points in by_name.items():
