@@ -13,11 +13,12 @@ from pipeline.io.files import atomic_path
 from pipeline.splat.harmonics import degree_of
 from pipeline.splat.splats import Splats
 
+REST = 45  # f_rest columns of SH degree 3: the loader of 3DGS refuses files with fewer
 _VERTICES = re.compile("element vertex [0-9]{1,9}")
 
 
 def write_ply(path: str | Path, splats: Splats, binding: torch.Tensor | np.ndarray | None = None) -> None:
-    """Write unbatched splats with SH atomically; values as they are stored: log scales, opacity logits, quaternions wxyz.
+    """Write unbatched splats with SH atomically; values as they are stored: log scales, opacity logits, quaternions wxyz. SH are padded to degree 3.
 
     Args:
         binding: [N] face id of each splat, an extra column `binding_0` that plain viewers skip (float: exact below 2^24).
@@ -33,15 +34,16 @@ def write_ply(path: str | Path, splats: Splats, binding: torch.Tensor | np.ndarr
 
 
 def splat_columns(splats: Splats) -> dict[str, np.ndarray]:
-    """The columns [N] of the standard file in order; f_rest holds all coefficients of red, then green, then blue."""
+    """The columns [N] of the standard file in order; f_rest holds all coefficients of red, then green, then blue, zeros above the splats' degree."""
     if splats.sh is None or splats.batched:
         raise ValueError("a PLY holds one set of splats with SH colours")
     means, quats, scales, opacities, sh = (x.detach().cpu().numpy() for x in (splats.means, splats.quats, splats.log_scales, splats.opacities, splats.sh))
-    rest = sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), 3 * (sh.shape[1] - 1))
+    rest = np.zeros((len(sh), 3, REST // 3), np.float32)
+    rest[:, :, : sh.shape[1] - 1] = sh[:, 1:].transpose(0, 2, 1)
     columns = {name: means[:, i] for i, name in enumerate("xyz")}
     columns |= {name: np.zeros(len(means), np.float32) for name in ("nx", "ny", "nz")}
     columns |= {f"f_dc_{i}": sh[:, 0, i] for i in range(3)}
-    columns |= {f"f_rest_{i}": rest[:, i] for i in range(rest.shape[1])}
+    columns |= {f"f_rest_{i}": column for i, column in enumerate(rest.reshape(len(sh), REST).T)}
     columns["opacity"] = opacities
     columns |= {f"scale_{i}": scales[:, i] for i in range(3)}
     return columns | {f"rot_{i}": quats[:, i] for i in range(4)}
@@ -55,12 +57,12 @@ def read_ply(path: str | Path) -> tuple[Splats, np.ndarray | None]:
     rest = [name for name in header if name.startswith("f_rest_")]
     needed = [*"xyz", *(f"f_dc_{i}" for i in range(3)), "opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
     missing = [name for name in needed if name not in columns]
-    if missing or len(rest) not in (0, 9, 24, 45):
+    if missing or len(rest) not in (0, 9, 24, REST):
         raise InputError(
             "not a splat PLY",
             file=path,
             found=f"missing {missing}, {len(rest)} f_rest columns",
-            expected="3DGS columns, f_rest 0, 9, 24 or 45",
+            expected=f"3DGS columns, f_rest 0, 9, 24 or {REST}",
             remedy="export the splats again",
         )
 
