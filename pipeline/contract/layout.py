@@ -9,8 +9,8 @@ from types import UnionType
 from pipeline.contract.stages import CAPTURE_STAGES, DEFAULT_METHOD
 
 RECORD_KINDS: dict[str, type | UnionType] = {
-    **dict.fromkeys(("timing", "facts", "settings", "defaults", "outputs", "sources"), dict),
-    **dict.fromkeys(("message", "job", "host", "stage", "time"), str),
+    **dict.fromkeys(("timing", "facts", "cells", "settings", "defaults", "outputs", "sources"), dict),
+    **dict.fromkeys(("message", "job", "host", "stage", "time", "commit", "processor", "command", "python"), str),
     **dict.fromkeys(("warnings", "log"), list),
     **dict.fromkeys(("seconds", "peak_memory_mb"), int | float),
     "attempt": int,

@@ -29,3 +29,8 @@ def choose_device(name: str) -> torch.device:
             expected="auto, cpu or a GPU of this machine, such as cuda",
             remedy="set train.device: auto, where it is set (config.yaml, --config or --set)",
         ) from error
+
+
+def describe(device: torch.device) -> str:
+    """A device for the record: `cpu`, or `cuda:0 (NVIDIA H200)`."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

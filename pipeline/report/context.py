@@ -20,7 +20,7 @@ from pipeline.report.images import even_choice
 from pipeline.report.settings import ReportSettings
 
 METRICS = ("val", "test", "novel", "splats", "alpha_source", "lpips", "missing", "per_subject", "per_camera", "worst", "images", "definitions")
-MOST_PICTURES = 8  # cameras shown in a strip
+MOST_IMAGES = 8  # cameras shown in a strip
 KEYPOINTS: dict[str, Shape] = {
     "cameras": Text(("cameras",)),
     "frames": Text(("frames",)),
@@ -41,11 +41,14 @@ class Context:
 
     Attributes:
         layout: the files of the avatar, of a capture or of a group.
+        folder: where the page will lie: its links are relative to it. command: the one that resumes.
         number: which of its subjects.
     """
 
     layout: Layout
     settings: ReportSettings
+    folder: Path
+    command: str
     number: int = 0
 
     @property
@@ -128,11 +131,11 @@ class Context:
             return train[len(train) // 2] if train else self.frame_ids[0]
         return self.frame_ids[len(self.frame_ids) // 2]
 
-    def shown_cameras(self, most: int = MOST_PICTURES) -> list[str]:
+    def shown_cameras(self, most: int = MOST_IMAGES) -> list[str]:
         """The cameras to show, evenly spread over the rig."""
         names = [camera.name for camera in self.images.cameras]
         return [names[i] for i in even_choice(len(names), most)]
 
     def label(self, camera: str) -> str:
-        """A camera's name, marked if it is a validation camera."""
-        return f"{camera} (validation)" if self.roles.get(camera) == "val" else camera
+        """A camera's name, marked if it is held out."""
+        return f"{camera} (held out)" if self.roles.get(camera) == "val" else camera

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeGuard
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 
-from pipeline.io.packed import encode_png
-
-Cell = str | int | float | bool | None
+Cell = str | int | float | bool | None  # a Markup, too
 
 
-def page(title: str, body: str) -> str:
-    """A complete document without external resources."""
-    style = files("pipeline.report").joinpath("report.css").read_text()
-    head = f'<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n<style>\n{style}</style>'
+ENLARGED = 2
+"""Images are kept at up to this many times the width at which the page shows them: a click enlarges them."""
+
+
+class Markup(str):
+    """Text that is markup already; everything else is escaped."""
+
+
+def page(title: str, body: str, wide: bool = False) -> str:
+    """A complete document. It loads nothing, and its policy forbids any script but its own. wide: for tables of many columns."""
+    style, script = (files("pipeline.report").joinpath(name).read_text() for name in ("report.css", "report.js"))
+    own = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{own}'"
+    head = (
+        f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n<style>\n{style}</style>'
+    )
     body = body.encode("utf-8", "replace").decode()  # halves of surrogate pairs, as in paths that are not UTF-8
-    return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
+    main = '<main class="wide">' if wide else "<main>"
+    return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{main}\n{body}\n</main>\n<script>{script}</script>\n</body>\n</html>\n'
 
 
 def section(anchor: str, title: str, lead: str, body: str) -> str:
@@ -42,33 +57,38 @@ def cards(items: Iterable[tuple[str, str]]) -> str:
     return '<div class="cards">' + "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in items) + "</div>"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], bars: dict[int, float] | None = None) -> str:
-    """A table; numbers are right-aligned. bars: column -> value of a full bar, drawn beside the column's numbers."""
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], bars: dict[int, float] | None = None, sortable: bool = False) -> str:
+    """A table; numbers are right-aligned.
+
+    Args:
+        bars: column -> value of a full bar, drawn beside the column's numbers. sortable: by a click on the head of a column.
+    """
     rows = [list(row) for row in rows]
     numeric = [any(_is_number(row[i]) for row in rows) for i in range(len(header))]
-    top = "".join(f"<th{' class=number' if number else ''}>{escape(name)}</th>" for name, number in zip(header, numeric))
+    titles = [f"<button>{escape(name)}</button>" if sortable else escape(name) for name in header]
+    top = "".join(f"<th{' class=number' if number else ''}>{title}</th>" for title, number in zip(titles, numeric))
     lines = ["".join(_cell(value, numeric[i], (bars or {}).get(i)) for i, value in enumerate(row)) for row in rows]
-    return f'<div class="scroll"><table><tr>{top}</tr>' + "".join(f"<tr>{line}</tr>" for line in lines) + "</table></div>"
+    kind, body = " class=sortable" if sortable else "", "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="scroll"><table{kind}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def link(path: Path, folder: Path, text: str = "") -> Markup:
+    """A link to a file, relative to the folder where the page lies. text: default: the relative path."""
+    relative = os.path.relpath(path, folder)
+    return Markup(f'<a href="{escape(quote(os.fsencode(relative)))}">{escape(text or relative)}</a>')
 
 
 def figure(image: np.ndarray, caption: str = "", *, widest: int = 300, quality: int = 85) -> str:
-    """An image (uint8 RGB) as JPEG with a caption, at most `widest` pixels wide."""
-    height, width = image.shape[:2]
-    if width > widest:
-        image = cv2.resize(image, (widest, max(1, round(height * widest / width))), interpolation=cv2.INTER_AREA)
+    """An image (uint8 RGB) as JPEG with a caption, shown at most `widest` pixels wide, and larger on a click."""
+    shown = min(image.shape[1], widest)
+    height = max(1, round(image.shape[0] * shown / image.shape[1]))
+    if image.shape[1] > ENLARGED * widest:
+        image = cv2.resize(image, (ENLARGED * widest, ENLARGED * height), interpolation=cv2.INTER_AREA)
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
     if not done:
         raise ValueError(f"cannot encode an image of shape {image.shape}")
-    return _framed(
-        f'<img alt="{escape(caption)}" width="{image.shape[1]}" height="{image.shape[0]}" src="{data_url(data.tobytes(), "image/jpeg")}">',
-        caption,
-        image.shape[1],
-    )
-
-
-def drawing(image: np.ndarray, caption: str = "") -> str:
-    """An image (uint8 RGB or grey) as PNG, at its own size."""
-    return _framed(f'<img alt="{escape(caption)}" src="{data_url(encode_png(image, 9), "image/png")}">', caption, image.shape[1])
+    address = data_url(data.tobytes(), "image/jpeg")
+    return _framed(f'<img alt="{escape(caption)}" width="{shown}" height="{height}" src="{address}">', caption, shown)
 
 
 def video(path: Path, caption: str, widest: int = 300) -> str:
@@ -80,6 +100,11 @@ def video(path: Path, caption: str, widest: int = 300) -> str:
 def strip(figures: Iterable[str]) -> str:
     """Figures side by side, wrapped."""
     return '<div class="strip">' + "".join(figures) + "</div>"
+
+
+def hidden(title: str, content: str) -> str:
+    """Content that opens with a click on its title."""
+    return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
 def group(figures: Iterable[str], caption: str, width: int) -> str:
@@ -119,12 +144,15 @@ def _is_number(value: Cell) -> TypeGuard[int | float]:
 
 def _cell(value: Cell, number: bool, full: float | None) -> str:
     if value is None:
-        return f"<td{' class=number' if number else ''}>–</td>"
+        return f'<td{" class=number" if number else ""} data-value="">–</td>'
     if isinstance(value, bool):
         return "<td>ok</td>" if value else '<td class="bad">no</td>'
+    if isinstance(value, Markup):
+        return f"<td>{value}</td>"
     text = f"{value:,.{_decimals(value)}f}" if isinstance(value, float) else f"{value:,}" if _is_number(value) else escape(str(value))
     bar = f'<span class="bar" style="width:{8 * float(value) / full:.2f}rem"></span> ' if full and _is_number(value) else ""
-    return f"<td{' class=number' if number else ''}>{bar}{text}</td>"
+    order = f' data-value="{value}"' if _is_number(value) else ""
+    return f"<td{' class=number' if number else ''}{order}>{bar}{text}</td>"
 
 
 def _decimals(value: float) -> int:

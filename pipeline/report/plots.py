@@ -13,10 +13,11 @@ _INK = "#010203"  # replaced by currentColor
 _COLORS = ("#2f7fa8", "#c8682b", "#5b9351", "#8a63ad")
 SPLIT_COLORS = {"train": _COLORS[0], "val": _COLORS[1], "test": _COLORS[1], "dropped": "#999999"}
 POINT_LIMIT = 500  # points drawn of a cloud: more would take megabytes
+ROBUST = (5, 95)  # percentiles of a cloud; half their distance beyond them it is cut off, since a wrong point would squash all others
 
 
 def curves(series: Sequence[tuple[str, np.ndarray, np.ndarray]], x_label: str) -> str:
-    """One small panel per (name, x [N], y [N])."""
+    """One small panel per (name with unit, x [N], y [N]); values over a wide range on a logarithmic axis."""
     plt = _pyplot("curves")
     columns = min(3, len(series))
     rows = -(-len(series) // columns)
@@ -24,53 +25,77 @@ def curves(series: Sequence[tuple[str, np.ndarray, np.ndarray]], x_label: str) -
     for axis in axes.flat[len(series) :]:
         axis.set_axis_off()
     for axis, (name, x, y) in zip(axes.flat, series):
-        axis.plot(x, y, color=_COLORS[0], linewidth=1.3)
-        axis.set_title(name, fontsize=10, loc="left")
+        axis.plot(x, y, color=_COLORS[0], linewidth=1.3, marker="o" if len(x) < 15 else None, markersize=3)
+        log = np.nanmin(y) > 0 and np.nanmax(y) > 30 * np.nanmin(y)
+        axis.set_title(name + (" (log scale)" if log else ""), fontsize=10, loc="left")
         axis.set_xlabel(x_label)
-        if np.nanmin(y) > 0 and np.nanmax(y) > 30 * np.nanmin(y):
+        if log:
             axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}")
     return _svg(figure)
 
 
+def within(points: np.ndarray) -> np.ndarray:
+    """Which of the points [P, 3] are finite and not far from the others, see ROBUST; bool [P]."""
+    finite = np.isfinite(points).all(-1)
+    if not finite.any():
+        return finite
+    low, high = np.percentile(points[finite], ROBUST, axis=0)
+    reach = 0.5 * (high - low)
+    return finite & (points >= low - reach).all(-1) & (points <= high + reach).all(-1)
+
+
 def rig(cameras: Sequence[Camera], roles: dict[str, str], points: np.ndarray | None) -> str:
-    """The cameras as pyramids around the subject, in two views; the cameras' mean up direction is up.
+    """The cameras as pyramids around the subject, metres, in two views; the cameras' mean up direction is up.
 
     Args:
-        roles: camera -> train or val. points: [P, 3] metres of the subject, or None.
+        roles: camera -> train or val. points: [P, 3] metres of the subject, or None; the origin of the axes is in their middle.
     """
     plt = _pyplot("rig")
-    figure = plt.figure(figsize=(10, 4.4), layout="constrained")
-    turn, cloud = _upright(cameras), np.zeros((0, 3)) if points is None else points[np.isfinite(points).all(-1)]
+    figure = plt.figure(figsize=(10, 4.8), layout="constrained")
+    turn, cloud = _upright(cameras), np.zeros((0, 3)) if points is None else points[within(points)]
     cloud = cloud[:: max(1, -(-len(cloud) // POINT_LIMIT))] @ turn.T
     centres = np.stack([camera.centre for camera in cameras]) @ turn.T
     target = np.median(cloud, axis=0) if len(cloud) else centres.mean(0)
     depth = 0.18 * max(1e-6, float(np.median(np.linalg.norm(centres - target, axis=1))))
-    corners = {camera.name: _pyramid(camera, depth) @ turn.T for camera in cameras}
-    everything = np.concatenate([cloud, *corners.values()])
-    for column, (elevation, azimuth, title) in enumerate(((22, -65, "from the side"), (89.9, -90, "from above"))):
-        axis = figure.add_subplot(1, 2, column + 1, projection="3d", elev=elevation, azim=azimuth, proj_type="ortho")
-        axis.scatter(*cloud.T, s=1.5, color=_COLORS[2], linewidths=0, depthshade=False)
+    corners = {camera.name: _pyramid(camera, depth) @ turn.T - target for camera in cameras}
+    cloud = cloud - target
+    figure.get_layout_engine().set(wspace=0.1)
+    above = figure.add_subplot(1, 2, 2, aspect="equal")
+    space = figure.add_subplot(1, 2, 1, projection="3d", elev=22, azim=-65, proj_type="ortho")
+    for axis, axes in ((space, 3), (above, 2)):
+        axis.scatter(*cloud.T[:axes], s=1.5, color=_COLORS[2], linewidths=0)
         for camera in cameras:
-            color = SPLIT_COLORS[roles.get(camera.name, "train")]
-            axis.plot(*corners[camera.name][[1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4]].T, color=color, linewidth=0.9)
-            axis.text(*corners[camera.name][0], camera.name, fontsize=6.5, color=_INK)
-        _equal_box(axis, everything)
-        axis.set_title(title, fontsize=9, loc="left")
+            lines, color = corners[camera.name].T[:axes], SPLIT_COLORS[roles.get(camera.name, "train")]
+            axis.plot(*lines[:, [1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4]], color=color, linewidth=0.9)
+            axis.text(*lines[:, 0], camera.name, fontsize=6.5, color=_INK)
+        axis.set(xlabel="right, m", ylabel="depth, m")
+    space.set_zlabel("up, m")
+    _equal_box(space, np.concatenate([cloud, *corners.values()]))
+    space.set_title("from the side", fontsize=9, loc="left")
+    above.set_title("from above", fontsize=9, loc="left")
+    names = {"train": "training camera", "val": "held-out camera"}
+    shown = [role for role in names if role in {roles.get(camera.name, "train") for camera in cameras}]
+    handles = [plt.Line2D([], [], color=SPLIT_COLORS[role], label=names[role]) for role in shown]
+    handles += [plt.Line2D([], [], color=_COLORS[2], marker="o", markersize=3, linestyle="", label="points of the subject")] if len(cloud) else []
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return _svg(figure)
 
 
 def cloud(points: np.ndarray, cameras: Sequence[Camera]) -> str:
-    """Points [P, 3] from the front, the side and above, centimetres."""
+    """Finite points [P, 3], metres, from three sides, centimetres from their middle."""
     plt = _pyplot("cloud")
-    turned = points[np.isfinite(points).all(-1)] @ _upright(cameras).T * 100
-    turned = turned[:: max(1, -(-len(turned) // (2 * POINT_LIMIT)))]
+    turned = points @ _upright(cameras).T * 100
+    turned = (turned - np.median(turned, axis=0))[:: max(1, -(-len(turned) // (2 * POINT_LIMIT)))]
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
-    for axis, (x, y, title) in zip(axes, ((0, 2, "from the cameras"), (1, 2, "from the side"), (0, 1, "from above"))):
+    names = ("right", "depth", "up")
+    for axis, (x, y, title) in zip(axes, ((0, 2, "seen from the cameras"), (1, 2, "seen from the side"), (0, 1, "seen from above"))):
         axis.scatter(turned[:, x], turned[:, y], s=2.5, color=_COLORS[2], linewidths=0)
         axis.set_aspect("equal", "datalim")
         axis.locator_params(nbins=5)
         axis.set_title(title, fontsize=9, loc="left")
-        axis.set_xlabel("cm")
+        axis.set_xlabel(f"{names[x]}, cm")
+        axis.set_ylabel(f"{names[y]}, cm")
     return _svg(figure)
 
 
@@ -84,7 +109,8 @@ def timeline(rows: Sequence[tuple[str, Sequence[tuple[int, str]]]]) -> str:
             axis.scatter(x, [height] * len(x), marker="|", s=60, linewidths=1.4, color=SPLIT_COLORS[split])
     axis.set_yticks(range(len(rows)), [name for name, _ in rows])
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    axis.set_xlabel("frame")
+    axis.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+    axis.set_xlabel("frame number in the video")
     return _svg(figure)
 
 
@@ -132,14 +158,17 @@ def _pyramid(camera: Camera, depth: float) -> np.ndarray:
 
 
 def _equal_box(axis, points: np.ndarray) -> None:  # noqa: ANN001
+    """A cube around the points, with a few numbers on its axes."""
     low, high = points.min(0), points.max(0)
     middle, reach = (low + high) / 2, max(float((high - low).max()), 1e-6) / 2
     for limit, centre in zip((axis.set_xlim, axis.set_ylim, axis.set_zlim), middle):
         limit(centre - reach, centre + reach)
-    axis.set_box_aspect((1, 1, 1), zoom=1.25)
+    axis.set_box_aspect((1, 1, 1), zoom=1.1)
+    axis.tick_params(labelsize=7, pad=-2)
+    axis.locator_params(nbins=5)
     for part in (axis.xaxis, axis.yaxis, axis.zaxis):
         part.set_pane_color((0, 0, 0, 0))
-        part.set_ticklabels([])
+        part.labelpad = -4
         part.line.set_color((0.5, 0.5, 0.5, 0.4))
         part._axinfo["grid"].update(color="#8884", linewidth=0.4)
         part._axinfo["tick"].update(inward_factor=0, outward_factor=0)

@@ -21,10 +21,12 @@ def capture(context: Context) -> str:
     facts = page.table(("what", "value"), _facts(record))
     rig = page.plot(
         plots.rig(record.cameras, context.roles, _subject(context)),
-        "Cameras as pyramids, validation cameras in orange; triangulated points of the subject in green.",
+        "Cameras as pyramids, with their names; axes in metres from the middle of the triangulated points of the subject.",
     )
     rows = [(check["what"], bool(check["ok"]), _text(check.get("detail", ""))) for check in sorted(record.checks, key=lambda check: bool(check["ok"]))]
-    return facts + rig + page.heading(f"Checks: {sum(row[1] for row in rows)} of {len(rows)} passed") + page.table(("what", "result", "detail"), rows)
+    return (
+        facts + rig + page.heading(f"Checks of the input: {sum(row[1] for row in rows)} of {len(rows)} passed") + page.table(("what", "result", "detail"), rows)
+    )
 
 
 def member(context: Context) -> str:
@@ -32,13 +34,13 @@ def member(context: Context) -> str:
     splits = [frame["split"] for frame in context.sample["frames"]]
     facts = [*_facts(context.capture), ("frames", f"{splits.count('train')} train, {splits.count('test')} test")]
     names, frame = context.shown_cameras(4), context.shown_frame
-    return page.table(("what", "value"), facts) + page.strip(_photo(context, context.images.open(name).read(frame), context.label(name)) for name in names)
+    return page.table(("what", "value"), facts) + page.strip(photo(context, context.images.open(name).read(frame), context.label(name)) for name in names)
 
 
 def frames(context: Context) -> str:
     """One frame of every camera after undistortion, crop, resize and colour correction."""
     frame = context.shown_frame
-    strip = page.strip(_photo(context, context.images.open(name).read(frame), context.label(name)) for name in context.shown_cameras())
+    strip = page.strip(photo(context, context.images.open(name).read(frame), context.label(name)) for name in context.shown_cameras())
     sizes = sorted({f"{camera.width} x {camera.height}" for camera in context.images.cameras})
     text = f"Frame {frame}. {len(context.images.frames)} frames of {len(context.images.cameras)} cameras, {', '.join(sizes)} pixels."
     return page.paragraph(text) + strip
@@ -55,7 +57,7 @@ def sample(context: Context) -> str:
     if len(split) > MOST_MARKS:
         rows = {name: [mark for mark in marks if mark[1] != "dropped"] for name, marks in rows.items()}
     counts = {value: list(split.values()).count(value) for value in ("train", "test", "dropped")}
-    text = f"{counts['train']} frames train (blue), {counts['test']} test (orange), {counts['dropped']} were dropped (grey)."
+    text = f"{counts['train']} training frames (blue), {counts['test']} test frames (orange), {counts['dropped']} dropped (grey)."
     rules = page.bullets(record["rules"])
     dropped = page.table(("dropped", "reason"), [(frame["id"], _text(frame["why"])) for frame in record["dropped"][:20]]) if record["dropped"] else ""
     return page.paragraph(text) + page.plot(plots.timeline(list(rows.items()))) + rules + dropped
@@ -66,9 +68,9 @@ def matte(context: Context) -> str:
     frame, members = context.shown_frame, []
     for name in context.shown_cameras(4):
         archive = context.images.open(name)
-        cut = _photo(context, image_tools.over_board(context.mattes.open(name).read(frame)), "foreground")
-        plate = [_photo(context, archive.read("plate"), "clean plate")] if "plate" in archive else []
-        members.append(page.group([*plate, _photo(context, archive.read(frame), "frame"), cut], context.label(name), 460))
+        cut = photo(context, image_tools.over_board(context.mattes.open(name).read(frame)), "foreground")
+        plate = [photo(context, archive.read("plate"), "clean plate")] if "plate" in archive else []
+        members.append(page.group([*plate, photo(context, archive.read(frame), "frame"), cut], context.label(name), 460))
     return page.strip(members)
 
 
@@ -79,8 +81,18 @@ def keypoints(context: Context) -> str:
     found = {part: np.isfinite(points[part][..., 0]).any(-1) for part in ("face", "pose")}  # [F, C]
     strip = page.strip(_annotated(context, name, cameras.index(name), names.index(frame)) for name in context.shown_cameras() if name in cameras)
     face, pose = (100 * found[part].mean(0) for part in ("face", "pose"))
-    rows = [(context.label(name), round(float(face[i]), 1), round(float(pose[i]), 1)) for i, name in enumerate(cameras)]
-    return strip + page.table(("camera", "face detected, % of frames", "body detected, % of frames"), rows)
+    rows = [(context.label(name), round(float(face[i])), round(float(pose[i]))) for i, name in enumerate(cameras)]
+    return strip + page.table(("camera", "frames with a face, %", "frames with a body, %"), rows) + page.paragraph(_explained(context))
+
+
+def _explained(context: Context) -> str:
+    """What the two percentages mean."""
+    record = context.manifests.get("keypoints", {})
+    stride = record.get("settings", {}).get("pose_stride", 1)
+    text = "Faces that contradict those of the other cameras are dropped and do not count."
+    if record.get("cells", {}).get("model") == "head" and isinstance(stride, int) and stride > 1:
+        text += f" The body is looked for in every {stride}th frame (keypoints.pose_stride), and where no face was found: {100 / stride:.0f} % is what to expect."
+    return text
 
 
 def _annotated(context: Context, camera: str, index: int, frame: int) -> str:
@@ -88,10 +100,11 @@ def _annotated(context: Context, camera: str, index: int, frame: int) -> str:
     shown = context.images.by_name[camera].width
     radius = max(0.8, 0.9 * shown / context.settings.image_width)
     image = image_tools.with_points(image, points["face"][frame, index, :, :2], FACE_COLOR, radius)
-    return _photo(context, image_tools.with_points(image, points["pose"][frame, index, :, :2], POSE_COLOR, 2.2 * radius), context.label(camera))
+    return photo(context, image_tools.with_points(image, points["pose"][frame, index, :, :2], POSE_COLOR, 2.2 * radius), context.label(camera))
 
 
-def _photo(context: Context, image: np.ndarray, caption: str) -> str:
+def photo(context: Context, image: np.ndarray, caption: str) -> str:
+    """An image (uint8 RGB) in the width and quality of the settings."""
     return page.figure(image, caption, widest=context.settings.image_width, quality=context.settings.jpeg_quality)
 
 

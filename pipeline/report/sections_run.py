@@ -28,11 +28,13 @@ def settings(context: Context) -> str:
             rows.append((f"{stage}.{name}", json.dumps(value), json.dumps(default), f"preset {preset}" if by_preset else "set for this run"))
     text = f"Preset {preset}. " if preset else ""
     text += "Settings that differ from their default:" if rows else "Every setting has its default."
-    return page.paragraph(text) + (page.table(("setting", "value", "default", "changed by"), rows) if rows else "")
+    changed = page.paragraph(text) + (page.table(("setting", "value", "default", "changed by"), rows) if rows else "")
+    every = [(f"{stage}.{name}", json.dumps(value)) for stage, m in context.manifests.items() for name, value in m.get("settings", {}).items()]
+    return changed + page.hidden(f"All {len(every)} settings", page.table(("setting", "value"), every))
 
 
 def run(context: Context) -> str:
-    """Time and memory of every stage, and the versions of packages."""
+    """Version, machine and command; time and memory of every stage; versions of packages."""
     manifests = {stage: manifest for stage, manifest in context.manifests.items() if stage != "report"}
     rows = [
         (stage, m.get("version"), m["timing"].get("seconds"), m["timing"].get("peak_memory_mb"), _facts(m.get("facts", {})))
@@ -40,11 +42,33 @@ def run(context: Context) -> str:
         if "timing" in m
     ]
     longest = max((row[2] for row in rows if row[2]), default=0.0)
-    timings = page.table(("stage", "version", "seconds", "peak memory, MB", "facts"), rows, bars={2: longest or 1.0})
-    pythons = sorted({m["timing"]["python"] for m in manifests.values() if "python" in m.get("timing", {})})
-    versions = [("Python", ", ".join(pythons) or platform.python_version()), *((name, found) for name in PACKAGES if (found := _version(name)))]
-    command = page.paragraph("Packages installed where this page was written:")
-    return timings + command + page.table(("package", "version"), versions)
+    timings = page.table(("stage", "version", "seconds", "peak memory, MB", "summary"), rows, bars={2: longest or 1.0})
+    versions = [("Python", platform.python_version()), *((name, found) for name in PACKAGES if (found := _version(name)))]
+    packages = page.hidden("Versions of packages where this page was written", page.table(("package", "version"), versions))
+    return page.table(("what", "value"), _origin(manifests)) + timings + packages
+
+
+def _origin(manifests: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    """Commit, machine, device and command; where stages differ, with the stages of each."""
+    timings = {stage: m.get("timing", {}) for stage, m in manifests.items()}
+    devices = {stage: m.get("facts", {}).get("device") for stage, m in manifests.items()}
+    rows = [
+        ("git commit", _distinct({stage: t.get("commit") for stage, t in timings.items()}) or "unknown"),
+        ("device", _distinct(devices)),
+        ("processor", _distinct({stage: t.get("processor") for stage, t in timings.items()})),
+        ("command", _distinct({stage: t.get("command") for stage, t in timings.items()})),
+        ("Python", _distinct({stage: t.get("python") for stage, t in timings.items()})),
+    ]
+    return [row for row in rows if row[1]]
+
+
+def _distinct(values: dict[str, str | None]) -> str:
+    """Stage -> value as text."""
+    known = {stage: str(value) for stage, value in values.items() if value}
+    every = list(dict.fromkeys(known.values()))
+    if len(every) < 2:
+        return "".join(every)
+    return "; ".join(f"{value} ({', '.join(stage for stage in known if known[stage] == value)})" for value in every)
 
 
 def _facts(facts: dict[str, Any]) -> str:

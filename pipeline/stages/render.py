@@ -22,7 +22,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
     import torch
 
     from pipeline.io.files import publish_folder
-    from pipeline.machine.device import choose_device
+    from pipeline.machine.device import choose_device, describe
 
     torch.set_num_threads(job.threads)
     device = choose_device("auto")
@@ -33,7 +33,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
         files += _render_subject(job.settings, avatar, number, subject, job.inputs.avatar, folder, device)
     publish_folder(files, job.outputs.render, job.scratch)
     videos = [str(file.relative_to(job.scratch)) for file in files if file.suffix == ".mp4"]
-    return {"cameras": len(files) - len(videos), "videos": videos, "device": str(device)}
+    return {"cameras": len(files) - len(videos), "videos": videos, "device": describe(device)}
 
 
 def _render_subject(settings: RenderSettings, avatar: Avatar, number: int, subject: Subject, file: Path, folder: Path, device: torch.device) -> list[Path]:

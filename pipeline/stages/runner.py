@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from pipeline.io.files import TEMPORARY, sha256, write_json
 from pipeline.io.progress import recording
 from pipeline.machine.gpu_lock import claim_card
 from pipeline.machine.lease import Lease, lease, read_holder
+from pipeline.machine.provenance import provenance
 from pipeline.stages.failure import explain, note_failure, write_error
 from pipeline.stages.job import AvatarJob, Job
 
@@ -152,7 +152,7 @@ def _write_manifest(job: Job, layout: Layout, outputs: list[Path], notes: dict[s
             "seconds": round(seconds, 3),
             "peak_memory_mb": _peak_memory_mb(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "python": sys.version.split()[0],
+            **provenance(),
         },
     }
     write_json(layout.manifest(job.stage.name), manifest)

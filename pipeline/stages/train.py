@@ -22,7 +22,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
 
     from pipeline.io.progress import log
     from pipeline.machine.backend import use_backend
-    from pipeline.machine.device import choose_device
+    from pipeline.machine.device import choose_device, describe
     from pipeline.training import results
     from pipeline.training.images import TrainingImages
     from pipeline.training.loop import Places, train
@@ -50,7 +50,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
         results.save_avatar(trainer, method.name, job.outputs.avatar)
         avatar.eval().export_files({name: getattr(job.outputs, name) for name in method.outputs})
         results.save_curve(places, job.outputs.train_log, job.outputs.validation)
-    return facts | {"device": str(device)} | results.facts(trainer)
+    return facts | {"device": describe(device)} | results.facts(trainer)
 
 
 def _sources(subjects: Sequence[Subject], frames: Any) -> tuple[list[Source], list[tuple[str, ...]]]:

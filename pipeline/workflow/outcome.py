@@ -95,7 +95,7 @@ def _failure(targets: Targets, name: str, unfinished: list[str], outcome: Outcom
     if record.get("interrupted"):
         return f"{name}: {stage} interrupted\n  next:     {resume}"
     lines = [f"{name}: {stage} failed", *_without_remedy(message), f"  log:      {log if log.is_file() else outcome.log}"]
-    return "\n".join([*lines, f"  report:   {_page(target.layout, config)} (as far as it came)", f"  next:     {next_step(message, name, resume)}"])
+    return "\n".join([*lines, f"  report:   {_page(target.layout, config, resume)} (as far as it came)", f"  next:     {next_step(message, name, resume)}"])
 
 
 def next_step(message: str, name: str, resume: str) -> str:
@@ -161,13 +161,13 @@ def _killed(holder: Holder, state: str = "") -> str:
     return f"was killed ({holder.describe()}): {why}"
 
 
-def _page(layout: Layout, config: Config) -> Path | str:
+def _page(layout: Layout, config: Config, resume: str) -> Path | str:
     """A partial report. It is under work/: what is in results/ is complete and current."""
     from pipeline.io.files import write_text
     from pipeline.report.report import make_report
 
     page = layout.work / layout.report.name
     with contextlib.suppress(OSError):
-        write_text(page, make_report(layout, config.stages["report"])[0])
+        write_text(page, make_report(layout, config.stages["report"], page.parent, resume)[0])
         return page
     return "no page could be written"

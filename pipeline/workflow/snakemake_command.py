@@ -22,6 +22,7 @@ from pipeline.io.files import ROOT, digest, write_text
 from pipeline.io.progress import log
 from pipeline.machine.gpu_lock import cards
 from pipeline.machine.lease import RUN
+from pipeline.machine.provenance import COMMAND
 from pipeline.machine.slurm import job_prefix
 from pipeline.workflow.display import Display
 from pipeline.workflow.plan import Plan
@@ -90,7 +91,7 @@ def call(command: list[str], log_file: Path, display: Display, token: str = "") 
     Ctrl-C reaches it through the terminal, a SIGTERM is passed on as one; when this process is killed it dies too, so that nobody starts jobs
     without holding the leases.
     """
-    environment = {**os.environ, "PYTHONPATH": _python_path(), RUN: token}
+    environment = {**os.environ, "PYTHONPATH": _python_path(), RUN: token, COMMAND: shlex.join(["./c2a", *sys.argv[1:]])}
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with open(log_file, "a") as file:
         print("$ " + shlex.join(command), file=file, flush=True)

@@ -177,7 +177,8 @@ def _train(layout: Layout, cameras: tuple[Camera, ...], frames: tuple[Frame, ...
                 alpha = disc(camera, frame)
                 image = mixed(alpha, np.full(3, 255)).astype(np.float64) - noise * (alpha[..., None] > 0)
                 pictures.add(frame.id, np.dstack([np.clip(image, 0, 255), alpha]).astype(np.uint8))
-    write_video(layout.render / "orbit.mp4", [mixed(disc(cameras[0], frame), np.full(3, 255)) for frame in frames], 24)
+    for name in ("orbit", "test_cam_a"):
+        write_video(layout.render / f"{name}.mp4", [mixed(disc(cameras[0], frame), np.full(3, 255)) for frame in frames], 24)
 
 
 def metrics_of(layout: Layout) -> dict:
