@@ -131,13 +131,13 @@ def status(names: Names = (), /, watch: Flag = False, settings: Common = DEFAULT
 
 @app.command(name="cohort")
 def cohort(names: Names = (), /, out: Folder = None, settings: Common = DEFAULTS) -> int:
-    """Write a table and a page over many captures or groups, failed ones included: quality, time, memory, an image of each.
+    """Write a table and a page over many captures or groups, with variants and failed ones: quality, warnings, time, memory, an image of each.
 
     Args:
         names: Captures or groups (default: all).
         out: Folder for cohort.tsv and cohort.html (default: the directory of results).
     """
-    from pipeline.workflow.status import write_cohort
+    from pipeline.workflow.cohort_verb import write_cohort
 
     return write_cohort(_options(settings, names=names, all=not names), out and Path.cwd() / out)
 

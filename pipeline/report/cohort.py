@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,22 +21,28 @@ from pipeline.report.records import counted
 
 SPLITS = ("val", "test", "novel")
 COLUMNS = (
-    *("id", "state", "reached", "failed_stage", "reason", "attempt", "job", "host"),
+    *("id", "variant", "state", "reached", "warnings", "failed_stage", "reason", "attempt", "job", "host"),
     *(f"{split}_{what}" for split in SPLITS for what in ("psnr_box", "ssim_box")),
     *("splats", "train_seconds", "total_seconds", "peak_memory_mb", "slowest_stage"),
 )
+_SHOWN = {
+    **{"state": "state", "reached": "last stage", "warnings": "warnings"},
+    **{f"{split}_{what}_box": f"{split} {what.upper()}" for split in SPLITS for what in ("psnr", "ssim")},
+    **{"splats": "splats", "train_seconds": "training, s", "total_seconds": "all stages, s", "peak_memory_mb": "memory, MB"},
+}
+"""Columns of the page, and their titles."""
 IMAGE_WIDTH = 150
 
 
 @dataclass
 class Member:
-    """One capture.
+    """One capture or group, or a variant of it.
 
     Attributes:
-        state: done, running, failed or unfinished.
+        state: done, running, failed, interrupted or unfinished.
         reached: the last stage with results.
         failed, error: stage and record of a failure.
-        report: link to the capture's report.
+        report: its report, where that is current. command: the one that resumes it.
     """
 
     layout: Layout
@@ -43,11 +50,20 @@ class Member:
     reached: str = ""
     failed: str = ""
     error: dict[str, Any] = field(default_factory=dict)
-    report: str = ""
+    report: Path | None = None
+    command: str = ""
 
     @property
     def id(self) -> str:
         return self.layout.results.name
+
+    @property
+    def title(self) -> str:
+        return self.id + (f" ({self.layout.variant})" if self.layout.variant else "")
+
+    @cached_property
+    def warnings(self) -> list[tuple[str, str]]:
+        return records.warnings(self.layout)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -71,7 +87,14 @@ class Member:
     def _values(self) -> dict[str, Any]:
         memory = [m["timing"]["peak_memory_mb"] for m in self.manifests.values() if m.get("timing", {}).get("peak_memory_mb")]
         found: dict[str, Any] = {name: None for name in COLUMNS}
-        found |= {"id": self.id, "state": self.state, "reached": self.reached or None, "failed_stage": self.failed or None}
+        found |= {
+            "id": self.id,
+            "variant": self.layout.variant or None,
+            "warnings": len(self.warnings) or None,
+            "state": self.state,
+            "reached": self.reached or None,
+            "failed_stage": self.failed or None,
+        }
         found |= {
             "reason": " ".join(str(self.error.get("message", "")).split()) or None,
             **{name: self.error.get(name) or None for name in ("attempt", "job", "host")},
@@ -113,55 +136,32 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def cohort_page(members: Sequence[Member]) -> str:
-    """Self-contained HTML page; links to reports are relative."""
+def cohort_page(members: Sequence[Member], folder: Path) -> str:
+    """Self-contained HTML page. folder: where it will lie; links to reports are relative to it."""
     values = [member.values() for member in members]
     body = f"<header>\n<h1>{_count(members)}</h1>\n{page.cards(_cards(values))}</header>"
     failures = [member for member in members if member.failed]
     if failures:
         notes = "".join(_failure(member) for member in failures)
         body += page.section("failed", "Failures", "Stage, message and the last lines of the log.", notes)
+    rows = [[page.link(m.report, folder, m.title) if m.report else m.title, *(row[name] for name in _SHOWN)] for m, row in zip(members, values)]
+    lead = "PSNR (dB) and SSIM in the person's bounding box, over white. A click on a title sorts. cohort.tsv has more columns."
+    body += page.section("table", "Table", lead, page.table(("capture or group", *_SHOWN.values()), rows, sortable=True))
+    warned = [(member.title, text if text.startswith(stage) else f"{stage}: {text}") for member in members for stage, text in member.warnings]
+    if warned:
+        body += page.section("warnings", "Warnings", "The results exist, and may be wrong.", page.table(("capture or group", "warning"), warned))
     shape = next((image.shape for member in members if (image := member.image()) is not None), (IMAGE_WIDTH, IMAGE_WIDTH, 3))
-    images = [_picture(member, shape) for member in members]
-    body += page.section(
-        "renders",
-        "Contact sheet",
-        "The render of median quality of each capture, from a held-out camera where there is one.",
-        page.strip(images),
-    )
-    header = (
-        "capture or group",
-        "state",
-        "reached",
-        *(f"{split} {what}" for split in SPLITS for what in ("PSNR", "SSIM")),
-        "splats",
-        "training, s",
-        "all stages, s",
-        "memory, MB",
-    )
-    names = (
-        "id",
-        "state",
-        "reached",
-        *(f"{split}_{what}" for split in SPLITS for what in ("psnr_box", "ssim_box")),
-        "splats",
-        "train_seconds",
-        "total_seconds",
-        "peak_memory_mb",
-    )
-    body += page.section(
-        "table",
-        "Table",
-        "PSNR (dB) and SSIM inside the subject's box, over white. cohort.tsv has more columns.",
-        page.table(header, [[row[name] for name in names] for row in values]),
-    )
-    return page.page("Cohort: capture2avatar", body)
+    images = page.strip(_image(member, shape, folder) for member in members)
+    lead = "The render with median PSNR of each capture, from a held-out camera where there is one; a click opens the report."
+    return page.page("Cohort: capture2avatar", body + page.section("renders", "Contact sheet", lead, images), wide=True)
 
 
 def _count(members: Sequence[Member]) -> str:
-    groups = sum(bool(member.layout.group) for member in members)
-    parts = [counted(groups, "group")] if groups else []
-    return " and ".join([*parts, counted(len(members) - groups, "capture")] if len(members) > groups or not groups else parts)
+    captures, groups = ({member.id for member in members if bool(member.layout.group) == of_group} for of_group in (False, True))
+    variants = sum(bool(member.layout.variant) for member in members)
+    parts = [counted(len(groups), "group")] if groups else []
+    parts += [counted(len(captures), "capture")] if captures or not groups else []
+    return " and ".join(parts) + (f", {counted(variants, 'variant')}" if variants else "")
 
 
 def _cards(values: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -176,13 +176,13 @@ def _cards(values: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _failure(member: Member) -> str:
-    return page.note(f"{member.id}: {member.failed} failed", records.failure_text(member.error), f"./c2a run {member.id}")
+    return page.note(f"{member.title}: {member.failed} failed", records.failure_text(member.error), member.command)
 
 
-def _picture(member: Member, shape: tuple[int, ...]) -> str:
+def _image(member: Member, shape: tuple[int, ...], folder: Path) -> str:
     image = member.image()
     if image is None:
         image = np.full(shape, 235, np.uint8)
     state = f"{member.failed} failed" if member.failed else member.state
-    figure = page.figure(image, member.id if member.state == "done" else f"{member.id}: {state}", widest=IMAGE_WIDTH)
-    return f'<a href="{page.escape(member.report)}">{figure}</a>' if member.report else figure
+    figure = page.figure(image, member.title if member.state == "done" else f"{member.title}: {state}", widest=IMAGE_WIDTH)
+    return f'<a href="{page.address(member.report, folder)}">{figure}</a>' if member.report else figure

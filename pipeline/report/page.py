@@ -72,10 +72,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], bars: dict[int,
     return f'<div class="scroll"><table{kind}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def address(path: Path, folder: Path) -> str:
+    """A relative address of a file, from the folder where the page lies."""
+    return escape(quote(os.fsencode(os.path.relpath(path, folder))))
+
+
 def link(path: Path, folder: Path, text: str = "") -> Markup:
-    """A link to a file, relative to the folder where the page lies. text: default: the relative path."""
-    relative = os.path.relpath(path, folder)
-    return Markup(f'<a href="{escape(quote(os.fsencode(relative)))}">{escape(text or relative)}</a>')
+    """A link to a file. text: default: its path from the folder where the page lies."""
+    return Markup(f'<a href="{address(path, folder)}">{escape(text or os.path.relpath(path, folder))}</a>')
 
 
 def figure(image: np.ndarray, caption: str = "", *, widest: int = 300, quality: int = 85) -> str:

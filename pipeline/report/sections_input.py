@@ -91,7 +91,9 @@ def _explained(context: Context) -> str:
     stride = record.get("settings", {}).get("pose_stride", 1)
     text = "Faces that contradict those of the other cameras are dropped and do not count."
     if record.get("cells", {}).get("model") == "head" and isinstance(stride, int) and stride > 1:
-        text += f" The body is looked for in every {stride}th frame (keypoints.pose_stride), and where no face was found: {100 / stride:.0f} % is what to expect."
+        text += (
+            f" The body is looked for in every {stride}th frame (keypoints.pose_stride), and where no face was found: {100 / stride:.0f} % is what to expect."
+        )
     return text
 
 

@@ -1,17 +1,14 @@
-"""How far every capture and group is, as a table in the terminal; and the rows of the cohort page."""
+"""How far every capture and group is, as a table in the terminal."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.config import Config
-from pipeline.io.files import check_writable, write_text
 from pipeline.machine.lease import is_alive, read_holder
 from pipeline.report.records import counted, failure_place, warnings
 from pipeline.workflow.kept_settings import by_settings
@@ -77,20 +74,21 @@ def print_status(options: RunOptions, watch: bool) -> int:
 
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=240)
     if not watch:
-        console.print(_drawn(*_survey(options)))
+        console.print(_drawn(*survey_chosen(options)))
         return 0
     from rich.live import Live
 
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
-            targets, table = _survey(options)
+            targets, table = survey_chosen(options)
             live.update(_drawn(targets, table), refresh=True)
             if all(summary(cells) == "done" for cells in table.values()):
                 return 0
             time.sleep(WATCH_SECONDS)
 
 
-def _survey(options: RunOptions) -> tuple[Targets, Table]:
+def survey_chosen(options: RunOptions) -> tuple[Targets, Table]:
+    """What the options mean, each with the settings that it keeps."""
     config = load_config(options)
     targets = chosen_targets(options, config)
     configs = {name: found for kept, names in by_settings(targets.all, options, config) for found in [resolutions(options, kept)] for name in names}
@@ -110,10 +108,10 @@ def _drawn(targets: Targets, table: Table) -> Any:
         states = [Text(cells[stage].text, style=COLORS[cells[stage].state]) if stage in cells else "" for stage in stages]
         drawing.add_row(name, *states, Text(str(warned), style="yellow") if warned else "")
     counts = [summary(cells) for cells in table.values()]
-    line = f"{_count(targets)}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "interrupted", "unfinished"))
+    line = f"{count(targets)}: " + ", ".join(f"{counts.count(state)} {state}" for state in ("done", "running", "failed", "interrupted", "unfinished"))
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
     problems += [Text(str(row.error).splitlines()[0], style="red") for row in targets.bad.values()]
-    others = [f"{name}: {', '.join(more)}" for name, target in targets.all.items() if (more := _other_variants(target))]
+    others = [f"{name}: {', '.join(more)}" for name, target in targets.all.items() if (more := other_variants(target))]
     notes = [Text("variants (./c2a status --name NAME): " + "; ".join(others[:5]) + (" ..." if len(others) > 5 else ""))] if others else []
     kept = [name for name, target in targets.all.items() if target.layout.settings.is_file()]
     if kept:
@@ -121,11 +119,13 @@ def _drawn(targets: Targets, table: Table) -> Any:
     return Group(drawing, "", Text(line), *notes, *problems)
 
 
-def _other_variants(target: Target) -> list[str]:
+def other_variants(target: Target) -> list[str]:
+    """The variants beside the one that is asked about."""
     return [name for name in variants_of(target.layout) if name and name != target.layout.variant]
 
 
-def _count(targets: Targets) -> str:
+def count(targets: Targets) -> str:
+    """How many captures and groups."""
     groups = [counted(len(targets.groups), "group")] if targets.groups else []
     return " and ".join([counted(len(targets.captures), "capture"), *groups])
 
@@ -144,25 +144,3 @@ def describe(stage: str, error: dict[str, Any]) -> str:
     """A failure in a line: stage, what is wrong in the error's first line, attempt, job and host."""
     first, where = str(error.get("message", "")).partition("\n")[0], failure_place(error)
     return f"{stage}: {first}" + (f" ({where})" if where else "")
-
-
-def write_cohort(options: RunOptions, out: Path | None) -> int:
-    """Write cohort.tsv and cohort.html and name the page. Of a method that makes one avatar per group it lists the groups, and the captures that failed."""
-    from pipeline.report.cohort import Member, cohort_page, cohort_table
-
-    targets, table = _survey(options)
-    folder = out or Path(load_config(options).results)
-    check_writable(folder, "--out")
-    members = []
-    for name, cells in table.items():
-        target, state = targets.all[name], summary(cells)
-        if targets.groups and not target.is_group and state != "failed":
-            continue
-        failed, error = next(((stage, cell.error) for stage, cell in cells.items() if cell.error), ("", None))
-        link = os.path.relpath(target.layout.report, folder) if (cell := cells.get("report")) and cell.state == "done" else ""
-        reached = [stage for stage, cell in cells.items() if cell.state in ("done", "stale")]
-        members.append(Member(target.layout, state, reached[-1] if reached else "", failed, error or {}, link))
-    write_text(folder / "cohort.tsv", cohort_table(members))
-    write_text(folder / "cohort.html", cohort_page(members))
-    print(f"{_count(targets)}. Open {folder / 'cohort.html'}")
-    return 0

@@ -92,7 +92,7 @@ def read_pages(folder: Path) -> None:
     make_report(place, ReportSettings())
     error = read_error(place, "ingest")
     members = [Member(place, "failed", "ingest", "ingest", error)]
-    cohort_table(members), cohort_page(members), describe("ingest", error)
+    cohort_table(members), cohort_page(members, folder), describe("ingest", error)
     raise InputError("pages were written", expected="so")
 
 

@@ -16,12 +16,14 @@ from pipeline.contract.captures_table import read_captures
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
 from pipeline.machine.lease import lease, myself
+from pipeline.report import page
 from pipeline.report.cohort import COLUMNS, Member, cohort_page, cohort_table
 from pipeline.stages.failure import attempts, explain, note_failure, write_error
 from pipeline.workflow.clean import clean
+from pipeline.workflow.cohort_verb import write_cohort
 from pipeline.workflow.outcome import Outcome, failed_stages, report_outcome
 from pipeline.workflow.run_options import RunOptions
-from pipeline.workflow.status import describe, print_status, summary, survey, write_cohort
+from pipeline.workflow.status import describe, print_status, summary, survey
 from pipeline.workflow.targets import Targets, capture_target
 from tests.unit import show_example
 
@@ -145,27 +147,46 @@ def test_errors_that_are_no_fault_of_the_program_are_explained():
 def test_the_table_and_the_page_show_all_and_why(place, tmp_path):
     _, layouts, _ = place
     drawn = show_example.make(tmp_path / "drawn")
-    members = [Member(layouts["whole"], "done", "report"), Member(drawn, "unfinished", "render")]
+    write_json(drawn.manifest("fit"), json.loads(drawn.manifest("fit").read_text()) | {"warnings": ["calibration <units>"]})
+    layouts["whole"].report.touch()
+    members = [Member(layouts["whole"], "done", "report", report=layouts["whole"].report), Member(drawn, "unfinished", "render")]
+    members.append(Member(replace(drawn, variant="long"), "failed", "fit", "train", {"message": "x"}, command="./c2a run example --name long --results r"))
     error = json.loads(layouts["broken"].error("frames").read_text())
     members.append(Member(layouts["broken"], "failed", "ingest", "frames", error))
     lines = [line.split("\t") for line in cohort_table(members).splitlines()]
     assert lines[0] == list(COLUMNS) and all(len(line) == len(COLUMNS) for line in lines)
-    by_column = dict(zip(lines[0], lines[3]))
+    by_column = dict(zip(lines[0], lines[4]))
     assert by_column["failed_stage"] == "frames" and by_column["job"] == "12" and "no such folder" in by_column["reason"]
     assert dict(zip(lines[0], lines[1]))["total_seconds"] == str(2 * (len(STAGES) - 1)) and dict(zip(lines[0], lines[1]))["peak_memory_mb"] == "70"
-    page = cohort_page(members)
-    assert "SLURM job 12" in page and "two" in page and not re.search(r'src="(?!data:)', page)
+    assert dict(zip(lines[0], lines[2]))["warnings"] == "1" and dict(zip(lines[0], lines[3]))["variant"] == "long"
+    text = cohort_page(members, tmp_path / "out")
+    assert "<h1>3 captures, 1 variant</h1>" in text and "<code>./c2a run example --name long --results r</code>" in text
+    assert f'<a href="../results/whole/{DEFAULT_METHOD}/report.html">whole</a>' in text
+    assert "fit: calibration &lt;units&gt;" in text and "<table class=sortable>" in text
+    assert "SLURM job 12" in text and "two" in text and not re.search(r'src="(?!data:)', text)
 
 
 def test_one_capture_is_not_called_captures(place, capsys):
     _, layouts, config = place
-    assert "<h1>1 capture</h1>" in cohort_page([Member(layouts["whole"], "done")]) and "<h1>0 captures</h1>" in cohort_page([])
+    assert "<h1>1 capture</h1>" in cohort_page([Member(layouts["whole"], "done")], Path()) and "<h1>0 captures</h1>" in cohort_page([], Path())
     paths = {name: Path(getattr(config, name)) for name in ("captures", "results", "work")}
     for ids, said in ((("whole",), "1 capture"), (("whole", "new"), "2 captures")):
         print_status(RunOptions(ids, **paths), watch=False)
         write_cohort(RunOptions(ids, **paths), None)
         text = capsys.readouterr().out
         assert f"{said}: 1 done" in text and f"{said}. Open" in text
+
+
+def test_variants_have_rows_of_their_own(place, capsys):
+    _, layouts, config = place
+    write_json(replace(layouts["whole"], variant="long").manifest("init"), {"timing": {}})
+    paths = {name: Path(getattr(config, name)) for name in ("captures", "results", "work")}
+    write_cohort(RunOptions(all=True, **paths), None)
+    table = [line.split("\t")[:3] for line in (paths["results"] / "cohort.tsv").read_text().splitlines()[1:]]
+    assert table == [["whole", "", "done"], ["whole", "long", "unfinished"], ["broken", "", "failed"], ["busy", "", "unfinished"], ["new", "", "unfinished"]]
+    text = (paths["results"] / "cohort.html").read_text()
+    command = page.escape(RunOptions(all=True, **paths).resume("broken"))
+    assert "--captures" in command and f"<code>{command}</code>" in text and "whole (long): unfinished" in text
 
 
 def test_clean_work_leaves_what_is_unfinished_or_running(place, capsys):
