@@ -22,17 +22,17 @@ from pipeline.io.parallel import map_processes
 
 SPLITS = {
     "train": "training cameras at training frames, as many as were rendered",
-    "val": "validation cameras (kept out of tracking, colours and training) at training frames",
+    "val": "held-out cameras (kept out of tracking, colours and training) at training frames",
     "test": "all cameras at test frames (tracked, never trained on)",
     "novel": "cameras of the synthetic ground truth that the pipeline never saw, at training frames",
 }
 DEFINITIONS = {
     **SPLITS,
-    "image": "render and truth over white; metrics are means over images",
+    "image": "render and ground truth over white; metrics are means over images",
     "psnr": "dB, -10 log10 of the mean squared error over pixels and channels together; at most 100",
     "ssim": "Gaussian window of 11 pixels, sigma 1.5, whole windows only, mean over channels",
     "l1": "mean absolute difference, colours 0 to 1",
-    "_box": "on the bounding box of the truth's alpha above 0.5; images without alpha do not count",
+    "_box": "in the bounding box of the ground truth's alpha above 0.5; images without alpha do not count",
 }
 Row = dict[str, Any]
 
