@@ -17,7 +17,7 @@ from pipeline.config import RUN_KEYS, SHARED, Config
 
 DOCS = Path(__file__).parent
 HEAD = """# Every setting that all avatar methods share, with its default. A wrong key or value is named when a run starts.
-# `./c2a run ID --config FILE.yaml` lays a file with some of these keys over this page, `--set KEY=VALUE` lays one key over both.
+# `./c2a run ID --config FILE.yaml` overrides some of these keys, `--set KEY=VALUE` a single one.
 # Settings of the method itself, such as train.iterations, come from the preset; docs/configuration.md lists them. To change one of the method in use:
 #   train: {iterations: 3000}
 """

@@ -34,7 +34,7 @@ class FramesSettings(CheckedSettings):
 class SampleSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
     stride: int = number(1, 1, 100_000)  # every n-th processed frame is kept
-    most_frames: int = number(300, 2, 100_000)  # longer captures: this many frames are drawn, evenly spread over time
+    most_frames: int = number(300, 2, 100_000)  # maximum number of frames; longer captures are subsampled evenly
     blur: float = number(0.5, 0, 0.99)  # a training frame whose sharpness is below this share of its neighbours' is dropped; 0 keeps all
     drop_unsynced: bool = True  # drop frames whose cameras are more than half a frame apart in time
     test_share: float = number(0.2, 0, 0.9)  # without a test sequence: this last share of the frames is for test

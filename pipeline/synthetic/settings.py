@@ -15,7 +15,7 @@ class SynthesiseSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
 
     subject: Literal["head", "body"] = (
-        "head"  # head and shoulders with moving expressions, or a whole body that walks and turns; in a run the model column of captures.tsv decides
+        "head"  # head and shoulders with moving expressions, or a whole body that walks and turns; overridden by the model column of captures.tsv
     )
     width: int = number(256, 32, 4096)  # of an image, pixels; even
     height: int = number(374, 32, 4096)  # of an image, pixels; even

@@ -100,7 +100,7 @@ def _write(settings: SynthesiseSettings, folder: Path, capture_id: str, threads:
         "cameras": [camera.name for camera in cameras],
         "novel": novel.name,
         "sequences": {sequence.name: len(sequence.vertices) for sequence in sequences},
-        "pictures": (len(cameras) + 1) * sum(len(sequence.vertices) for sequence in sequences),
+        "images": (len(cameras) + 1) * sum(len(sequence.vertices) for sequence in sequences),
         "look": {
             name: np.round(value, 4).tolist()
             for name, value in subject.appearance._asdict().items()

@@ -14,7 +14,7 @@ class FitSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
     model: str = "auto"  # parametric model: auto = anny_head or anny_body, as the capture is; or the path of another baked model
     gate: float = number(0.08, 0.01, 0.5)  # largest reprojection error of a detection, as a fraction of the size of the face (or body)
-    iterations: int = number(60, 1, 1000)  # most Gauss-Newton steps per phase (identity, motion); a phase ends sooner when it converges
+    iterations: int = number(60, 1, 1000)  # maximum number of Gauss-Newton steps per phase (identity, motion); a phase ends sooner when it converges
     identity_frames: int = number(10, 1, 200)  # frames, evenly spread, that determine the identity
     contour_points: int = number(120, 0, 10_000)  # silhouette points used per image; 0 turns silhouettes off
     contour_sigma_mm: float = number(2.3, 0, 1000, above=True)  # standard deviation of a silhouette point, mm on the subject (bodies: 2.5 times that)

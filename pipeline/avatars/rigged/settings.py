@@ -16,9 +16,9 @@ class InitSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
 
     splats: int = number(12000, 1, 10_000_000)  # splats at the start; every triangle has at least one, large ones more
-    opacity: float = number(0.6, 0.001, 0.999)  # of every splat at the start
-    size: float = number(0.8, 0, 100, above=True)  # radius of a splat, as a part of the distance to its neighbours
-    thickness: float = number(0.3, 0, 100, above=True)  # across the surface, as a part of its radius
+    opacity: float = number(0.6, 0.001, 0.999)  # initial opacity of every splat, 0 to 1
+    size: float = number(0.8, 0, 100, above=True)  # radius of a splat, as a fraction of the distance to its neighbours
+    thickness: float = number(0.3, 0, 100, above=True)  # across the surface, as a fraction of its radius
     color_frames: int = number(10, 1, 10_000)  # training frames, evenly spread, whose images give the first colours
     seed: int = number(0, 0, LARGEST_SEED)  # fixes where in its triangle a splat is placed
 
@@ -30,9 +30,9 @@ class RiggedTrainSettings(TrainSettings):
     __pydantic_config__ = {"extra": "forbid"}
     STEPS: ClassVar[tuple[str, ...]] = (*TrainSettings.STEPS, "sh_every", "densify_from", "densify_until", "densify_every", "opacity_reset_every")
 
-    lambda_position: float = number(0.01, 0, 1e6)  # keeps splats near their triangle: beyond threshold_position
+    lambda_position: float = number(0.01, 0, 1e6)  # penalises distances to the parent triangle above threshold_position
     threshold_position: float = number(1.0, 0, 1e6)  # distance from the triangle's centre without penalty, in triangle sizes
-    lambda_scale: float = number(1.0, 0, 1e6)  # keeps splats small: beyond threshold_scale
+    lambda_scale: float = number(1.0, 0, 1e6)  # penalises sizes above threshold_scale
     threshold_scale: float = number(0.6, 0, 1e6)  # size without penalty, in triangle sizes
     lambda_opacity: float = number(0.0, 0, 1e6)  # drives opacities to 0 or 1; helps where surfaces look translucent
     lambda_anisotropy: float = number(0.0, 0, 1e6)  # keeps splats from becoming needles: beyond threshold_anisotropy
@@ -60,7 +60,7 @@ class RiggedTrainSettings(TrainSettings):
     densify_gradient: float = number(1e-5, 0, 1e6)  # mean gradient of a splat's place on the screen (per half image) from which it is split or cloned
     densify_absolute: bool = False  # use absolute gradients, which do not cancel (Ye et al. 2024, AbsGS): finer detail, more splats
     densify_scale: float = number(0.5, 0, 1e6, above=True)  # splats larger than this many triangle sizes are split, smaller ones cloned
-    max_splats: int = number(16000, 1, 10_000_000)  # never more than this; the allowance grows evenly over the density steps
+    max_splats: int = number(16000, 1, 10_000_000)  # upper limit; reached linearly during densification
     prune_opacity: float = number(0.01, 0, 1)  # fainter splats are removed
     opacity_reset_every: int = number(0, 0, 10_000_000)  # steps between lowering all opacities to reset_opacity; 0 = never
     reset_opacity: float = number(0.1, 0, 1, above=True)
