@@ -1,12 +1,14 @@
 """The whole path through Snakemake on a tiny capture: run, rerun, resume, changed settings, failures."""
 
 import csv
+import html
 import json
 import os
 import re
 import shutil
 import signal
 import time
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -16,6 +18,7 @@ from pipeline.capture.calibration import write_calibration
 from pipeline.capture.camera import Camera
 from pipeline.contract.layout import Layout
 from pipeline.io.files import TEMPORARY
+from pipeline.machine.provenance import commit
 from tests.workflow.support import ROOT, TINY, Place, children_named, command
 
 STAGES = METHODS[DEFAULT_METHOD].table
@@ -62,7 +65,15 @@ def test_everything_is_there(place, layout):
         assert metrics[split]["psnr_box"] > 10, split
     assert metrics["splats"] > 1000 and metrics["train_seconds"] > 0 and metrics["pipeline_seconds"] > metrics["train_seconds"]
     page = layout.report.read_text()
-    assert not re.search(r'(src|href)="(?!data:|#)', page), "the report must open without a network or other files"
+    assert not re.search(r'src="(?!data:)', page), "the report must open without a network or other files"
+    links = [unquote(link) for link in re.findall(r'href="(?!#)([^"]*)"', page)]
+    assert {"avatar.ply", "avatar.npz", "metrics.json", "../fit.npz"} <= set(links) and all((layout.report.parent / link).exists() for link in links)
+
+
+def test_version_machine_and_command_are_recorded(layout):
+    timing = json.loads(layout.manifest("train").read_text())["timing"]
+    assert timing["command"].startswith("./c2a run ") and timing["processor"] and timing["commit"] == commit()
+    assert timing["command"] in html.unescape(layout.report.read_text())
 
 
 def test_nothing_unfinished_is_left(place):
