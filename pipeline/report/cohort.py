@@ -166,7 +166,7 @@ def _count(members: Sequence[Member]) -> str:
 
 def _cards(values: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     states = [row["state"] for row in values]
-    cards = [(str(states.count(state)), state) for state in ("done", "failed", "running", "unfinished") if state in states]
+    cards = [(str(states.count(state)), state) for state in ("done", "failed", "interrupted", "running", "unfinished") if state in states]
     for split in SPLITS:
         found = [row[f"{split}_psnr_box"] for row in values if row[f"{split}_psnr_box"] is not None]
         if found:
