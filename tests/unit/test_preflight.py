@@ -40,7 +40,7 @@ def test_a_capture_that_is_current_is_not_opened_again(root, tmp_path, monkeypat
     config = config_of(tmp_path)
     (target,) = targets(root, config).values()
     facts = run_stage("ingest", IngestSettings(), target.layout, target.rows[0])
-    for stage in ("ingest", "sample"):
+    for stage in ("ingest", "frames", "sample"):
         write_json(target.layout.manifest(stage), {"key": target.keys(config)[stage], "sources": facts["sources"] if stage == "ingest" else {}})
     opened = []
     monkeypatch.setattr("pipeline.stages.ingest.preflight", lambda row, *_, **__: opened.append(row.id))
