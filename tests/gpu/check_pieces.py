@@ -25,9 +25,10 @@ from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_gpu import pose_vertices
 from pipeline.body.posing_tables import PosingTables
 from pipeline.training.adam_gpu import Adam
-from pipeline.training.image_loss import Target, image_terms_reference
+from pipeline.training.image_loss import image_terms_reference
 from pipeline.training.image_loss_gpu import image_terms_on_gpu
 from pipeline.training.row_adam_gpu import RowAdam
+from pipeline.training.target import Target
 from tests.bench.flame_size import model as flame_size
 
 CALLS, REPLAYS = 20, 30

@@ -8,6 +8,8 @@ from typing import ClassVar
 from pipeline.io.validation import LARGEST_SEED, CheckedSettings, number
 from pipeline.training.settings import TrainSettings
 
+SPLAT_TERMS = ("position", "scale", "opacity", "anisotropy")  # loss terms of the splats themselves
+
 
 @dataclass(frozen=True)
 class InitSettings(CheckedSettings):
@@ -67,7 +69,7 @@ class RiggedTrainSettings(TrainSettings):
 
     def weights(self) -> dict[str, float]:
         """Weight of each of the avatar's own terms by name."""
-        return {name: getattr(self, f"lambda_{name}") for name in ("position", "scale", "opacity", "anisotropy", "laplacian", "pose")}
+        return {name: getattr(self, f"lambda_{name}") for name in (*SPLAT_TERMS, "laplacian", "pose")}
 
     def thresholds(self) -> dict[str, float]:
         """What the terms do not penalise, by name."""
