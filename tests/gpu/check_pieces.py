@@ -19,8 +19,9 @@ from torch import Tensor
 from pipeline.avatars.rigged.binding import bind_reference
 from pipeline.avatars.rigged.binding_gpu import BindOnGpu
 from pipeline.avatars.rigged.density_gpu import accumulate
-from pipeline.avatars.rigged.regularise import TERMS, splat_terms_reference
+from pipeline.avatars.rigged.regularise import splat_terms_reference
 from pipeline.avatars.rigged.regularise_gpu import splat_terms
+from pipeline.avatars.rigged.settings import SPLAT_TERMS
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_gpu import pose_vertices
 from pipeline.body.posing_tables import PosingTables
@@ -169,7 +170,7 @@ def own_terms(count: int) -> Piece:
     def twin(means: Tensor, log_scales: Tensor, opacities: Tensor) -> tuple[Tensor, ...]:
         local = {"means": means, "log_scales": log_scales, "opacities": opacities}
         terms = splat_terms_reference(local, weights, margins, visible)
-        return (torch.stack([terms[name] for name in TERMS]),)
+        return (torch.stack([terms[name] for name in SPLAT_TERMS]),)
 
     return Piece(
         f"own terms of {count} splats",
