@@ -1,6 +1,7 @@
 """What is checked before anything runs, and what is not opened again."""
 
 import pytest
+import torch
 
 from pipeline.capture.settings import IngestSettings
 from pipeline.config import parse_config
@@ -51,6 +52,7 @@ def test_a_capture_that_is_current_is_not_opened_again(root, tmp_path, monkeypat
     assert opened == ["18"]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_named_before_the_run_and_only_where_it_is_needed(root, tmp_path):
     for until, device, missing in (("report", "cuda", True), ("fit", "cuda", False), ("report", "auto", False)):
         config = config_of(tmp_path, until=until, train={"device": device})
