@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tyro
 
@@ -35,6 +35,18 @@ from pipeline.io.files import ROOT
 app = tyro.extras.SubcommandApp()
 TO_SNAKEMAKE = ("run", "demo")  # verbs that hand it what comes after `--`
 _snakemake: list[str] = []
+_Function = TypeVar("_Function", bound=Callable[..., int])
+
+
+def _verb(name: str) -> Callable[[_Function], _Function]:
+    """A verb of the command line. The list of verbs shows the first paragraph of its docstring, its own --help also the examples."""
+
+    def register(function: _Function) -> _Function:
+        help = None if sys.argv[1:2] == [name] else (function.__doc__ or "").split("\n\n")[0]
+        app.command(name=name, help=help)(function)
+        return function
+
+    return register
 
 
 def _options(settings: Settings, **others: Any) -> Any:
@@ -43,7 +55,7 @@ def _options(settings: Settings, **others: Any) -> Any:
     return RunOptions(**vars(settings), **others)
 
 
-@app.command(name="demo")
+@_verb("demo")
 def demo(settings: Common = DEFAULTS, until: Until = None, cores: Number = None, dry_run: DryRun = False) -> int:
     """Generate a synthetic capture, run every stage on it, and name the report to open.
 
@@ -57,7 +69,7 @@ def demo(settings: Common = DEFAULTS, until: Until = None, cores: Number = None,
     return run(_options(settings, names=("demo",), until=until, cores=cores, dry_run=dry_run, snakemake=tuple(_snakemake)))
 
 
-@app.command(name="run")
+@_verb("run")
 def run_captures(
     names: Names = (),
     /,
@@ -112,7 +124,7 @@ def run_captures(
     return run(_options(settings, names=names, all=all, failed=failed, snakemake=tuple(_snakemake), **options))
 
 
-@app.command(name="status")
+@_verb("status")
 def status(names: Names = (), /, watch: Flag = False, settings: Common = DEFAULTS) -> int:
     """Show the state of every stage of every capture: done, stale, running (where), interrupted, failed (why) or missing.
 
@@ -129,7 +141,7 @@ def status(names: Names = (), /, watch: Flag = False, settings: Common = DEFAULT
     return print_status(_options(settings, names=names, all=not names), watch)
 
 
-@app.command(name="cohort")
+@_verb("cohort")
 def cohort(names: Names = (), /, out: Folder = None, settings: Common = DEFAULTS) -> int:
     """Write a table and a page over many captures or groups, with variants and failed ones: quality, warnings, time, memory, an image of each.
 
@@ -142,7 +154,7 @@ def cohort(names: Names = (), /, out: Folder = None, settings: Common = DEFAULTS
     return write_cohort(_options(settings, names=names, all=not names), out and Path.cwd() / out)
 
 
-@app.command(name="clean-work")
+@_verb("clean-work")
 def clean_work(names: Names = (), /, dry_run: DryRun = False, settings: Common = DEFAULTS) -> int:
     """Remove the intermediate files of complete captures and groups; unfinished and running ones are kept.
 
@@ -155,7 +167,7 @@ def clean_work(names: Names = (), /, dry_run: DryRun = False, settings: Common =
     return clean(_options(settings, names=names, dry_run=dry_run))
 
 
-@app.command(name="render")
+@_verb("render")
 def render(
     name: Name,
     cameras: Text,
@@ -188,7 +200,7 @@ def render(
     return 0
 
 
-@app.command(name="unzip")
+@_verb("unzip")
 def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8) -> int:
     """Extract a folder of dataset archives in parallel; complete ones are skipped.
 
@@ -203,7 +215,7 @@ def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8)
     return 0
 
 
-@app.command(name="doctor")
+@_verb("doctor")
 def doctor() -> int:
     """Check the installation, and say how to get what is missing."""
     from pipeline.machine.doctor import print_doctor
@@ -211,7 +223,7 @@ def doctor() -> int:
     return print_doctor()
 
 
-@app.command(name="test")
+@_verb("test")
 def test(arguments: Words = (), /) -> int:
     """Run the project's own tests (further words go to pytest; put -- before options)."""
     import pytest
@@ -219,7 +231,7 @@ def test(arguments: Words = (), /) -> int:
     return int(pytest.main([f"--rootdir={ROOT}", *(arguments or [str(ROOT / "tests")])]))
 
 
-@app.command(name="stage")
+@_verb("stage")
 def stage(
     stage: StageName,
     name: Name,
@@ -247,7 +259,7 @@ def stage(
     """
     from pipeline.workflow.stage_verb import StageCall, run_stage
 
-    call = StageCall(stage, name, threads, json.loads(values) if values else None, key, members, inputs, outputs, part)
+    call = StageCall(stage, name, threads, values, key, members, inputs, outputs, part)
     run_stage(call, _options(settings, names=(name,)))
     return 0
 

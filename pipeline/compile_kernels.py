@@ -13,7 +13,8 @@ def main() -> None:
     from pipeline.mesh.raster import zbuffer
     from pipeline.splat.rasterise import rasterise
     from pipeline.splat.splats import Splats, Views
-    from pipeline.training.image_loss import Target, image_terms
+    from pipeline.training.image_loss import image_terms
+    from pipeline.training.target import Target
 
     corners = np.array([[1.0, 1.0], [30.0, 2.0], [5.0, 30.0]])
     zbuffer(corners, np.ones(3), np.array([[0, 1, 2]]), 32, 32)

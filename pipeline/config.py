@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -125,6 +125,8 @@ def parse_config(values: Mapping[str, Any], *, file: str | Path = "config.yaml")
         _parse_method(other, values.get(other.name, {}), {}, file)
     stages = {stage: _validate(SHARED[stage], values.get(stage, {}), file, stage) for stage in method.table if stage in SHARED}
     stages |= _parse_method(method, values.get(method.name, {}), method.preset(preset), file)
+    if stages["render"].device == "auto":
+        stages["render"] = replace(stages["render"], device=stages["train"].device)
     return _validate(Config, run | {"stages": {stage: stages[stage] for stage in method.table}}, file)
 
 

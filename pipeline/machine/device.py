@@ -25,9 +25,9 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # a torch build without CUDA raises AssertionError
         raise InputError(
             "the device is not available",
-            found=f"train.device: {name}",
-            expected="auto, cpu or a GPU of this machine, such as cuda",
-            remedy="set train.device: auto, where it is set (config.yaml, --config or --set)",
+            found=f"device: {name}",
+            expected="auto or cpu, on a machine without a GPU that torch can use",
+            remedy="set train.device: auto, where it is set (config.yaml, --config or --set); ./c2a doctor says what is missing",
         ) from error
 
 

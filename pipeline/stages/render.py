@@ -25,7 +25,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
     from pipeline.machine.device import choose_device, describe
 
     torch.set_num_threads(job.threads)
-    device = choose_device("auto")
+    device = choose_device(job.settings.device)
     avatar = job.method.function("open_avatar")(job.inputs.avatar, device, remedy=job.remedy("train"))
     files: list[Path] = []
     for number, subject in enumerate(job.subjects):

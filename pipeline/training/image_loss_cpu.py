@@ -17,7 +17,7 @@ from pipeline.splat.cpu.jit import use_threads
 from pipeline.splat.cpu.ssim import ssim_backward, ssim_maps
 from pipeline.splat.ssim import RADIUS, window
 from pipeline.training.camera_color import color_maps
-from pipeline.training.image_loss import Target, Weights
+from pipeline.training.target import Target, Weights
 
 MARGIN = 2 * RADIUS
 _IDENTITY = np.eye(3, 4, dtype=np.float32)

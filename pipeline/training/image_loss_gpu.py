@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from pipeline.splat.gpu.ssim import l1_dssim_gradient, l1_dssim_sums
-from pipeline.training.image_loss import Target, Weights
+from pipeline.training.target import Target, Weights
 
 _VALUES, _PIXELS = 1024, 1024  # per program
 

@@ -16,7 +16,7 @@ from pipeline.capture.processed import ImageSet
 from pipeline.io.packed import PackedImages
 from pipeline.io.progress import progress
 from pipeline.splat.splats import Views
-from pipeline.training.image_loss import Target
+from pipeline.training.target import Target
 
 _AHEAD = 32  # images that are being read before their step where not all fit into the memory
 

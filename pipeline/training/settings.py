@@ -26,7 +26,9 @@ class TrainSettings(CheckedSettings):
     frames_per_step: int = number(1, 1, 64)  # instants of one step; learning rates grow with the square root of its images (Zhao et al. 2024, Grendel)
     views_per_frame: int = number(1, 1, 256)  # cameras of each instant, drawn together
     seed: int = number(0, 0, LARGEST_SEED)  # of the order of images and of density control
-    device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1 ...
+    device: Literal["auto", "cpu", "cuda"] = (
+        "auto"  # auto: a GPU where there is one; of several GPUs a free one is taken (CUDA_VISIBLE_DEVICES limits the choice)
+    )
     backend: Literal["auto", "reference"] = "auto"  # reference = plain PyTorch in place of every compiled kernel
     graph: bool = True  # on a GPU, run the steps as one CUDA graph; the results are the same without
     memory_mb: int = number(

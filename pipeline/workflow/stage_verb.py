@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config, parse_config, parse_settings
 from pipeline.contract.captures_table import groups_of, read_captures
+from pipeline.io.documents import parse_json
 from pipeline.io.errors import InputError
 from pipeline.stages.job import make_job
 from pipeline.stages.runner import execute, execute_part
@@ -25,14 +27,14 @@ class StageCall:
 
     Attributes:
         name: a capture, or a group. members: of the group; empty for all.
-        values: its settings, key: what its results depend on; None and empty: as the configuration says.
+        values: its settings as JSON, key: what its results depend on; empty: as the configuration says.
         inputs, outputs: NAME=PATH; empty: where they lie. part: "2/8", or empty.
     """
 
     stage: str
     name: str
     threads: int
-    values: Mapping[str, Any] | None = None
+    values: str = ""
     key: str = ""
     members: Sequence[str] = ()
     inputs: Sequence[str] = ()
@@ -47,7 +49,7 @@ def run_stage(call: StageCall, options: RunOptions) -> None:
     if call.stage not in method.table:
         raise InputError(f"{method.name} has no stage '{call.stage}'", expected="one of " + ", ".join(method.table), remedy="correct --method")
     target = _target(call, config)
-    settings = config.stages[call.stage] if call.values is None else parse_settings(call.stage, call.values, method)
+    settings = parse_settings(call.stage, _values(call.values), method) if call.values else config.stages[call.stage]
     row = None if target.is_group else target.rows[0]
     job = make_job(call.stage, settings, method, target.layout, row, call.threads, inputs=_paths(call.inputs), outputs=_paths(call.outputs))
     if call.part:
@@ -57,9 +59,19 @@ def run_stage(call: StageCall, options: RunOptions) -> None:
         execute(job, target.layout, call.key or target.keys(config)[call.stage], config.preset)
 
 
+def _values(text: str) -> Mapping[str, Any]:
+    with contextlib.suppress(ValueError):
+        values = parse_json(text)
+        if isinstance(values, dict):
+            return values
+    raise InputError(
+        "--values cannot be read", found=text, expected="a JSON object", remedy="leave --values out: the settings are then those of the configuration"
+    )
+
+
 def _config(call: StageCall, options: RunOptions) -> Config:
     """A job of a run brings everything along: what config.yaml says by now does not concern it."""
-    if call.values is None or not call.key:
+    if not call.values or not call.key:
         return resolved_config(options, kept_settings(layout_of(call.name, load_config(options)), options))
     names = ("captures", "results", "work", "method", "variant", "preset")
     return parse_config({name: str(value) for name in names if (value := getattr(options, name)) is not None})

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 
 from pipeline.splat.rasterise import rasterise
-from pipeline.training.image_loss import Target, image_terms
+from pipeline.training.image_loss import image_terms
+from pipeline.training.target import Target
 from tests.bench import sketch
 from tests.bench.scene import head
 

@@ -19,15 +19,17 @@ from torch import Tensor
 from pipeline.avatars.rigged.binding import bind_reference
 from pipeline.avatars.rigged.binding_gpu import BindOnGpu
 from pipeline.avatars.rigged.density_gpu import accumulate
-from pipeline.avatars.rigged.regularise import TERMS, splat_terms_reference
+from pipeline.avatars.rigged.regularise import splat_terms_reference
 from pipeline.avatars.rigged.regularise_gpu import splat_terms
+from pipeline.avatars.rigged.settings import SPLAT_TERMS
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_gpu import pose_vertices
 from pipeline.body.posing_tables import PosingTables
 from pipeline.training.adam_gpu import Adam
-from pipeline.training.image_loss import Target, image_terms_reference
+from pipeline.training.image_loss import image_terms_reference
 from pipeline.training.image_loss_gpu import image_terms_on_gpu
 from pipeline.training.row_adam_gpu import RowAdam
+from pipeline.training.target import Target
 from tests.bench.flame_size import model as flame_size
 
 CALLS, REPLAYS = 20, 30
@@ -168,7 +170,7 @@ def own_terms(count: int) -> Piece:
     def twin(means: Tensor, log_scales: Tensor, opacities: Tensor) -> tuple[Tensor, ...]:
         local = {"means": means, "log_scales": log_scales, "opacities": opacities}
         terms = splat_terms_reference(local, weights, margins, visible)
-        return (torch.stack([terms[name] for name in TERMS]),)
+        return (torch.stack([terms[name] for name in SPLAT_TERMS]),)
 
     return Piece(
         f"own terms of {count} splats",

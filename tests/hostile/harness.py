@@ -24,7 +24,7 @@ BAD: dict[str, Callable[[Path], Any]] = {
     "traceback": lambda folder: {}["x"],
     "crash": lambda folder: os.kill(os.getpid(), signal.SIGSEGV),
     "hang": _loop,
-    "memory": lambda folder: bytes(server.MEGABYTES << 20),
+    "memory": lambda folder: bytes(server.MEGABYTES << 21),
     "executed": lambda folder: os.system("true"),
     "wrote outside": lambda folder: (folder.parent / "x").write_text("x"),
 }

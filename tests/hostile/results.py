@@ -111,12 +111,13 @@ def read_staleness(folder: Path) -> None:
     """`status` over a tampered manifest with the right key: every such stage is stale."""
     from types import SimpleNamespace
 
+    from pipeline.config import parse_config
     from pipeline.io.errors import InputError
     from pipeline.workflow.staleness import stale_stages
 
-    target: Any = SimpleNamespace(layout=layout(folder), stages=["ingest"], keys=lambda config: {"ingest": "k"})
-    config: Any = SimpleNamespace(method="rigged")
-    stale_stages(target, config)
+    row = SimpleNamespace(path=folder)
+    target: Any = SimpleNamespace(layout=layout(folder), stages=["ingest"], rows=[row], is_group=False, keys=lambda config: {"ingest": "k"})
+    stale_stages(target, parse_config({}))
     raise InputError("status was shown", expected="so")
 
 

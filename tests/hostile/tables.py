@@ -8,9 +8,10 @@ from tests.hostile.case import Case, written
 
 
 def read(folder: Path) -> None:
-    from pipeline.contract.captures_table import read_captures
+    from pipeline.contract.captures_table import read_table
 
-    read_captures(folder / "captures.tsv")
+    for row in read_table(folder / "captures.tsv")[1].values():
+        raise row.error
 
 
 def case(what: str, cells: dict[str, str], expected: str = "refused") -> Case:

@@ -23,7 +23,7 @@ def test_every_word_of_a_rule_survives_the_shell(tmp_path):
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", str(file), "--directory", str(tmp_path), "-s", str(ROOT / "Snakefile")]
     done = subprocess.run([*snakemake, "--workflow-profile", "none", "--dry-run", "--printshellcmds"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    stages = {found[2]: found[1] for found in re.finditer(r"(trap : TERM; .* -m pipeline (\S+) .*)", done.stdout + done.stderr)}
+    stages = {found[2]: found[1] for found in re.finditer(r"(trap : TERM; .* -m pipeline stage (\S+) .*)", done.stdout + done.stderr)}
     assert {"ingest", "frames", "evaluate"} <= stages.keys()
     echo = tmp_path / "echo"
     echo.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$OUT"\n')

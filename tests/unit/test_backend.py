@@ -15,7 +15,8 @@ from pipeline.avatars.rigged.binding import bind
 from pipeline.machine.backend import KERNELS, backend_of, set_backend, use_backend
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Splats
-from pipeline.training.image_loss import Target, image_terms
+from pipeline.training.image_loss import image_terms
+from pipeline.training.target import Target
 from tests.unit.test_rigged_binding import random_mesh, random_splats
 from tests.unit.test_splat_rasterise import view
 

@@ -175,3 +175,9 @@ def test_the_options_stand_over_the_configuration(layers, tmp_path):
     assert config.results == "kept", "what a configuration says is relative to the checkout"
     assert config.work == str(tmp_path.parent / "scratch") and (config.until, config.threads) == ("fit", 3)
     assert layers({"until": "fit"}, until="train").until == "train"
+
+
+def test_rendering_uses_the_device_of_the_training_unless_it_is_told_another():
+    assert parse_config({"train": {"device": "cpu"}}).stages["render"].device == "cpu"
+    assert parse_config({"train": {"device": "cpu"}, "render": {"device": "cuda"}}).stages["render"].device == "cuda"
+    assert parse_config({}).stages["render"].device == "auto"

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pipeline.avatars.rigged.regularise import TERMS, splat_terms_reference
+from pipeline.avatars.rigged.regularise import splat_terms_reference
+from pipeline.avatars.rigged.settings import SPLAT_TERMS
 from tests.unit.triton_interpreter import interpreted
 
 regularise_gpu = interpreted("pipeline.avatars.rigged.regularise_gpu")
@@ -27,8 +28,8 @@ def test_terms_agree_with_the_torch_ones_in_values_and_gradients(weights):
     terms = regularise_gpu.splat_terms(ours, weights, THRESHOLDS, visible)
     (terms * upstream).sum().backward()
     expected = splat_terms_reference(wide, weights, THRESHOLDS, visible)
-    sum(upstream[TERMS.index(name)] * value for name, value in expected.items()).backward()
-    for i, name in enumerate(TERMS):
+    sum(upstream[SPLAT_TERMS.index(name)] * value for name, value in expected.items()).backward()
+    for i, name in enumerate(SPLAT_TERMS):
         assert terms[i].item() == pytest.approx(expected[name].item() if name in expected else 0, rel=1e-5)
     for name, value in wide.items():
         reference = torch.zeros_like(value) if value.grad is None else value.grad

@@ -11,7 +11,8 @@ from torch.testing import assert_close
 
 from pipeline.splat.ssim import ssim_map
 from pipeline.training import image_loss_cpu
-from pipeline.training.image_loss import Target, image_terms, image_terms_reference
+from pipeline.training.image_loss import image_terms, image_terms_reference
+from pipeline.training.target import Target
 
 HEIGHT, WIDTH, CAMERAS, WEIGHTS = 52, 61, 4, (0.7, 0.2, 0.5)
 BACKGROUND = torch.tensor([0.2013, 0.8991, 0.5032])  # no whole numbers of 255ths, which a pixel could equal

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from pipeline.avatars.rigged.settings import SPLAT_TERMS
 from pipeline.machine.backend import backend_of
-
-TERMS = ("position", "scale", "opacity", "anisotropy")
 
 
 def splat_terms(
@@ -22,12 +21,12 @@ def splat_terms(
     Args:
         local: means [N, 3], log_scales [N, 3], opacities [N]. weights: by term; terms of weight 0 are left out. visible: bool [N].
     """
-    if not any(weights.get(name, 0) > 0 for name in TERMS):
+    if not any(weights.get(name, 0) > 0 for name in SPLAT_TERMS):
         return {}
     if backend_of(local["means"], "splat_terms") == "gpu":
         from pipeline.avatars.rigged import regularise_gpu
 
-        return {TERMS: regularise_gpu.splat_terms(local, weights, thresholds, visible)}
+        return {SPLAT_TERMS: regularise_gpu.splat_terms(local, weights, thresholds, visible)}
     return splat_terms_reference(local, weights, thresholds, visible)
 
 

@@ -9,20 +9,20 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from pipeline.avatars.rigged.regularise import TERMS
+from pipeline.avatars.rigged.settings import SPLAT_TERMS
 from pipeline.geometry.triton_vector import load_vector, store_vector
 
 _BLOCK = 512
 
 
 def splat_terms(local: Mapping[str, Tensor], weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor) -> Tensor:
-    """The weighted terms of `regularise.splat_terms`, [4] in the order of TERMS, differentiable in `means`, `log_scales` and `opacities` of `local`."""
-    factors, margins = (tuple(float(numbers.get(name, 0)) for name in TERMS) for numbers in (weights, thresholds))
+    """The weighted terms of `regularise.splat_terms`, [4] in the order of SPLAT_TERMS, differentiable in `means`, `log_scales` and `opacities` of `local`."""
+    factors, margins = (tuple(float(numbers.get(name, 0)) for name in SPLAT_TERMS) for numbers in (weights, thresholds))
     return SplatTerms.apply(local["means"], local["log_scales"], local["opacities"], visible, factors, margins)
 
 
 class SplatTerms(torch.autograd.Function):
-    """(means [N, 3], log_scales [N, 3], opacities [N], visible bool [N], weights and margins of the TERMS) -> [4]."""
+    """(means [N, 3], log_scales [N, 3], opacities [N], visible bool [N], weights and margins of the SPLAT_TERMS) -> [4]."""
 
     @staticmethod
     def forward(ctx, means, log_scales, opacities, visible, weights, margins):

@@ -8,6 +8,8 @@ from typing import ClassVar
 from pipeline.io.validation import LARGEST_SEED, CheckedSettings, number
 from pipeline.training.settings import TrainSettings
 
+SPLAT_TERMS = ("position", "scale", "opacity", "anisotropy")  # loss terms of the splats themselves
+
 
 @dataclass(frozen=True)
 class InitSettings(CheckedSettings):
@@ -60,14 +62,16 @@ class RiggedTrainSettings(TrainSettings):
     densify_gradient: float = number(1e-5, 0, 1e6)  # mean gradient of a splat's place on the screen (per half image) from which it is split or cloned
     densify_absolute: bool = False  # use absolute gradients, which do not cancel (Ye et al. 2024, AbsGS): finer detail, more splats
     densify_scale: float = number(0.5, 0, 1e6, above=True)  # splats larger than this many triangle sizes are split, smaller ones cloned
-    max_splats: int = number(16000, 1, 10_000_000)  # upper limit; reached linearly during densification
+    max_splats: int = number(
+        16000, 1, 10_000_000
+    )  # splats are added up to this number, evenly over the density steps; the first ones, at least one per triangle, may be more
     prune_opacity: float = number(0.01, 0, 1)  # fainter splats are removed
     opacity_reset_every: int = number(0, 0, 10_000_000)  # steps between lowering all opacities to reset_opacity; 0 = never
     reset_opacity: float = number(0.1, 0, 1, above=True)
 
     def weights(self) -> dict[str, float]:
         """Weight of each of the avatar's own terms by name."""
-        return {name: getattr(self, f"lambda_{name}") for name in ("position", "scale", "opacity", "anisotropy", "laplacian", "pose")}
+        return {name: getattr(self, f"lambda_{name}") for name in (*SPLAT_TERMS, "laplacian", "pose")}
 
     def thresholds(self) -> dict[str, float]:
         """What the terms do not penalise, by name."""
