@@ -69,7 +69,7 @@ def test_one_avatar_of_two_captures_of_different_sizes(place, layout):
     metrics = json.loads(layout.metrics.read_text())
     assert set(metrics["per_subject"]["novel"]) == {"anna", "bob"} and metrics["splats"] == 600
     page = layout.report.read_text()
-    assert "An avatar of anna, bob" in page and "<h3>bob</h3>" in page and "toy" in page
+    assert "Captures: anna, bob." in page and "<h3>bob</h3>" in page and "toy" in page
 
 
 def test_a_second_run_runs_nothing_and_every_verb_knows_the_group(place, layout):
