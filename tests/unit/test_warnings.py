@@ -60,10 +60,10 @@ def test_a_camera_that_disagrees_is_named():
     assert camera_warnings({"a": float("nan"), "b": 1.0}, {"a": 0.0, "b": 1.0}) == camera_warnings({"a": 3.0}, {"a": 1.0}) == []
 
 
-def keypoints(face, found, dropped, reading=None):
+def keypoints(face, found, dropped, reading=None, ahead=(0, 0, 0)):
     face = np.where(np.asarray(face, bool)[..., None, None], 1.0, np.nan) * np.ones((*np.shape(face), 478, 3))
     zero = np.zeros(face.shape[1], int)
-    return Keypoints(face, face[:, :, :33], zero, np.asarray(dropped), np.asarray(found), np.asarray(dropped), reading)
+    return Keypoints(face, face[:, :, :33], zero, np.asarray(dropped), np.asarray(found), np.asarray(dropped), reading, np.asarray(ahead))
 
 
 def test_faces_that_the_other_cameras_contradict_are_named_as_dropped():
