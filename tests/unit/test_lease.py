@@ -95,7 +95,12 @@ COMPETITORS = 6
 
 def _try(path, book, start, won, tried):
     module._flock = lambda lock: None  # a disk whose locks do not reach other hosts
-    sleep, counted = time.sleep, False
+    sleep, replace_file, counted = time.sleep, os.replace, False
+
+    def replace_with_all(*names):
+        """All see the dead holder before the first takes its place."""
+        start.wait()
+        replace_file(*names)
 
     def wait_for_all(seconds=None):
         """In place of the time to settle, however busy the machine is: until each has written its name or was refused."""
@@ -109,7 +114,7 @@ def _try(path, book, start, won, tried):
         while tried.value < COMPETITORS:
             sleep(0.01)
 
-    time.sleep = wait_for_all
+    time.sleep, os.replace = wait_for_all, replace_with_all
     start.wait()
     try:
         with lease(path, book, "w"):
@@ -127,11 +132,10 @@ def test_of_many_at_once_one_gets_it_even_without_locks(path, book, left):
     if left:
         _left_by(path, age=80, machine="elsewhere")
     context = multiprocessing.get_context("fork")
-    start, won, tried = context.Event(), context.Value("i", 0), context.Value("i", 0)
+    start, won, tried = context.Barrier(COMPETITORS), context.Value("i", 0), context.Value("i", 0)
     processes = [context.Process(target=_try, args=(path, book, start, won, tried)) for _ in range(COMPETITORS)]
     for process in processes:
         process.start()
-    start.set()
     for process in processes:
         process.join()
     assert won.value == 1 and tried.value == COMPETITORS
