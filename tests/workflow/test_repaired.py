@@ -72,7 +72,7 @@ def _add_timestamps(folder):
 
 def _correct_timestamps(folder):
     path = folder / "a" / "timestamps.csv"
-    path.write_text(path.read_text().replace("cam1,0,0.001", "cam1,0,0.002"))
+    path.write_text(path.read_text().replace("cam1,0,0.001", "cam1,0,0.003"))
 
 
 def _remove_image(folder):
