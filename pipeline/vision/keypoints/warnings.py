@@ -43,7 +43,7 @@ def keypoint_warnings(found: Keypoints, cameras: Sequence[str]) -> list[str]:
     for camera, faces, dropped in zip(cameras, found.faces_found, found.faces_dropped):
         if faces >= least and dropped > 0.5 * faces:
             texts.append(
-                f"keypoints: camera {camera} shows a face in {faces} of {len(found.face)} frames, and {dropped} of them were dropped because the other cameras "
+                f"camera {camera} shows a face in {faces} of {len(found.face)} frames, and {dropped} of them were dropped because the other cameras "
                 f"contradict them. Expected: they agree within keypoints.face_gate; {_CHECK}"
             )
     return texts + [_say_offset(camera, int(frames)) for camera, frames in zip(cameras, found.ahead) if frames]
@@ -52,7 +52,7 @@ def keypoint_warnings(found: Keypoints, cameras: Sequence[str]) -> list[str]:
 def _say_offset(camera: str, frames: int) -> str:
     which = "the other videos" if frames > 0 else "its video"
     return (
-        f"keypoints: camera {camera} is about {abs(frames)} frames {'ahead of' if frames > 0 else 'behind'} the others: shifted by that, its points move as theirs. "
+        f"camera {camera} is about {abs(frames)} frames {'ahead of' if frames > 0 else 'behind'} the others: shifted by that, its points move as theirs. "
         f"Expected: simultaneous frames; remove the first {abs(frames)} frames of {which}, or give time stamps (column 'timestamps' of captures.tsv)"
     )
 
