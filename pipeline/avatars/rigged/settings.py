@@ -60,7 +60,7 @@ class RiggedTrainSettings(TrainSettings):
     densify_gradient: float = number(1e-5, 0, 1e6)  # mean gradient of a splat's place on the screen (per half image) from which it is split or cloned
     densify_absolute: bool = False  # use absolute gradients, which do not cancel (Ye et al. 2024, AbsGS): finer detail, more splats
     densify_scale: float = number(0.5, 0, 1e6, above=True)  # splats larger than this many triangle sizes are split, smaller ones cloned
-    max_splats: int = number(16000, 1, 10_000_000)  # upper limit, reached linearly during densification; a splat per triangle is always kept
+    max_splats: int = number(16000, 1, 10_000_000)  # never more than this; the allowance grows evenly over the density steps
     prune_opacity: float = number(0.01, 0, 1)  # fainter splats are removed
     opacity_reset_every: int = number(0, 0, 10_000_000)  # steps between lowering all opacities to reset_opacity; 0 = never
     reset_opacity: float = number(0.1, 0, 1, above=True)
