@@ -33,13 +33,15 @@ def main() -> int:
             make_good(good.folder)
         names = given.names or list(VARIANTS)
         print(f"{'variant':26} {'ends in':10} {'exit':4} {'as expected':11}  first line")
-        with ThreadPoolExecutor(given.at_once) as pool:
+        pool, wrong = ThreadPoolExecutor(given.at_once), 0
+        try:
             ends = pool.map(lambda name: run_variant(name, good, folder / "runs", keep=bool(given.folder)), names)
-            wrong = 0
             for name, end in zip(names, ends):
                 wrong += bool(end.wrong)
                 line = next((line for line in end.lines if line), "")[:200]
                 print(f"{name:26} {end.where:10} {end.code:4} {'NO' if end.wrong else 'yes':11}  {end.wrong or line}", flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C the others do not start
     print(f"{len(names) - wrong} of {len(names)} variants end as they must")
     return int(wrong > 0)
 
