@@ -30,7 +30,7 @@ from tests.workflow.support import ROOT, Place
 
 STAGES = tuple(METHODS[DEFAULT_METHOD].table)
 MICRO = ROOT / "tests" / "workflow" / "micro.yaml"
-LONGEST = 0.5  # of the time of the undisturbed run: a run is killed before; the next one begins where it died
+LONGEST = 0.25  # of the time of the undisturbed run: a run is killed before; the next one begins where it died
 TIMES = {
     "timing",
     "seconds",
