@@ -129,7 +129,7 @@ def blank_face(image: np.ndarray, subject: np.ndarray) -> np.ndarray:
 
 
 def note_rotation(path: Path, quarter_turns: int) -> None:
-    """The rotation that a phone notes: a matrix in the header of the track of an mp4."""
+    """The rotation to the right that a phone notes: a matrix in the header of the track of an mp4."""
     matrix = [(1, 0, 0, 0, 1, 0), (0, 1, 0, -1, 0, 0), (-1, 0, 0, 0, -1, 0), (0, -1, 0, 1, 0, 0)][quarter_turns]
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 44

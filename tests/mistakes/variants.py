@@ -80,7 +80,7 @@ def _phone(rig: Rig) -> None:
     """Files of landscape pixels that note their rotation; the calibration is of the upright images, which is right."""
     name = rig.names[1]
     rig.film(name, lambda frames: [np.ascontiguousarray(np.rot90(frame)) for frame in frames])
-    edits.note_rotation(rig.video(name), quarter_turns=3)
+    edits.note_rotation(rig.video(name), quarter_turns=1)
 
 
 def _upside_down(rig: Rig) -> None:
