@@ -235,7 +235,7 @@ VARIANTS = {
     "names_swapped": Variant(_swapped_names, DONE, "swapped", until="keypoints"),
     "five_frames_late": Variant(_late(1, held_out=3), DONE, "5 frames ahead", until="keypoints"),
     "held_out_five_frames_late": Variant(_late(2, held_out=2), DONE, "5 frames ahead", until="keypoints"),
-    "shorter_video": Variant(lambda rig: rig.film(rig.names[1], lambda frames: frames[:-5]), "ingest", "frames"),
+    "shorter_video": Variant(lambda rig: rig.film(rig.names[1], lambda frames: frames[:-5]), "frames", "different numbers of frames"),
     "one_frame_shorter": Variant(lambda rig: rig.film(rig.names[1], lambda frames: frames[:-1]), DONE, "shortest", until="sample"),
     "other_rate": Variant(_other_rate, "ingest", "different frame rates"),
     "one_camera_calibrated": Variant(_few_cameras(1), PREFLIGHT, "two training cameras"),
