@@ -54,7 +54,7 @@ def choose_frames(
         )
     longest = max(facts["frames"] for facts in capture.sequences.values())
     if last is not None and last >= longest:
-        warnings.append(f"frames: captures.tsv asks for frames up to {last}, the last one is {longest - 1}; correct the column 'frames'")
+        warnings.append(f"captures.tsv asks for frames up to {last}, the last one is {longest - 1}; correct the column 'frames'")
     return tuple(frames), warnings
 
 
@@ -74,7 +74,7 @@ def _check_lengths(capture: Capture, sequence: str, trim: int) -> list[str]:
         )
     longer = ", ".join(f"{camera} {n}" for camera, n in counts.items() if n > few)
     return [
-        f"frames: sequence '{sequence}' was cut to {few} frames, the length of the shortest camera ({longer}); it is assumed that all began together: "
+        f"sequence '{sequence}' was cut to {few} frames, the length of the shortest camera ({longer}); it is assumed that all began together: "
         "if one began late, add a csv of time stamps"
     ]
 

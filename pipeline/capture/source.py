@@ -111,12 +111,16 @@ def check_sizes(source: Source) -> Source:
             if not camera.width:
                 camera = replace(camera, width=width, height=height)
             if (width, height) != (camera.width, camera.height):
+                turned = (height, width) == (camera.width, camera.height)
                 raise InputError(
                     f"the size of camera '{camera.name}' differs from its calibration",
                     file=videos[camera.name],
                     found=f"{width}x{height}",
                     expected=f"{camera.width}x{camera.height} as in {source.calibration}",
-                    remedy="use the calibration of this size, or scale K by the ratio of the sizes",
+                    remedy="the images are turned by 90 degrees: turn the video as it was for the calibration; "
+                    "or, if width and height are exchanged in the calibration alone, correct them"
+                    if turned
+                    else "use the calibration of this size, or scale K by the ratio of the sizes",
                 )
         if not (0 < camera.K[0, 2] < camera.width and 0 < camera.K[1, 2] < camera.height):
             raise InputError(

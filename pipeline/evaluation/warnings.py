@@ -17,13 +17,9 @@ def figure_warnings(metrics: Mapping[str, Any], rules: Sequence[str]) -> list[st
     """
     val, test = ((metrics.get(split) or {}).get("psnr_box") for split in ("val", "test"))
     if val is None:
-        return [
-            f"evaluate: val has no figure: {rule}. Name one in the column 'val_cameras' of captures.tsv to hold it out"
-            for rule in rules
-            if "fewer than" in rule
-        ]
+        return [f"val has no figure: {rule}. Name one in the column 'val_cameras' of captures.tsv to hold it out" for rule in rules if "fewer than" in rule]
     cameras = {name: (figures or {}).get("psnr_box") for name, figures in metrics["per_camera"].get("val", {}).items()}
-    found = f"evaluate: val is {val:.1f} dB in the bounding box ({', '.join(f'{name} {value:.1f}' for name, value in cameras.items() if value is not None)})"
+    found = f"val is {val:.1f} dB in the bounding box ({', '.join(f'{name} {value:.1f}' for name, value in cameras.items() if value is not None)})"
     if test is not None and val < test - BELOW_TEST_DB:
         return [
             f"{found}, test {test:.1f} dB; expected at most {BELOW_TEST_DB:g} dB apart. Done, but look at the held-out cameras in the report: "

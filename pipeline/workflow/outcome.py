@@ -94,7 +94,8 @@ def _failure(targets: Targets, name: str, unfinished: list[str], outcome: Outcom
     message, log = str(record["message"]), target.layout.log(stage)
     if record.get("interrupted"):
         return f"{name}: {stage} interrupted\n  next:     {resume}"
-    lines = [f"{name}: {stage} failed", *_without_remedy(message), f"  log:      {log if log.is_file() else outcome.log}"]
+    warned = [f"  warning:  {earlier}: {text}" for earlier, text in warnings(target.layout) if earlier in target.stages[: target.stages.index(stage)]]
+    lines = [f"{name}: {stage} failed", *_without_remedy(message), *warned, f"  log:      {log if log.is_file() else outcome.log}"]
     return "\n".join([*lines, f"  report:   {_page(target.layout, config, resume)} (as far as it came)", f"  next:     {next_step(message, name, resume)}"])
 
 

@@ -30,8 +30,7 @@ from tests.workflow.support import ROOT, Place
 
 STAGES = tuple(METHODS[DEFAULT_METHOD].table)
 MICRO = ROOT / "tests" / "workflow" / "micro.yaml"
-PATIENCE_SECONDS = 300.0  # until a run whose stage was killed has ended; it writes a page first, on a machine that may be busy
-LONGEST_SECONDS = 14.0  # of a run before it is killed: its first stages take as long, and each further run begins where the last one died
+LONGEST = 0.25  # of the time of the undisturbed run: a run is killed before; the next one begins where it died
 TIMES = {
     "timing",
     "seconds",
@@ -74,7 +73,9 @@ class Victim:
         self.place = Place(folder)
         self.place.write_table("id kind path", "a synthetic raw/a")
         self.layout = Layout(self.place.results / "a", self.place.work / "a")
+        start = time.monotonic()
         done = self.place.run("a", config=MICRO)
+        self.seconds = time.monotonic() - start
         if done.returncode:
             raise RuntimeError(f"the undisturbed run failed: {done.stderr[-2000:]}")
         self.expected = contents(self.layout.results)
@@ -101,7 +102,7 @@ class Victim:
         """Run, and kill after a while; returns who was killed, or that the run was complete before."""
         running = self.place.start("a", config=MICRO)
         try:
-            running.wait(chance.uniform(0.3, LONGEST_SECONDS))
+            running.wait(chance.uniform(0.3, LONGEST * self.seconds))
             return "complete" if running.returncode == 0 else f"ended with {running.returncode}"
         except Exception:  # noqa: BLE001  (still at work: the moment has come)
             pass
@@ -111,7 +112,7 @@ class Victim:
             for holder in holders:
                 _kill(holder.pid)
             if holders:
-                running.wait(PATIENCE_SECONDS)
+                running.wait()
                 return who
             who = "everything"  # no stage is at work: waiting would be for the whole run
         (os.killpg if who == "everything" else os.kill)(running.pid, signal.SIGKILL)

@@ -3,13 +3,12 @@
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
 from pipeline.contract.layout import Layout
 from pipeline.machine.lease import read_holder
-from tests.workflow.support import ROOT, Place
+from tests.workflow.support import ROOT, Place, wait_until
 
 MICRO = ROOT / "tests" / "workflow" / "micro.yaml"
 
@@ -49,12 +48,9 @@ def test_full_and_read_only_disks_and_a_killed_stage(disk, tmp_path):
 
     change("size=200m,rw")
     running = place.start("a", config=MICRO)
-    end = time.monotonic() + 120
-    while not (list(layout.scratch("train").glob("*.pt")) and (holder := read_holder(layout.running("train")))):
-        assert running.poll() is None and time.monotonic() < end
-        time.sleep(0.02)
-    os.kill(holder.pid, signal.SIGKILL)  # as the system does when memory runs out
-    assert running.wait(60) != 0
+    wait_until(lambda: list(layout.scratch("train").glob("*.pt")) and read_holder(layout.running("train")), running, "a first checkpoint")
+    os.kill(read_holder(layout.running("train")).pid, signal.SIGKILL)  # as the system does when memory runs out
+    assert running.wait() != 0
     assert "perhaps memory ran out" in layout.error("train").read_text() and not layout.avatar.exists()
 
     done = place.run("a", config=MICRO)

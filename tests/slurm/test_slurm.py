@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,9 @@ from pipeline.contract.layout import Layout
 from pipeline.machine.lease import read_holder
 from tests.slurm.cluster import Cluster
 from tests.workflow.leases import double_writers
-from tests.workflow.support import ROOT, Place
+from tests.workflow.support import ROOT, Place, wait_until
 
 MICRO = ROOT / "tests" / "workflow" / "micro.yaml"
-PATIENCE = 180.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,14 +71,6 @@ def _longer(folder, iterations):
     return path
 
 
-def _wait(what, condition, running=None):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        assert running is None or running.poll() is None, f"the run ended before {what}"
-        time.sleep(0.2)
-
-
 def _tell(place, verb, *words):
     """Another verb over the same captures."""
     command = place.arguments(*words, config=MICRO)
@@ -125,12 +115,12 @@ def test_a_cancelled_training_and_a_killed_driver_lose_nothing(place, profile, t
     words = ("a", "--until", "train", "--profile", profile)
     running = place.start(*words, config=config)
     lease, scratch = layout.running("train"), layout.scratch("train")
-    _wait("a first checkpoint", lambda: list(scratch.glob("checkpoint-*.pt")), running)
+    wait_until(lambda: list(scratch.glob("checkpoint-*.pt")), running, "a first checkpoint")
     first = read_holder(lease)
     subprocess.run(["scancel", first.job], check=True)
-    _wait("the second attempt", lambda: (holder := read_holder(lease)) and holder.job != first.job, running)
+    wait_until(lambda: (holder := read_holder(lease)) and holder.job != first.job, running, "the second attempt")
     second, reached = read_holder(lease), max(path.name for path in scratch.glob("checkpoint-*.pt"))
-    _wait("a further checkpoint", lambda: max((path.name for path in scratch.glob("checkpoint-*.pt")), default="") > reached, running)
+    wait_until(lambda: max((path.name for path in scratch.glob("checkpoint-*.pt")), default="") > reached, running, "a further checkpoint")
     driver = read_holder(layout.running("run"))
     os.kill(driver.pid, signal.SIGKILL)
     running.wait()

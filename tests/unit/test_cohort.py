@@ -95,6 +95,12 @@ def test_a_failure_is_said_once_with_one_command_to_run_next(place, capsys):
         assert report_outcome(_outcome(1), Targets({"broken": targets["broken"]}), config, resume) == 1
         said = capsys.readouterr().err
         assert said.count(message.splitlines()[0]) == 1 and said.count("next:") == 1 and said.endswith(f"  next:     {expected}\n")
+    warned = {"key": "", "warnings": ["the cameras do not look at one point"]}
+    write_json(layouts["broken"].manifest("ingest"), warned)
+    write_json(layouts["broken"].manifest("fit"), warned)
+    assert report_outcome(_outcome(1), Targets({"broken": targets["broken"]}), config, resume) == 1
+    said = capsys.readouterr().err
+    assert said.count("the cameras do not look at one point") == 1 and "  warning:  ingest: the cameras" in said, "of the stages before it, which may be why"
 
 
 def test_an_interruption_is_no_failure(place, capsys):

@@ -35,7 +35,7 @@ def test_two_stages_get_two_cards_and_a_third_waits(tmp_path):
             time.sleep(0.2)
             assert not got, "every card is held"
             os.environ[VISIBLE] = "1"
-        third.join(5)
+        third.join()
         assert got == [second]
 
 

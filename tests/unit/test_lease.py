@@ -90,17 +90,41 @@ def test_a_holder_that_was_asleep_knows_that_it_lost(path, book):
     assert path.exists(), "what another holds is not removed"
 
 
-def _try(path, book, start, won):
+COMPETITORS = 6
+
+
+def _try(path, book, start, won, tried):
     module._flock = lambda lock: None  # a disk whose locks do not reach other hosts
-    module.SETTLE_SECONDS = 0.3
+    sleep, replace_file, counted = time.sleep, os.replace, False
+
+    def replace_with_all(*names):
+        """All see the dead holder before the first takes its place."""
+        start.wait()
+        replace_file(*names)
+
+    def wait_for_all(seconds=None):
+        """In place of the time to settle, however busy the machine is: until each has written its name or was refused."""
+        nonlocal counted
+        if seconds not in (None, module.SETTLE_SECONDS):
+            return sleep(seconds)
+        if not counted:
+            with tried.get_lock():
+                tried.value += 1
+        counted = True
+        while tried.value < COMPETITORS:
+            sleep(0.01)
+
+    time.sleep, os.replace = wait_for_all, replace_with_all
     start.wait()
     try:
         with lease(path, book, "w"):
             with won.get_lock():
                 won.value += 1
-            time.sleep(1.0)
+            wait_for_all()
     except InputError:
-        pass
+        if not counted:
+            with tried.get_lock():
+                tried.value += 1
 
 
 @pytest.mark.parametrize("left", [False, True])
@@ -108,11 +132,10 @@ def test_of_many_at_once_one_gets_it_even_without_locks(path, book, left):
     if left:
         _left_by(path, age=80, machine="elsewhere")
     context = multiprocessing.get_context("fork")
-    start, won = context.Event(), context.Value("i", 0)
-    processes = [context.Process(target=_try, args=(path, book, start, won)) for _ in range(6)]
+    start, won, tried = context.Barrier(COMPETITORS), context.Value("i", 0), context.Value("i", 0)
+    processes = [context.Process(target=_try, args=(path, book, start, won, tried)) for _ in range(COMPETITORS)]
     for process in processes:
         process.start()
-    start.set()
     for process in processes:
         process.join()
-    assert won.value == 1
+    assert won.value == 1 and tried.value == COMPETITORS

@@ -45,6 +45,13 @@ def test_facts_say_what_training_changed_in_the_body():
     assert facts["offsets_mm"] == pytest.approx(2.0) and facts["pose_degrees"] == pytest.approx(0.573) and facts["translation_mm"] == facts["expression"] == 0
 
 
+def test_fewer_splats_than_triangles_cannot_be_had_and_that_is_said():
+    enough = toy.avatar(SETTINGS)
+    assert "warnings" not in enough.facts()
+    few = toy.avatar(replace(SETTINGS, max_splats=enough.splat_count - 1))
+    assert f"train.max_splats is {enough.splat_count - 1}, and the avatar has {enough.splat_count} splats" in few.facts()["warnings"][0]
+
+
 def batch_of(folder) -> Batch:  # noqa: ANN001
     images = TrainingImages([Source(toy.images(folder / "alpha", toy.cameras(2)), ["c0", "c1"], toy.FRAMES, toy.FRAMES)], views=2, memory_mb=10)
     images.select([[2, 3]])

@@ -60,10 +60,10 @@ def test_a_camera_that_disagrees_is_named():
     assert camera_warnings({"a": float("nan"), "b": 1.0}, {"a": 0.0, "b": 1.0}) == camera_warnings({"a": 3.0}, {"a": 1.0}) == []
 
 
-def keypoints(face, found, dropped, reading=None):
+def keypoints(face, found, dropped, reading=None, ahead=(0, 0, 0)):
     face = np.where(np.asarray(face, bool)[..., None, None], 1.0, np.nan) * np.ones((*np.shape(face), 478, 3))
     zero = np.zeros(face.shape[1], int)
-    return Keypoints(face, face[:, :, :33], zero, np.asarray(dropped), np.asarray(found), np.asarray(dropped), reading)
+    return Keypoints(face, face[:, :, :33], zero, np.asarray(dropped), np.asarray(found), np.asarray(dropped), reading, np.asarray(ahead))
 
 
 def test_faces_that_the_other_cameras_contradict_are_named_as_dropped():
@@ -71,6 +71,10 @@ def test_faces_that_the_other_cameras_contradict_are_named_as_dropped():
     assert keypoint_warnings(good, "abc") == []
     behind = keypoints(np.ones((10, 3)), [10, 10, 1], [0, 0, 1])
     assert keypoint_warnings(behind, "abc") == [], "an accident: one false face in ten frames"
+    (late,) = keypoint_warnings(keypoints(np.ones((10, 3)), [10, 10, 10], [0, 0, 0], ahead=(0, 5, 0)), "abc")
+    assert "camera b is about 5 frames ahead of the others" in late and "the first 5 frames of the other videos" in late
+    (early,) = keypoint_warnings(keypoints(np.ones((10, 3)), [10, 10, 10], [0, 0, 0], ahead=(0, 0, -2)), "abc")
+    assert "camera c is about 2 frames behind the others" in early and "the first 2 frames of its video" in early
     (text,) = keypoint_warnings(keypoints([[1, 1, 0]] * 10, [10, 10, 9], [0, 0, 9]), "abc")
     assert "camera c shows a face in 9 of 10 frames, and 9 of them were dropped" in text
 
@@ -79,12 +83,15 @@ def test_views_that_never_agree_stop_with_the_reading_that_helps():
     nowhere = keypoints([[1, 0, 0]] * 4, [4, 4, 4], [0, 4, 4], ("opencv_c2w", Agreement(0.98, 1.13)))
     with pytest.raises(
         InputError,
-        match="no two cameras agree on where the face is(?s:.*)read as camera to world the views agree to 1.1 px .98%(?s:.*)'convention'(?s:.*)opencv_c2w",
+        match="the cameras do not agree on where the face is(?s:.*)every frame(?s:.*)read as camera to world the views agree to 1.1 px .98%(?s:.*)'convention'(?s:.*)opencv_c2w",
     ):
         check_agreement(nowhere, "head", "abc", "frames")
     check_agreement(keypoints([[1, 1, 0]] + [[1, 0, 0]] * 3, [4, 4, 4], [0, 3, 4]), "head", "abc", "frames")
     check_agreement(keypoints([[1, 0, 0]] * 4, [4, 0, 0], [0, 0, 0]), "head", "abc", "frames")
-    some = keypoints([[1, 1, 0]] * 4, [4, 4, 4], [0, 0, 1], ("opencv_transposed", Agreement(1.0, 0.9)))
+    with pytest.raises(InputError, match="most frames(?s:.*)opencv_transposed"):
+        check_agreement(keypoints([[1, 1, 0]] * 4, [4, 4, 4], [0, 0, 1], ("opencv_transposed", Agreement(1.0, 0.9))), "head", "abc", "frames")
+    some = keypoints([[1, 1, 0]] * 4, [4, 4, 4], [0, 0, 1], ("opencv_transposed", Agreement(0.7, 0.9)))
+    check_agreement(some, "head", "abc", "frames")
     assert "set the column 'convention' of captures.tsv to opencv_transposed" in keypoint_warnings(some, "abc")[0]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +54,7 @@ class Place:
 
     def run(self, *words: str, config: Path = TINY) -> subprocess.CompletedProcess:
         """A whole run; its output as text."""
-        return subprocess.run(self.arguments(*words, config=config), env=_environment(), capture_output=True, text=True, timeout=600)
+        return subprocess.run(self.arguments(*words, config=config), env=_environment(), capture_output=True, text=True)
 
     def times(self, capture: str) -> dict[str, int]:
         """When each stage last finished, by stage name."""
@@ -62,7 +64,14 @@ class Place:
 
 def command(*words: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     """Any other verb."""
-    return subprocess.run([sys.executable, "-m", "pipeline", *map(str, words)], env=_environment(), capture_output=True, text=True, cwd=cwd, timeout=600)
+    return subprocess.run([sys.executable, "-m", "pipeline", *map(str, words)], env=_environment(), capture_output=True, text=True, cwd=cwd)
+
+
+def wait_until(condition: Callable[[], object], running: subprocess.Popen, what: str) -> None:
+    """Wait as long as a run is at work, however long that is on a busy machine. Raises AssertionError where it ends before."""
+    while not condition():
+        assert running.poll() is None or condition(), f"the run ended before {what}"
+        time.sleep(0.05)
 
 
 def children_named(pid: int, word: str) -> list[int]:

@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 
 from pipeline.avatars.registry import VARIABLE, load_methods
 from pipeline.contract.layout import Layout
-from tests.workflow.support import Place, children_named, command
+from tests.workflow.support import Place, children_named, command, wait_until
 
 SETTINGS = """
 preset: draft
@@ -95,13 +94,10 @@ def test_a_killed_training_resumes_to_the_same_bytes(place, layout):
     avatar, scratch = layout.avatar.read_bytes(), layout.scratch("train")
     layout.manifest("train").unlink()  # not a finished one, which would come back
     running = place.start("family", config=place.folder / "toy.yaml")
-    end = time.monotonic() + 120
-    while not list(scratch.glob("checkpoint-*.pt")):
-        assert time.monotonic() < end and running.poll() is None, "the training did not start"
-        time.sleep(0.01)
+    wait_until(lambda: list(scratch.glob("checkpoint-*.pt")), running, "a first checkpoint")
     for pid in children_named(running.pid, "train"):
         os.kill(pid, signal.SIGKILL)
-    assert running.wait(120) != 0 and not layout.avatar.exists()
+    assert running.wait() != 0 and not layout.avatar.exists()
     done = _run(place, "family")
     assert done.returncode == 0, done.stderr
     assert json.loads(layout.manifest("train").read_text())["facts"]["resumed_at"] > 0

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from urllib.parse import unquote
 
 import pytest
@@ -19,7 +18,7 @@ from pipeline.capture.camera import Camera
 from pipeline.contract.layout import Layout
 from pipeline.io.files import TEMPORARY
 from pipeline.machine.provenance import commit
-from tests.workflow.support import ROOT, TINY, Place, children_named, command
+from tests.workflow.support import ROOT, TINY, Place, children_named, command, wait_until
 
 STAGES = METHODS[DEFAULT_METHOD].table
 
@@ -47,10 +46,7 @@ def _changed(tmp_path, **train):
 
 
 def _wait_for_steps(running, scratch, steps):
-    deadline = time.monotonic() + 180
-    while not (list(scratch.glob("*.csv")) and max(_steps(next(scratch.glob("*.csv"))), default=0) >= steps):
-        assert time.monotonic() < deadline and running.poll() is None, "the training did not start"
-        time.sleep(0.05)
+    wait_until(lambda: list(scratch.glob("*.csv")) and max(_steps(next(scratch.glob("*.csv"))), default=0) >= steps, running, f"step {steps}")
 
 
 def _steps(path):
@@ -138,7 +134,7 @@ def test_a_killed_training_goes_on_and_the_old_report_never_passes(place, layout
     _wait_for_steps(running, scratch, 60)
     for pid in children_named(running.pid, "train"):
         os.kill(pid, signal.SIGKILL)
-    assert running.wait(120) not in (0, 130)
+    assert running.wait() not in (0, 130)
     assert layout.avatar.read_bytes() == before and not layout.previous.exists(), "the finished one is back"
     assert "stale" in command("status", "a", *place.paths()).stdout, "and is not taken for what was asked for"
     reached = max(_steps(next(scratch.glob("*.csv"))))
@@ -157,7 +153,7 @@ def test_ctrl_c_is_an_interruption_and_the_finished_avatar_comes_back(place, lay
     running = place.start("a", config=_changed(tmp_path, iterations=400))
     _wait_for_steps(running, layout.scratch("train"), 20)
     os.killpg(running.pid, signal.SIGINT)
-    assert running.wait(120) == 130
+    assert running.wait() == 130
     assert layout.avatar.read_bytes() == before and json.loads(layout.error("train").read_text())["interrupted"]
     assert "interrupted" in command("status", "a", *place.paths()).stdout
     assert place.run("a").returncode == 0 and layout.avatar.read_bytes() == before

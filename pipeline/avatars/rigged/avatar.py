@@ -175,8 +175,15 @@ class RiggedAvatar(nn.Module):
             self._density.load(state["density"])
 
     def facts(self) -> dict[str, Any]:
-        """What training changed in the body; see `PosedBody.facts`."""
-        return self.body.facts()
+        """What training changed in the body, see `PosedBody.facts`; and a warning where `max_splats` is less than one for each triangle."""
+        facts = self.body.facts()
+        # a body has more triangles than the default has splats: only a limit that somebody set is worth a warning
+        if self._settings and self.splat_count > self._settings.max_splats < RiggedTrainSettings().max_splats:
+            facts["warnings"] = [
+                f"train.max_splats is {self._settings.max_splats}, and the avatar has {self.splat_count} splats: each of the {self.face_count} triangles keeps "
+                f"one. Expected: train.max_splats of {self.face_count} or more"
+            ]
+        return facts
 
     def export(self) -> dict[str, np.ndarray]:
         """The arrays of the splats (`binding` and LOCAL) and of the body (as in fit.npz)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.capture.camera import Camera
-from pipeline.capture.processed import ImageSet
+from pipeline.capture.processed import Frame, ImageSet
 from pipeline.geometry.blocks import in_blocks
 from pipeline.geometry.camera_readings import Agreement, better_reading
+from pipeline.geometry.time_offset import time_offsets
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.parallel import map_processes
 from pipeline.vision.crops import Crop
@@ -23,6 +24,7 @@ from pipeline.vision.mediapipe_indices import FACE_POINTS, HEAD, POSE_POINTS
 from pipeline.vision.settings import KeypointsSettings
 
 READING_FRAMES, READING_POINTS = 20, 30  # how many say how the calibration is to be read
+OFFSET_FRAMES = 150  # at most say whether a camera is ahead of the others
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Keypoints:
         dropped: [C] number of detections rejected as outliers.
         faces_found, faces_dropped: [C] number of faces that the detector found, and of those that were rejected.
         reading: another reading of the calibration under which the cameras agree, where they do not as it is (see `better_reading`).
+        ahead: [C] number of frames by which a camera's video is ahead of the others (see `time_offsets`).
     """
 
     face: np.ndarray
@@ -45,6 +48,7 @@ class Keypoints:
     faces_found: np.ndarray
     faces_dropped: np.ndarray
     reading: tuple[str, Agreement] | None
+    ahead: np.ndarray
 
 
 def detect_cameras(
@@ -108,14 +112,15 @@ def combine_cameras(
     image_size = max(max(camera.width, camera.height) for camera in images.cameras)
     gates_px = settings.face_gate * _median_face_size(face), settings.pose_gate * image_size
     found = _detected(face)
-    reading = _reading(face if found.any() else pose, gates_px[0] if found.any() else gates_px[1], images.cameras, convention)
+    points, gate_px = (face, gates_px[0]) if found.any() else (pose, gates_px[1])
+    reading, ahead = _reading(points, gate_px, images.cameras, convention), _ahead(points, gate_px, images.cameras, mattes.frames)
     face, pose, face3d, pose3d, dropped = _reject_outliers(face, pose, images.cameras, gates_px, threads)
     faces_dropped = (found & ~_detected(face)).sum(0)
     redetected = _redetect(images, mattes, names, face, pose, face3d, pose3d, settings, threads)
     if redetected.any():
         face, pose, _, _, rejected = _reject_outliers(face, pose, images.cameras, gates_px, threads)
         redetected -= rejected
-    return Keypoints(face, pose, np.maximum(redetected, 0), dropped, found.sum(0), faces_dropped, reading)
+    return Keypoints(face, pose, np.maximum(redetected, 0), dropped, found.sum(0), faces_dropped, reading, ahead)
 
 
 def _reading(points: np.ndarray, gate_px: float, cameras: Sequence[Camera], convention: str) -> tuple[str, Agreement] | None:
@@ -127,6 +132,20 @@ def _reading(points: np.ndarray, gate_px: float, cameras: Sequence[Camera], conv
     some = points[frames][:, :, :: max(1, points.shape[2] // READING_POINTS), :2].swapaxes(0, 1).reshape(len(cameras), -1, 2)
     K, R, t = (np.stack([getattr(camera, name) for camera in cameras]) for name in ("K", "R", "t"))
     return better_reading(some.astype(np.float64), K, R, t, gate_px, convention or "opencv")
+
+
+def _ahead(points: np.ndarray, gate_px: float, cameras: Sequence[Camera], frames: Sequence[Frame]) -> np.ndarray:
+    """`time_offsets` of some of the points [F, C, N, 3], of the longest sequence: [C] frames of the videos."""
+    longest = Counter(frame.sequence for frame in frames).most_common(1)[0][0]
+    rows = np.array([row for row, frame in enumerate(frames) if frame.sequence == longest])
+    numbers = np.array([frames[row].frame for row in rows])
+    step = int(np.median(np.diff(numbers))) if len(numbers) > 1 else 1
+    places = (numbers - numbers[0]) / step
+    even = (places == places.round()) & (places < OFFSET_FRAMES)
+    chosen = points[rows[even], :, :: max(1, points.shape[2] // READING_POINTS), :2].swapaxes(0, 1)
+    tracks = np.full((len(cameras), int(places[even].max()) + 1, *chosen.shape[2:]), np.nan)
+    tracks[:, places[even].astype(int)] = chosen
+    return step * time_offsets(tracks, np.stack([camera.projection for camera in cameras]), gate_px)
 
 
 def _chunks(frames: int, count: int, pose_stride: int) -> list[slice]:
