@@ -24,9 +24,8 @@ def scale_warnings(scale: float, kind: str) -> list[str]:
         advice = "the translations are probably in centimetres: set the column 'units' of captures.tsv to cm"
     else:
         advice = "check the focal lengths, that K belongs to images of this size, and the unit of the translations"
-    return [
-        f"calibration units: the {kind} comes out at {f'{scale:,.0f}' if scale >= 10 else f'{scale:.2f}'} times its real size, expected 1 (metres); {advice}"
-    ]
+    times = f"{scale:,.0f}" if scale >= 10 else f"{scale:.2f}"
+    return [f"calibration units: the {kind} comes out at {times} times its real size, expected 1 (metres); {advice}"]
 
 
 def camera_warnings(residuals: Mapping[str, float], facing: Mapping[str, float]) -> list[str]:
