@@ -126,7 +126,7 @@ def parse_config(values: Mapping[str, Any], *, file: str | Path = "config.yaml")
     stages = {stage: _validate(SHARED[stage], values.get(stage, {}), file, stage) for stage in method.table if stage in SHARED}
     stages |= _parse_method(method, values.get(method.name, {}), method.preset(preset), file)
     if stages["render"].device == "auto":
-        stages["render"] = replace(stages["render"], device=stages["train"].device)
+        stages["render"] = replace(stages["render"], device=getattr(stages["train"], "device", "auto"))
     return _validate(Config, run | {"stages": {stage: stages[stage] for stage in method.table}}, file)
 
 

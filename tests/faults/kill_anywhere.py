@@ -46,8 +46,9 @@ HOLDS_TIMES = {"report.html", "metrics.json", "train.csv"}  # so their sizes and
 
 
 def contents(results: Path) -> dict[str, object]:
-    """What a capture's results say, file by file; what the clock says left out."""
-    return {str(path.relative_to(results)): _content(path) for path in sorted(results.rglob("*")) if path.is_file() and path.name != "report.html"}
+    """What a capture's results say, file by file; what the clock says left out, and Snakemake's marks in folders, which a killed one did not set."""
+    files = (path for path in sorted(results.rglob("*")) if path.is_file() and path.name not in ("report.html", ".snakemake_timestamp"))
+    return {str(path.relative_to(results)): _content(path) for path in files}
 
 
 def _content(path: Path) -> object:

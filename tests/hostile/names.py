@@ -49,7 +49,7 @@ def check(page: str) -> None:
     from pipeline.report import page as pages
 
     own = f"<script>{Path(pages.__file__).with_name('report.js').read_text()}</script>"
-    assert page.count(own) == 1
+    assert page.count(own) == ("<html" in page)  # a plot has none
     tags = Tags()
     tags.feed(page.replace(own, ""))
     assert not tags.found, tags.found

@@ -43,9 +43,10 @@ def test_a_calibration_of_another_convention_misses(reading):
 
 def test_scale():
     assert scale_warnings(1.0, "head") == scale_warnings(1.19, "head") == scale_warnings(0.85, "head") == []
-    for scale, words in ((1070, "set the column 'units' of captures.tsv to mm"), (104, "units' of captures.tsv to cm"), (1.89, "focal"), (0.73, "focal")):
+    cases = (1070, "1,070", "set the column 'units' of captures.tsv to mm"), (104, "104", "units' of captures.tsv to cm"), (1.89, "1.89", "focal")
+    for scale, shown, words in (*cases, (0.73, "0.73", "focal")):
         (text,) = scale_warnings(scale, "head")
-        assert words in text and f"{scale:.3g} times" in text
+        assert words in text and f"at {shown} times" in text
 
 
 def test_a_camera_that_disagrees_is_named():

@@ -95,7 +95,7 @@ def _change_image(folder):
         (_change_plate, "a", STAGES, "cam1_plate.png changed"),
         (_add_timestamps, "a", STAGES, "timestamps.csv was added"),
         (_correct_timestamps, "a", STAGES, "timestamps.csv changed"),
-        (_remove_image, "b", STAGES, "b/cam0/ changed"),
+        (_remove_image, "b", STAGES, "cam0/ changed"),
         (_change_image, "b", STAGES, "cam1/ changed"),
     ],
 )
