@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.io import video
 from pipeline.io.errors import InputError
 from pipeline.io.files import sha256
-from pipeline.io.packed import decode_png, read_image
+from pipeline.io.packed import decode_unchanged, read_image
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -54,7 +54,7 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
 def has_alpha(path: Path) -> bool:
     """Whether footage is a folder of images whose alpha says something: that of the first image is not opaque everywhere."""
     images = images_in(path)
-    image = _decoded(images[0]) if images else np.zeros((1, 1))
+    image = read_image(images[0], decode_unchanged) if images else np.zeros((1, 1))
     return image.ndim == 3 and image.shape[2] == 4 and int(image[..., 3].min()) < np.iinfo(image.dtype).max
 
 
@@ -121,14 +121,7 @@ def read_mattes(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, np.nd
         return
     images = images_in(path)
     for index in sorted(set(indices)):
-        yield index, _alpha(_decoded(images[index]))
-
-
-def _decoded(path: Path) -> np.ndarray:
-    try:
-        return decode_png(path.read_bytes())
-    except ValueError:
-        raise InputError("cannot be decoded as an image", file=path, expected="a PNG or JPEG file") from None
+        yield index, _alpha(read_image(images[index], decode_unchanged))
 
 
 def _alpha(image: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What lies beside the videos of a rig and is found by itself: calibration, plates, mattes, time stamps."""
+"""What is found beside the videos of a rig, without being named: calibration, plates, mattes, time stamps."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from pipeline.capture.camera import Camera
 from pipeline.capture.color import ColorCalibration
 from pipeline.capture.media import image_size
 from pipeline.io.errors import InputError
-from pipeline.io.fingerprints import fingerprint, folders, portable
+from pipeline.io.files import portable
+from pipeline.io.fingerprints import fingerprint, folders
 from pipeline.io.packed import read_image
 
 Footage = dict[str, dict[str, Path]]  # sequence -> camera -> video or image folder

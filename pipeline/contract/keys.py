@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.stages import CAPTURE_STAGES, Stage, upstream
-from pipeline.io.files import ROOT, digest
+from pipeline.io.files import digest, portable
 
 Settings = Mapping[str, Mapping[str, Any]]  # stage -> its settings that change results, as JSON values
 
@@ -28,7 +27,7 @@ def capture_keys(row: CaptureRow, settings: Settings) -> dict[str, str]:
     for name, stage in CAPTURE_STAGES.items():
         if name == "synthesise" and row.kind != "synthetic":
             continue
-        cells = {field: portable(value) for field, value in row.cells(stage.cells).items()}
+        cells = {field: as_key(value) for field, value in row.cells(stage.cells).items()}
         keys[name] = digest([name, stage.version, settings[name], cells, {maker: keys[maker] for maker in makers[name] if maker in keys}])
     return keys
 
@@ -48,8 +47,6 @@ def avatar_keys(method: str, stages: Sequence[Stage], members: Mapping[str, Mapp
     return keys
 
 
-def portable(value: object) -> object:
-    """A table cell as a JSON value; paths inside the checkout relative to it, so that a checkout may move without a re-run."""
-    if not isinstance(value, Path):
-        return value
-    return os.path.relpath(value, ROOT) if value.is_relative_to(ROOT) else str(value)
+def as_key(cell: object) -> object:
+    """A table cell as a JSON value."""
+    return portable(cell) if isinstance(cell, Path) else cell

@@ -39,6 +39,7 @@ TEXTS = {
     "opengl": "world to camera with OpenGL's axes",
     "opengl_c2w": "camera to world with OpenGL's axes",
 }
+CHECK_CAMERA = "check its calibration, its name (swapped with another?), its rotation and its time offset"
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}  # metres
 
 

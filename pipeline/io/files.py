@@ -20,6 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]  # the checkout
 TEMPORARY = ".partial-"  # prefix of every unfinished file, so that leftovers can be found
 
 
+def portable(path: Path) -> str:
+    """A path as a key: relative to the checkout where it is written as one inside, so that the checkout may move; absolute elsewhere."""
+    return os.path.relpath(path, ROOT) if path.is_relative_to(ROOT) else os.path.normpath(path)
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path next to `path`. On success it is fsynced and renamed to `path`, on any error removed."""

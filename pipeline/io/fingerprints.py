@@ -31,16 +31,11 @@ def folders(folder: Path, pattern: str) -> Fingerprint:
     return {"pattern": pattern, "names": _matches(folder, pattern)}
 
 
-def portable(path: Path) -> str:
-    """The path as a key: relative to the checkout where it lies inside, so that the checkout may move."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
 def first_change(known: Mapping[str, Any], home: Path) -> str:
     """What changed first, such as "cameras.json changed" or "background/ was added"; empty where everything is as it was.
 
     Args:
-        known: `portable` path -> fingerprint (a number: its size alone). home: paths are named relative to this folder or the one above.
+        known: `io.files.portable` path -> fingerprint (a number: its size alone). home: paths are named relative to this folder or the one above.
     """
     for name, value in known.items():
         path = os.path.join(ROOT, name)

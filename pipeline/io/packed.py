@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -89,8 +89,16 @@ def encode_png(image: np.ndarray, level: int = 1) -> bytes:
 
 def decode_png(data: bytes) -> np.ndarray:
     """Decode an image's bytes to uint8 [H, W], RGB or RGBA [H, W, 3 or 4]. Raises ValueError if they are no 8-bit image."""
+    image = decode_unchanged(data)
+    if image.dtype != np.uint8:
+        raise ValueError(f"an image of type {image.dtype}")
+    return image
+
+
+def decode_unchanged(data: bytes) -> np.ndarray:
+    """The same as `decode_png`, uint8 or uint16 as it is. Raises ValueError if they are no image of 8 or 16 bits."""
     image = _decode(data, cv2.IMREAD_UNCHANGED)
-    if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,), (4,)):
+    if image.dtype not in (np.uint8, np.uint16) or image.shape[2:] not in ((), (3,), (4,)):
         raise ValueError(f"an image of shape {image.shape} and type {image.dtype}")
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
@@ -102,15 +110,15 @@ def decode_rgb(data: bytes) -> np.ndarray:
     return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image file as uint8 RGB [H, W, 3]. Raises InputError if it cannot be read."""
+def read_image(path: str | Path, decode: Callable[[bytes], np.ndarray] = decode_rgb) -> np.ndarray:
+    """Read an image file, as uint8 RGB [H, W, 3] unless `decode` says otherwise. Raises InputError if it cannot be read."""
     path = Path(path)
     if not path.is_file():
         raise InputError("no such image", file=path, expected="a PNG or JPEG file")
     if (size := path.stat().st_size) > MOST_IMAGE_BYTES:
         raise InputError("is too large for an image", file=path, found=f"{size} bytes", expected=f"at most {MOST_IMAGE_BYTES} bytes")
     try:
-        return decode_rgb(path.read_bytes())
+        return decode(path.read_bytes())
     except ValueError as error:
         raise InputError("cannot be decoded as an image", file=path, found=error, expected="a PNG or JPEG file", remedy="copy the file again") from None
 

@@ -17,9 +17,8 @@ from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.packed import PackedImages
 from pipeline.io.validation import is_name
 from pipeline.report import page, records
-from pipeline.report.records import counted
+from pipeline.report.records import SPLITS, counted, median_render
 
-SPLITS = ("val", "test", "novel")
 COLUMNS = (
     *("id", "variant", "state", "reached", "warnings", "failed_stage", "reason", "attempt", "job", "host"),
     *(f"{split}_{what}" for split in SPLITS for what in ("psnr_box", "ssim_box")),
@@ -110,9 +109,8 @@ class Member:
         """The render of median quality of the first split that has any, uint8 RGB."""
         with contextlib.suppress(InputError, OSError, *MALFORMED):
             for split in SPLITS:
-                rows = sorted((row for row in self.metrics.get("images", []) if row["split"] == split), key=lambda row: row.get("psnr_box") or row["psnr"])
-                if rows:
-                    row = rows[len(rows) // 2]
+                if rows := [row for row in self.metrics.get("images", []) if row["split"] == split]:
+                    row = median_render(rows)
                     if not is_name(row["subject"]) or not is_name(row["camera"]):
                         raise ValueError("an image of another folder")
                     return PackedImages(self.layout.renders(row["subject"]) / f"{row['camera']}.zip").read(row["frame"])[..., :3]
@@ -147,7 +145,7 @@ def cohort_page(members: Sequence[Member], folder: Path) -> str:
     rows = [[page.link(m.report, folder, m.title) if m.report else m.title, *(row[name] for name in _SHOWN)] for m, row in zip(members, values)]
     lead = "PSNR (dB) and SSIM in the person's bounding box, over white. A click on a title sorts. cohort.tsv has more columns."
     body += page.section("table", "Table", lead, page.table(("capture or group", *_SHOWN.values()), rows, sortable=True))
-    warned = [(member.title, text if text.startswith(stage) else f"{stage}: {text}") for member in members for stage, text in member.warnings]
+    warned = [(member.title, f"{stage}: {text}") for member in members for stage, text in member.warnings]
     if warned:
         body += page.section("warnings", "Warnings", "The results exist, and may be wrong.", page.table(("capture or group", "warning"), warned))
     shape = next((image.shape for member in members if (image := member.image()) is not None), (IMAGE_WIDTH, IMAGE_WIDTH, 3))

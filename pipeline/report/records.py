@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,12 @@ from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_record
 
+SPLITS = {"val": "held-out camera", "test": "test frames", "novel": "novel camera"}
+MOST_LISTED = 5
+
 
 def manifests(layout: Layout) -> dict[str, dict[str, Any]]:
-    """The manifest of every finished stage, in stage order; stages of the captures of a group as `capture/stage`."""
+    """The manifest of every finished stage, by the names of `stage_places`."""
     return _each_stage(layout, lambda place, stage: place.manifest(stage))
 
 
@@ -30,12 +33,15 @@ def errors(layout: Layout) -> dict[str, str]:
     return {stage: failure_text(record) for stage, record in _each_stage(layout, lambda place, stage: place.error(stage)).items()}
 
 
+def stage_places(layout: Layout) -> dict[str, tuple[Layout, str]]:
+    """Every stage in order, with where its records lie; stages of the captures of a group as `capture/stage`."""
+    own = {stage: (layout, stage) for stage in method_of(layout.method).table if not layout.group or stage not in CAPTURE_STAGES}
+    before = {f"{subject.name}/{stage}": (subject.layout, stage) for subject in layout.subjects for stage in CAPTURE_STAGES} if layout.group else {}
+    return {**before, **own}
+
+
 def _each_stage(layout: Layout, path: Callable[[Layout, str], Path]) -> dict[str, dict[str, Any]]:
-    table = method_of(layout.method).table
-    places = [(stage, layout, stage) for stage in table if not layout.group or stage not in CAPTURE_STAGES]
-    if layout.group:
-        places = [(f"{subject.name}/{stage}", subject.layout, stage) for subject in layout.subjects for stage in CAPTURE_STAGES] + places
-    records = {name: read_record(path(place, stage), RECORD_KINDS) for name, place, stage in places}
+    records = {name: read_record(path(*place), RECORD_KINDS) for name, place in stage_places(layout).items()}
     return {name: record for name, record in records.items() if record is not None}
 
 
@@ -46,9 +52,24 @@ def failure_text(record: dict[str, Any]) -> str:
     return "\n".join([str(record.get("message", "no error message")), *([where] if where else []), *tail])
 
 
+def median_render(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of these rows of metrics.json the one with median PSNR."""
+    return sorted(rows, key=rank)[len(rows) // 2]
+
+
+def rank(row: dict[str, Any]) -> float:
+    """PSNR of one image, in the bounding box where it has one."""
+    return row["psnr"] if row.get("psnr_box") is None else row["psnr_box"]
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun: 1 capture, 2 captures."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(names: Sequence[str], between: str = ", ") -> str:
+    """The first few names."""
+    return between.join(names[:MOST_LISTED]) + (" ..." if len(names) > MOST_LISTED else "")
 
 
 def failure_place(record: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from pipeline.io.packed import PackedImages
 from pipeline.report import images as image_tools
 from pipeline.report import page
 from pipeline.report.context import Context
+from pipeline.report.records import rank
 from pipeline.report.sections_input import photo
 
 SPLIT_TITLES = {"val": "Held-out cameras (val)", "novel": "Novel camera (novel)", "test": "Test frames (test)", "train": "Training images (train)"}
@@ -113,10 +114,6 @@ def _compared(context: Context, name: str, row: dict[str, Any]) -> str:
 def by_split(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     found = {split: [row for row in rows if row["split"] == split] for split in SPLIT_TITLES}
     return {split: chosen for split, chosen in found.items() if chosen and split != "train"}
-
-
-def rank(row: dict[str, Any]) -> float:
-    return row["psnr"] if row["psnr_box"] is None else row["psnr_box"]
 
 
 def _row(name: str, figures: dict[str, Any]) -> tuple[Any, ...]:

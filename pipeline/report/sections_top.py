@@ -9,16 +9,16 @@ from typing import Any
 
 from pipeline.avatars.registry import method_of
 from pipeline.contract.layout import Layout
-from pipeline.contract.stages import CAPTURE_STAGES, LAST_STAGE
+from pipeline.contract.stages import LAST_STAGE
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.progress import clock
 from pipeline.report import page, records
 from pipeline.report.context import Context
+from pipeline.report.records import SPLITS
 from pipeline.report.sections_input import photo
-from pipeline.report.sections_render import GROUP_EDGE, TOP_SUBJECTS, by_split, pair, rank, video
+from pipeline.report.sections_render import GROUP_EDGE, TOP_SUBJECTS, by_split, pair, video
 
 MOST_PAIRS = 2  # splits of each capture
-SPLITS = {"val": "held-out camera", "test": "test frames", "novel": "novel camera"}
 
 
 def state(context: Context) -> str:
@@ -58,7 +58,7 @@ def figures(context: Context) -> str:
 
 def warnings(layout: Layout) -> str:
     """What the stages warn of."""
-    found = [text if text.startswith(f"{stage}: ") else f"{stage}: {text}" for stage, text in records.warnings(layout)]
+    found = [f"{stage}: {text}" for stage, text in records.warnings(layout)]
     return page.note(f"{records.counted(len(found), 'warning')}: the results exist, and may be wrong.", "\n".join(found)) if found else ""
 
 
@@ -69,14 +69,12 @@ def files(context: Context) -> str:
 
 
 def _expected(layout: Layout) -> list[str]:
-    own = [stage for stage in method_of(layout.method).table if stage != LAST_STAGE and not (layout.group and stage in CAPTURE_STAGES)]
-    before = [f"{subject.name}/{stage}" for subject in layout.subjects for stage in CAPTURE_STAGES] if layout.group else []
-    filmed = {f"{subject.name}/synthesise" if layout.group else "synthesise" for subject in layout.subjects if not subject.layout.truth.is_file()}
-    return [stage for stage in [*before, *own] if stage not in filmed]
+    places = records.stage_places(layout).items()
+    return [name for name, (place, stage) in places if stage != LAST_STAGE and (stage != "synthesise" or place.truth.is_file())]
 
 
 def _pair(context: Context, split: str, rows: list[dict[str, Any]]) -> str:
-    row = sorted(rows, key=rank)[len(rows) // 2]
+    row = records.median_render(rows)
     (truth, render, _), box = pair(context, row)
     shown = f"{context.subject.name}: {SPLITS[split]}" if context.layout.group else SPLITS[split].capitalize()
     width = min(2 * truth.shape[1], context.settings.image_width)

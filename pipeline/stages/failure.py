@@ -40,7 +40,7 @@ def explain(error: BaseException, capture: str = "") -> BaseException:
     again = f"then ./c2a run {capture}" if capture else "then the same command again"
     if isinstance(error, MemoryError | BrokenProcessPool):
         cause = "a worker process was killed" if isinstance(error, BrokenProcessPool) else str(error) or "an allocation failed"
-        return InputError("memory ran out", found=cause, remedy=f"use fewer --cores or a machine with more memory, {again}")
+        return InputError("out of memory", found=cause, remedy=f"use fewer --cores or a machine with more memory, {again}")
     at_fault = None if isinstance(error, InputError) else _of_the_disk(error)
     if at_fault:
         problem, remedy = DISK_ERRORS[at_fault.errno or 0]

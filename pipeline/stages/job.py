@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.avatars.method import Method
 from pipeline.contract.captures_table import CaptureRow
-from pipeline.contract.keys import portable
+from pipeline.contract.keys import as_key
 from pipeline.contract.layout import Layout, Subject
 from pipeline.contract.stages import CAPTURE_STAGES, Stage
 from pipeline.io.errors import InputError
@@ -26,7 +26,7 @@ class Declared:
 
     def values(self) -> dict[str, Any]:
         """All of them by name, as plain JSON values."""
-        return {name: portable(value) for name, value in vars(self).items() if not name.startswith("_")}
+        return {name: as_key(value) for name, value in vars(self).items() if not name.startswith("_")}
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"'{name}' is none of the {self.__dict__.get('_error')}")

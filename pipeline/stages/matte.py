@@ -43,7 +43,7 @@ def run(job: Job) -> dict:
     shutil.rmtree(job.scratch, ignore_errors=True)
     faint = [name for name, fact in facts.items() if fact["backend"] == "given" and fact["largest_alpha"] < 0.9]
     warnings = [
-        f"mattes: those of camera {name} reach only {round(255 * facts[name]['largest_alpha'])} of 255; expected white for the subject: write them anew"
+        f"the mattes of camera {name} reach only {round(255 * facts[name]['largest_alpha'])} of 255; expected white for the subject: write them again"
         for name in faint
     ]
     return {"cameras": facts, "frames": len(sample.frames), "warnings": warnings}

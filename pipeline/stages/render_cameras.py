@@ -34,6 +34,7 @@ class RenderWish:
         frames: ids of tracked frames; None = all (for "test": the test frames).
         subject: of an avatar of several captures which one; empty = the first.
         orbit_frames, orbit_degrees: length and amplitude of the orbit.
+        device: as `render.device`.
     """
 
     cameras: str | Path
@@ -44,6 +45,7 @@ class RenderWish:
     alpha: bool = False
     orbit_frames: int = 72
     orbit_degrees: float = 40.0
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def render_cameras(layout: Layout, wish: RenderWish, threads: int = 2) -> list[P
     from pipeline.machine.device import choose_device
 
     torch.set_num_threads(threads)
-    device = choose_device("auto")
+    device = choose_device(wish.device)
     avatar = method_of(layout.method).function("open_avatar")(layout.avatar, device, remedy=f"./c2a run {layout.results.name} --from train")
     names = list(avatar.subjects)
     if wish.subject and wish.subject not in names:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pipeline.capture.sample import Sample
     from pipeline.contract.layout import Layout, Subject
     from pipeline.stages.job import AvatarJob
     from pipeline.training.images import Source
@@ -20,6 +21,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
     """
     import torch
 
+    from pipeline.capture.sample import read_sample
     from pipeline.io.progress import log
     from pipeline.machine.backend import use_backend
     from pipeline.machine.device import choose_device, describe
@@ -30,7 +32,8 @@ def run(job: AvatarJob) -> dict[str, Any]:
     from pipeline.training.validation import Validation
 
     layout, method = job.layout, job.method
-    images_used = _image_count(job.subjects)
+    samples = [read_sample(subject.layout.sample) for subject in job.subjects]
+    images_used = sum(len(sample.train) * len(sample.train_cameras) for sample in samples)
     settings = job.settings.for_images(images_used)
     if settings.iterations < job.settings.iterations:
         log(f"train: {settings.iterations} of {job.settings.iterations} steps: {images_used} images, each used {settings.max_visits} times (train.max_visits)")
@@ -40,7 +43,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
     device = choose_device(settings.device)
     with use_backend(settings.backend):
         avatar = method.function("build")(settings, job.subjects, job.inputs.init, device)
-        sources, held_out = _sources(job.subjects, avatar.subjects)
+        sources, held_out = _sources(job.subjects, samples, avatar.subjects)
         memory = settings.memory_mb if device.type == "cpu" else max(settings.memory_mb, torch.cuda.mem_get_info(device)[0] // 2**21)
         images = TrainingImages(sources, frames=settings.frames_per_step, views=settings.views_per_frame, memory_mb=memory, device=device)
         trainer = Trainer(avatar, images, settings)
@@ -53,27 +56,19 @@ def run(job: AvatarJob) -> dict[str, Any]:
     return facts | {"device": describe(device)} | results.facts(trainer)
 
 
-def _sources(subjects: Sequence[Subject], frames: Any) -> tuple[list[Source], list[tuple[str, ...]]]:
+def _sources(subjects: Sequence[Subject], samples: Sequence[Sample], frames: Any) -> tuple[list[Source], list[tuple[str, ...]]]:
     """The training images of each subject, and the cameras that are held out. frames: the avatar's frame ids by subject."""
     from pipeline.capture.processed import read_image_set
-    from pipeline.capture.sample import read_sample
     from pipeline.training.images import Source
 
     sources, held_out = [], []
-    for subject in subjects:
+    for subject, sample in zip(subjects, samples):
         layout = subject.layout
-        sample, processed = read_sample(layout.sample), read_image_set(layout.frames_json, layout.frames)
+        processed = read_image_set(layout.frames_json, layout.frames)
         images = read_image_set(layout.alpha_json, layout.alpha)
         sources.append(Source(images, sample.train_cameras, sample.train, frames[subject.name], processed))
         held_out.append(sample.val_cameras)
     return sources, held_out
-
-
-def _image_count(subjects: Sequence[Subject]) -> int:
-    from pipeline.capture.sample import read_sample
-
-    samples = [read_sample(subject.layout.sample) for subject in subjects]
-    return sum(len(sample.train) * len(sample.train_cameras) for sample in samples)
 
 
 def _inputs(layout: Layout) -> list[Path]:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pipeline.geometry.camera_readings import CHECK_CAMERA
+
 SCALE = 1.2  # the subject's size times or divided by this is no variation among people: `initial_pose` takes less as metres
 WORSE = 3.0  # times the median residual of the other cameras
 LEAST_PX = 1.5  # a smaller residual is no disagreement, whatever the others have
 OFTEN = 0.5  # share of the frames in which a camera faces the subject and yet has no point
-_CHECK = "check its calibration, its name (swapped with another?), its rotation and its time offset"
 
 
 def scale_warnings(scale: float, kind: str) -> list[str]:
@@ -46,5 +47,5 @@ def camera_warnings(residuals: Mapping[str, float], facing: Mapping[str, float])
             found = f"its points are off by {residual:.1f} px, those of the others by {np.median(others):.1f} px (median)"
         else:
             continue
-        texts.append(f"camera {camera} disagrees with the others: {found}. {_CHECK[0].upper()}{_CHECK[1:]}")
+        texts.append(f"camera {camera} disagrees with the others: {found}. {CHECK_CAMERA.capitalize()}")
     return texts

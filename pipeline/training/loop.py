@@ -22,7 +22,7 @@ from pipeline.training.validation import Validation
 
 
 class Interrupted(SystemExit):
-    """Training stopped after it wrote a checkpoint; the code says on which signal, as shells do, or that its time was up."""
+    """Training stopped after it wrote a checkpoint; the code says on which signal, as shells do, or that its time limit was reached."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config
-from pipeline.contract.keys import portable
+from pipeline.contract.keys import as_key
 from pipeline.workflow.targets import Target
 
 MOST_NAMED = 3
@@ -21,7 +21,7 @@ def own_changes(manifest: Mapping[str, Any], target: Target, stage: str, config:
     if old is not None and (names := changed_settings(old, config.result_settings[stage])):
         found.append("settings changed: " + listed([f"{stage}.{name}" for name in names], names))
     if "cells" in manifest and not target.is_group:
-        now = {name: portable(value) for name, value in target.rows[0].cells(kind.cells).items()}
+        now = {name: as_key(value) for name, value in target.rows[0].cells(kind.cells).items()}
         if names := changed_settings(manifest["cells"], now):
             found.append("captures.tsv changed: " + listed(list(names), names))
     if manifest.get("version", kind.version) != kind.version:

@@ -7,10 +7,9 @@ from typing import Any
 
 from pipeline.contract.layout import Layout
 from pipeline.io.files import read_record
-from pipeline.report.records import counted
+from pipeline.report.records import SPLITS, counted
 
 _COUNTS = ("cameras", "sequences", "frames", "images", "steps", "splats", "videos")
-SPLITS = ("val", "test", "novel")
 
 
 def stage_figures(facts: Mapping[str, Any]) -> str:

@@ -30,11 +30,11 @@ def kept_settings(layout: Layout, options: RunOptions) -> dict[str, Any]:
 
     A variant begins with those of the capture, and shares those of the stages before init with it.
     """
-    anew = options.config is not None or options.reset_settings
+    dropped = options.config is not None or options.reset_settings
     if not layout.variant:
-        return {} if anew else _read(layout.settings)
+        return {} if dropped else _read(layout.settings)
     base = _read(layout.results / layout.settings.name)
-    own = {} if anew else _read(layout.settings) or base
+    own = {} if dropped else _read(layout.settings) or base
     return merge(own, _shared(base))
 
 
@@ -47,20 +47,24 @@ def by_settings(names: Iterable[str], options: RunOptions, config: Config) -> li
     return [(kept, tuple(members)) for kept, members in found.values()]
 
 
-def keep(layout: Layout, options: RunOptions) -> None:
-    """Write down the settings that a run was given. Raises InputError where a variant is given other settings for what all variants share."""
+def keep(layouts: Iterable[Layout], options: RunOptions) -> None:
+    """Write down the settings that a run was given, for each of its captures or groups.
+
+    Raises InputError where a variant is given other settings for what all variants share.
+    """
     given = {key: value for key, value in overrides(options).items() if key not in RUN_KEYS or key == "preset"}
-    if layout.variant:
-        _check_shared(layout, options)
-    settings = merge(kept_settings(layout, options), given)
-    if layout.variant:
-        settings = {key: value for key, value in settings.items() if key not in CAPTURE_STAGES}
-    if settings:
-        text = HEADER + yaml.safe_dump(settings, sort_keys=False)
-        if not layout.settings.is_file() or layout.settings.read_text() != text:
-            write_text(layout.settings, text)
-    else:
-        layout.settings.unlink(missing_ok=True)
+    for layout in layouts:
+        if layout.variant:
+            _check_shared(layout, options)
+        settings = merge(kept_settings(layout, options), given)
+        if layout.variant:
+            settings = {key: value for key, value in settings.items() if key not in CAPTURE_STAGES}
+        if settings:
+            text = HEADER + yaml.safe_dump(settings, sort_keys=False)
+            if not layout.settings.is_file() or layout.settings.read_text() != text:
+                write_text(layout.settings, text)
+        else:
+            layout.settings.unlink(missing_ok=True)
 
 
 def _check_shared(layout: Layout, options: RunOptions) -> None:

@@ -28,7 +28,7 @@ from pipeline.workflow.targets import Target, Targets
 MOST_NAMED = 5  # with more captures each has one line, and those with nothing to do are counted
 _STATES = {
     "OUT_OF_MEMORY": "it took more memory than requested (mem_mb of its stage in the profile)",
-    "TIMEOUT": "its time was up (runtime of its stage in the profile)",
+    "TIMEOUT": "reached its time limit (runtime of its stage in the profile)",
     "CANCELLED": "its SLURM job was cancelled",
     "NODE_FAIL": "its node failed",
     "PREEMPTED": "its SLURM job was preempted",
@@ -158,7 +158,7 @@ def _reason(layout: Layout, unfinished: list[str], outcome: Outcome) -> tuple[st
 
 
 def _killed(holder: Holder, state: str = "") -> str:
-    why = _STATES.get(state, "perhaps memory ran out" if not state else f"SLURM says {state}")
+    why = _STATES.get(state, "perhaps out of memory" if not state else f"SLURM says {state}")
     return f"was killed ({holder.describe()}): {why}"
 
 

@@ -1,4 +1,4 @@
-"""What a run will do: which stages of which capture, why, and how long they may take. Snakemake is handed the result and decides nothing anew."""
+"""What a run will do: which stages of which capture, why, and how long they may take. Snakemake is handed the result and decides nothing."""
 
 from __future__ import annotations
 

@@ -38,6 +38,6 @@ def render_avatar(name: str, options: RunOptions, cameras: str, out: Path | None
             check_writable(place, option)
     settings = config.stages["render"]
     chosen = None if frames == "all" else [frame.strip() for frame in frames.split(",") if frame.strip()]
-    wish = RenderWish(source, folder, film, chosen, subject, alpha, settings.orbit_frames, settings.orbit_degrees)
+    wish = RenderWish(source, folder, film, chosen, subject, alpha, settings.orbit_frames, settings.orbit_degrees, settings.device)
     for path in render_cameras(layout, wish):
         print(f"wrote {path}")

@@ -18,7 +18,7 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.io.progress import log
 from pipeline.machine.lease import lease
-from pipeline.report.records import counted
+from pipeline.report.records import counted, listed
 from pipeline.workflow.kept_settings import by_settings, described, keep
 from pipeline.workflow.orphans import end_orphans
 from pipeline.workflow.outcome import Outcome, failed_targets, report_outcome
@@ -56,7 +56,7 @@ def run(options: RunOptions) -> int:
     sets = by_settings(names, options, config)
     for kept, members in sets:
         if kept:
-            log(f"{', '.join(members[:5])}{' ...' if len(members) > 5 else ''}: settings of earlier runs: {described(kept)} (--reset-settings drops them)")
+            log(f"{listed(members)}: settings of earlier runs: {described(kept)} (--reset-settings drops them)")
         try:
             codes.append(_run_together(replace(options, names=members, all=False, failed=False), resolved_config(options, kept)))
         except InputError as error:
@@ -96,10 +96,9 @@ def _run(options: RunOptions, config: Config, targets: Targets) -> int:
         held = [leases.enter_context(lease(t.layout.running("run"), t.layout.leases, f"run of {t.name}")) for t in targets.all.values()]
         session = _Session(options, config, held[0].token)
         end_orphans({name: target.layout for name, target in targets.all.items()}, config)
-        for name, target in targets.all.items():
+        for target in targets.all.values():
             settle(target)
-            if name in options.names:
-                keep(target.layout, options)
+        keep([target.layout for name, target in targets.all.items() if name in options.names], options)
         session.bring_up(targets.captures)
         groups = targets.groups
         if groups and session.code != INTERRUPTED:

@@ -14,7 +14,7 @@ from pipeline.config import Config, by_method, merge, parse_config
 from pipeline.contract.stages import DEFAULT_METHOD
 from pipeline.io.documents import parse_yaml, read_document
 from pipeline.io.errors import InputError
-from pipeline.io.files import ROOT
+from pipeline.io.files import ROOT, portable
 
 LAYERS = ("method", "variant", "preset", "captures", "results", "work", "until")  # options that are keys of config.yaml, too
 _SPELLED = {"variant": "name"}
@@ -119,12 +119,6 @@ def parse_set(setting: str) -> dict[str, Any]:
     for key in reversed(keys):
         value = {key: value}
     return value
-
-
-def portable(path: Path) -> str:
-    """Relative to the checkout where it lies inside, so that the checkout may move; absolute elsewhere."""
-    path = Path(os.path.normpath(path))
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def _portable(options: RunOptions, value: str | Path) -> str:

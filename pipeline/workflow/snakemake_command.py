@@ -18,7 +18,7 @@ from typing import Any
 from pipeline.config import Config
 from pipeline.io.documents import parse_yaml, read_document
 from pipeline.io.errors import InputError
-from pipeline.io.files import ROOT, digest, write_text
+from pipeline.io.files import ROOT, digest, portable, write_text
 from pipeline.io.progress import log
 from pipeline.machine.gpu_lock import cards
 from pipeline.machine.lease import RUN
@@ -26,7 +26,7 @@ from pipeline.machine.provenance import COMMAND
 from pipeline.machine.slurm import job_prefix
 from pipeline.workflow.display import Display
 from pipeline.workflow.plan import Plan
-from pipeline.workflow.run_options import RunOptions, portable
+from pipeline.workflow.run_options import RunOptions
 
 PROFILES = Path("profiles")
 INTERRUPTED = 130  # exit code of a run that was ended by Ctrl-C or SIGTERM

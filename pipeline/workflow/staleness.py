@@ -19,14 +19,11 @@ from pipeline.io.fingerprints import first_change
 from pipeline.workflow.changes import own_changes
 from pipeline.workflow.targets import Target, group_target
 
-
-def stale_stages(target: Target, config: Config) -> dict[str, str]:
-    """Stages whose results exist and yet must be made again, with the reason: changed settings, files that are gone or changed, or what comes before."""
-    return {stage: reason for stage, reason in unfinished_reasons(target, config).items() if reason != MISSING}
+MISSING = "missing"
 
 
 def unfinished_reasons(target: Target, config: Config) -> dict[str, str]:
-    """Stages without a current, complete result, in order, with the reason."""
+    """Stages without a current, complete result, in order, with the reason: MISSING, changed settings, files that are gone or changed, or what comes before."""
     manifests = {stage: manifest for stage in target.stages if (manifest := read_manifest(target.layout, stage)) is not None}
     keys = target.keys(config) if manifests else {}
     read: dict[tuple[Path, str], dict[str, Any] | None] = {(target.layout.results, stage): manifest for stage, manifest in manifests.items()}
@@ -62,9 +59,6 @@ def with_complete_captures(group: Target, captures: Mapping[str, Target], config
 def best_resolution(target: Target, configs: Sequence[Config]) -> Config:
     """Of the configurations that may have made its results the one under which most of them are current."""
     return configs[0] if len(configs) == 1 else min(configs, key=lambda config: len(unfinished_stages(target, config)))
-
-
-MISSING = "missing"
 
 
 def _other_inputs(manifest: Mapping[str, Any], before: Mapping[str, tuple[Layout, str]], read: dict[tuple[Path, str], dict[str, Any] | None]) -> str:

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pipeline.config import Config
 from pipeline.machine.lease import is_alive, read_holder
-from pipeline.report.records import counted, failure_place, warnings
+from pipeline.report.records import counted, failure_place, listed, warnings
 from pipeline.workflow.kept_settings import by_settings
 from pipeline.workflow.outcome import failed_stages
 from pipeline.workflow.run_options import RunOptions, load_config, resolutions
-from pipeline.workflow.staleness import best_resolution, read_manifest, stale_stages, with_complete_captures
+from pipeline.workflow.staleness import MISSING, best_resolution, unfinished_reasons, with_complete_captures
 from pipeline.workflow.targets import Target, Targets, chosen_targets, variants_of
 
 State = Literal["done", "stale", "running", "interrupted", "FAILED", "missing"]
@@ -51,11 +51,11 @@ def survey(targets: Targets, configs_of: Callable[[str], Sequence[Config]]) -> T
 
 
 def _cells(target: Target, config: Config) -> dict[str, Cell]:
-    stale, failed = stale_stages(target, config), failed_stages(target)
-    return {stage: _cell(target, stage, stale, failed) for stage in target.stages}
+    reasons, failed = unfinished_reasons(target, config), failed_stages(target)
+    return {stage: _cell(target, stage, reasons.get(stage), failed) for stage in target.stages}
 
 
-def _cell(target: Target, stage: str, stale: dict[str, str], failed: dict[str, dict]) -> Cell:
+def _cell(target: Target, stage: str, reason: str | None, failed: dict[str, dict]) -> Cell:
     path = target.layout.running(stage)
     for lease in (path, *path.parent.glob(f"{stage}-*of*.json")):  # the stage itself, or a part of a scattered one
         holder = read_holder(lease)
@@ -63,9 +63,7 @@ def _cell(target: Target, stage: str, stale: dict[str, str], failed: dict[str, d
             return Cell("running", f"{holder.host}{f':{holder.job}' if holder.job else ''}")
     if stage in failed:
         return Cell("interrupted") if failed[stage].get("interrupted") else Cell("FAILED", error=failed[stage])
-    if read_manifest(target.layout, stage) is None:
-        return Cell("missing")
-    return Cell("stale") if stage in stale else Cell("done")
+    return Cell("done" if reason is None else "missing" if reason == MISSING else "stale")
 
 
 def print_status(options: RunOptions, watch: bool) -> int:
@@ -112,10 +110,10 @@ def _drawn(targets: Targets, table: Table) -> Any:
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
     problems += [Text(str(row.error).splitlines()[0], style="red") for row in targets.bad.values()]
     others = [f"{name}: {', '.join(more)}" for name, target in targets.all.items() if (more := other_variants(target))]
-    notes = [Text("variants (./c2a status --name NAME): " + "; ".join(others[:5]) + (" ..." if len(others) > 5 else ""))] if others else []
+    notes = [Text("variants (./c2a status --name NAME): " + listed(others, "; "))] if others else []
     kept = [name for name, target in targets.all.items() if target.layout.settings.is_file()]
     if kept:
-        notes.append(Text(f"with settings of earlier runs (config.yaml in their results): {', '.join(kept[:5])}{' ...' if len(kept) > 5 else ''}"))
+        notes.append(Text(f"with settings of earlier runs (config.yaml in their results): {listed(kept)}"))
     return Group(drawing, "", Text(line), *notes, *problems)
 
 

@@ -1,4 +1,4 @@
-"""Kills a run with SIGKILL at random moments and goes on with the same command: the end must be that of a run that nobody disturbed.
+"""Kills a run with SIGKILL at random moments and resumes it with the same command: the results must be those of an undisturbed run.
 
 python -m tests.faults.kill_anywhere 100 --seed 1
 """
@@ -129,14 +129,14 @@ def _kill(pid: int) -> None:
 
 
 def torment(folder: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill `count` times, each time going on; check and begin anew whenever a run gets through. Yields a line per kill. Raises AssertionError."""
+    """Kill `count` times, resuming each time; check, and start over whenever a run completes. Yields a line per kill. Raises AssertionError."""
     chance, victim, killed = random.Random(seed), Victim(folder), 0
     while killed < count:
         who = victim.kill_once(chance)
         if who == "complete":
             victim.check()
             victim.clear()
-            yield "complete and as expected; begins anew"
+            yield "complete and as expected; starts over"
             continue
         killed += 1
         done = [stage for stage in STAGES if stage in victim.place.times("a")]

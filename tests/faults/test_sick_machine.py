@@ -1,4 +1,4 @@
-"""A full disk, a disk that is not writable, a stage that is killed: a clear word, nothing lost, and the same command goes on."""
+"""A full disk, a disk that is not writable, a stage that is killed: a clear message, nothing lost, and the same command resumes."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def test_full_and_read_only_disks_and_a_killed_stage(disk, tmp_path):
     wait_until(lambda: list(layout.scratch("train").glob("*.pt")) and read_holder(layout.running("train")), running, "a first checkpoint")
     os.kill(read_holder(layout.running("train")).pid, signal.SIGKILL)  # as the system does when memory runs out
     assert running.wait() != 0
-    assert "perhaps memory ran out" in layout.error("train").read_text() and not layout.avatar.exists()
+    assert "perhaps out of memory" in layout.error("train").read_text() and not layout.avatar.exists()
 
     done = place.run("a", config=MICRO)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -113,11 +113,11 @@ def read_staleness(folder: Path) -> None:
 
     from pipeline.config import parse_config
     from pipeline.io.errors import InputError
-    from pipeline.workflow.staleness import stale_stages
+    from pipeline.workflow.staleness import unfinished_reasons
 
     row = SimpleNamespace(path=folder)
     target: Any = SimpleNamespace(layout=layout(folder), stages=["ingest"], rows=[row], is_group=False, keys=lambda config: {"ingest": "k"})
-    stale_stages(target, parse_config({}))
+    unfinished_reasons(target, parse_config({}))
     raise InputError("status was shown", expected="so")
 
 

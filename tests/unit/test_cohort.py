@@ -145,7 +145,7 @@ def test_errors_that_are_no_fault_of_the_program_are_explained():
     full = str(explain(OSError(28, "x", "/data/frames"), "new"))
     assert "no space" in full and "/data/frames" in full and "./c2a run new" in full
     assert "not writable" in str(explain(PermissionError(13, "Permission denied", "/data"), "new"))
-    assert "memory ran out" in str(explain(MemoryError(), "new"))
+    assert "out of memory" in str(explain(MemoryError(), "new"))
     other = ValueError("x")
     assert explain(other, "new") is other
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.avatars.registry import DEFAULT_METHOD, METHODS
 from pipeline.config import parse_config
 from pipeline.contract.captures_table import read_captures
-from pipeline.contract.keys import portable
+from pipeline.contract.keys import as_key
 from pipeline.contract.layout import Layout
 from pipeline.contract.manifest import inputs_of
 from pipeline.io.errors import InputError
@@ -23,7 +23,7 @@ from pipeline.workflow.plan import make_plans
 from pipeline.workflow.plan_table import print_plans
 from pipeline.workflow.previous import set_aside, settle
 from pipeline.workflow.run_options import RunOptions, load_config
-from pipeline.workflow.staleness import stale_stages
+from pipeline.workflow.staleness import unfinished_reasons
 from pipeline.workflow.targets import capture_target, layout_of, variants_of
 
 METHOD = METHODS[DEFAULT_METHOD]
@@ -52,7 +52,7 @@ def finish(target, config, stages=None, text="1"):
             "key": target.keys(config)[stage],
             "version": METHOD.table[stage].version,
             "inputs": inputs_of(stage, target.layout, METHOD.table),
-            "cells": {name: portable(value) for name, value in target.rows[0].cells(METHOD.table[stage].cells).items()},
+            "cells": {name: as_key(value) for name, value in target.rows[0].cells(METHOD.table[stage].cells).items()},
             "settings": json.loads(json.dumps(asdict(config.stages[stage]))),
             "facts": {"cameras": {"x": {}, "y": {}}, "frames": 14, "residual_px_all": None},
             "outputs": {str(file.relative_to(target.layout.results)): {"size": file.stat().st_size, "sha256": sha256(file)} for file in files},
@@ -77,20 +77,23 @@ def test_a_changed_setting_is_named_with_its_old_and_new_value(options, capsys):
 def test_a_changed_cell_and_a_new_version_are_named(options, monkeypatch):
     finish(target_of(config := load_config(options)), config)
     options.captures.write_text("id\tkind\tpath\tsize\na\trig\traw\t512x256\n")
-    assert stale_stages(target_of(config), config)["frames"] == "captures.tsv changed: size null -> [512, 256]"
+    assert unfinished_reasons(target_of(config), config)["frames"] == "captures.tsv changed: size null -> [512, 256]"
     options.captures.write_text("id\tkind\tpath\tsize\na\trig\traw\t\n")
     manifest = target_of(config).layout.manifest("fit")
     write_json(manifest, json.loads(manifest.read_text()) | {"version": 0, "key": "x"})
-    assert list(stale_stages(target_of(config), config).values())[:2] == [f"the stage has a new version (0 -> {METHOD.table['fit'].version})", "after fit"]
+    assert list(unfinished_reasons(target_of(config), config).values())[:2] == [
+        f"the stage has a new version (0 -> {METHOD.table['fit'].version})",
+        "after fit",
+    ]
 
 
 def test_what_was_made_from_other_contents_is_stale_although_its_key_is_the_same(options):
     target = target_of(config := load_config(options))
     finish(target, config)
     finish(target, config, ["ingest"], text="2")  # ran again alone, with another result
-    assert next(iter(stale_stages(target, config).items())) == ("frames", "after ingest")
+    assert next(iter(unfinished_reasons(target, config).items())) == ("frames", "after ingest")
     finish(target, config, ["ingest"], text="1")
-    assert stale_stages(target, config) == {}, "the same bytes as before: nothing has changed"
+    assert unfinished_reasons(target, config) == {}, "the same bytes as before: nothing has changed"
 
 
 def test_missing_stages_take_the_time_of_other_captures(options, capsys):
@@ -166,26 +169,26 @@ def test_a_finished_training_is_set_aside_and_comes_back_unless_a_new_one_is_don
 def test_settings_given_once_stay_with_the_capture(options, tmp_path):
     given = replace(options, sets=("train.iterations=77", "fit.iterations=5"))
     layout = layout_of("a", load_config(options))
-    kept.keep(layout, given)
+    kept.keep([layout], given)
     config = kept.config_of("a", options)
     assert config.stages["train"].iterations == 77 and config.stages["fit"].iterations == 5 and config.preset == "draft"
     assert kept.described(kept.kept_settings(layout, options)) == "rigged.train.iterations=77 fit.iterations=5 preset=draft"
-    kept.keep(layout, replace(options, sets=("train.seed=3",)))
+    kept.keep([layout], replace(options, sets=("train.seed=3",)))
     assert kept.config_of("a", options).stages["train"].seed == 3 and kept.config_of("a", options).stages["train"].iterations == 77
     (tmp_path / "my.yaml").write_text("train: {iterations: 9}\nthreads: 1\n")
-    kept.keep(layout, replace(options, config=tmp_path / "my.yaml"))
+    kept.keep([layout], replace(options, config=tmp_path / "my.yaml"))
     config = kept.config_of("a", options)
     assert config.stages["train"].iterations == 9 and config.stages["fit"].iterations != 5, "a file takes the place of what was kept"
     assert [(names, bool(settings)) for settings, names in kept.by_settings(["a", "b"], options, config)] == [(("a",), True), (("b",), False)]
-    kept.keep(layout, replace(options, reset_settings=True, preset=None))
+    kept.keep([layout], replace(options, reset_settings=True, preset=None))
     assert not layout.settings.exists()
 
 
 def test_a_variant_has_its_own_folder_and_settings_and_shares_what_comes_before(options):
-    kept.keep(layout_of("a", load_config(options)), replace(options, sets=("train.iterations=77", "train.seed=4", "fit.iterations=5")))
+    kept.keep([layout_of("a", load_config(options))], replace(options, sets=("train.iterations=77", "train.seed=4", "fit.iterations=5")))
     named = replace(options, variant="long", sets=("train.iterations=99",))
     layout = layout_of("a", load_config(named))
-    kept.keep(layout, named)
+    kept.keep([layout], named)
     config = kept.config_of("a", replace(named, sets=()))
     assert config.stages["train"].iterations == 99 and config.stages["train"].seed == 4 and config.stages["fit"].iterations == 5
     assert kept.config_of("a", options).stages["train"].iterations == 77
@@ -193,7 +196,7 @@ def test_a_variant_has_its_own_folder_and_settings_and_shares_what_comes_before(
     assert layout.avatar != plain.avatar and layout.scratch("train") != plain.scratch("train") and layout.fit == plain.fit
     assert variants_of(plain) == ["", "long"]
     with pytest.raises(InputError, match="variants share everything before init"):
-        kept.keep(layout, replace(named, sets=("fit.iterations=6",)))
+        kept.keep([layout], replace(named, sets=("fit.iterations=6",)))
     with pytest.raises(InputError, match="'variant'"):
         parse_config({"variant": "../x"})
 

@@ -79,3 +79,14 @@ def test_wrong_options_are_named_before_anything_is_loaded(files, tmp_path, chan
     with pytest.raises(InputError, match=expected) as error:
         render_avatar("a", RunOptions(("a",), results=tmp_path / "results"), **(values | paths))
     assert "next:" in str(error.value) and not (tmp_path / "images").exists()
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("train.device=cpu", "cpu"), ("render.device=cuda", "cuda")])
+def test_the_device_is_that_of_the_configuration(files, tmp_path, monkeypatch, setting, expected):
+    files.avatar.parent.mkdir()
+    files.avatar.write_bytes(b"")
+    wishes = []
+    monkeypatch.setattr("pipeline.stages.render_cameras.render_cameras", lambda layout, wish: wishes.append(wish) or [])
+    options = RunOptions(("a",), results=tmp_path / "results", sets=(setting,))
+    render_avatar("a", options, "front", tmp_path / "images", None, "all", "", False)
+    assert wishes[0].device == expected

@@ -174,7 +174,7 @@ def test_masks_beside_the_images_are_taken_and_none_leaves_them(tmp_path, layout
     check_discs(mattes_of(row, layout)[1])
     for path in (root / "masks" / "cam01").glob("*.png"):
         cv2.imwrite(str(path), cv2.imread(str(path), 0) * 128)
-    assert "camera cam01 reach only 128 of 255" in mattes_of(row, layout)[0]["warnings"][0]
+    assert "the mattes of camera cam01 reach only 128 of 255" in mattes_of(row, layout)[0]["warnings"][0]
     assert "matte" not in read(replace(row, mattes="none"), layout).sequences["take"]["videos"]["cam01"]
     (root / "masks" / "cam03" / "2.png").unlink()
     with pytest.raises(InputError, match="mattes of camera 'cam03' do not belong(?s:.*)2 frames(?s:.*)3 frames(?s:.*)'mattes'"):
@@ -190,6 +190,18 @@ def test_the_alpha_of_rgba_images_is_the_matte(tmp_path, layout):
     row = CaptureRow("x", "rig", root)
     check_discs(mattes_of(row, layout)[1])
     assert "matte" not in read(replace(row, mattes="none"), layout).sequences["take"]["videos"]["cam01"]
+
+
+def test_images_of_16_bits_are_read_and_their_alpha_is_the_matte(tmp_path, layout):
+    root = image_folders(tmp_path / "rig", 4)
+    for path in root.rglob("*.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 257)
+    write_calibration(root / "cameras.json", CAMERAS)
+    row = CaptureRow("x", "rig", root)
+    check_discs(mattes_of(row, layout)[1])
+    for path in root.rglob("*.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., :3])
+    assert "matte" not in read(row, layout).sequences["take"]["videos"]["cam01"]
 
 
 def test_opaque_rgba_images_are_no_mattes(tmp_path, layout):

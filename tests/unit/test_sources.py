@@ -14,7 +14,7 @@ from pipeline.config import parse_config
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.io.files import read_json, write_json
 from pipeline.io.video import write_video
-from pipeline.workflow.staleness import stale_stages
+from pipeline.workflow.staleness import unfinished_reasons
 from pipeline.workflow.targets import capture_target
 from tests.unit.capture_trees import look_at, make_nersemble, make_rig, pictures
 from tests.unit.stage_jobs import run_stage
@@ -36,7 +36,7 @@ class Read:
         return self.target.layout.capture.read_bytes()
 
     def reason(self):
-        return stale_stages(self.target, self.config).get("ingest", "")
+        return unfinished_reasons(self.target, self.config).get("ingest", "")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pipeline.contract.stages import upstream
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT, write_json
 from pipeline.stages.job import make_job
-from pipeline.workflow.staleness import best_resolution, stale_stages, unfinished_reasons, unfinished_stages, with_complete_captures
+from pipeline.workflow.staleness import best_resolution, unfinished_reasons, unfinished_stages, with_complete_captures
 from pipeline.workflow.targets import Targets, capture_target, group_target
 
 METHOD = METHODS[DEFAULT_METHOD]
@@ -65,8 +65,8 @@ def test_the_rules_name_no_stage_and_no_file_of_their_own():
 def test_a_changed_setting_makes_its_stage_and_what_follows_stale_and_nothing_before(row, config):
     target = capture_target(row, config)
     finish(target, config)
-    assert stale_stages(target, config) == {}
-    assert list(stale_stages(target, changed(config, train={"iterations": 7}))) == ["train", "render", "evaluate", "report"]
+    assert unfinished_reasons(target, config) == {}
+    assert list(unfinished_reasons(target, changed(config, train={"iterations": 7}))) == ["train", "render", "evaluate", "report"]
 
 
 def test_a_result_is_current_under_the_resolution_that_made_it(row, config):
@@ -82,7 +82,7 @@ def test_a_lost_or_cut_output_makes_its_stage_stale(row, config):
     finish(target, config)
     (target.layout.results / "frames.out").unlink()
     (target.layout.results / "fit.out").write_text("f")
-    stale = stale_stages(target, config)
+    stale = unfinished_reasons(target, config)
     assert list(stale) == list(target.stages[target.stages.index("frames") :])
     assert stale["frames"].endswith("is gone") and stale["fit"].endswith("changed in size") and stale["sample"] == "after frames"
 
@@ -104,10 +104,10 @@ def test_a_group_is_made_of_the_captures_that_are_complete(config):
     assert [row.id for row in with_complete_captures(group, captures, config).rows] == ["a"]
     alone = with_complete_captures(group, captures, config)
     finish(alone, config)
-    assert stale_stages(alone, config) == {} and alone.layout.members[0].fit == captures["a"].layout.fit
+    assert unfinished_reasons(alone, config) == {} and alone.layout.members[0].fit == captures["a"].layout.fit
     finish(captures["b"], config)
     whole = with_complete_captures(group, captures, config)
-    assert [row.id for row in whole.rows] == ["a", "b"] and set(stale_stages(whole, config)) == set(whole.stages), "another capture has joined"
+    assert [row.id for row in whole.rows] == ["a", "b"] and set(unfinished_reasons(whole, config)) == set(whole.stages), "another capture has joined"
     assert Targets(captures, {"both": group}).all.keys() == {"a", "b", "both"}
 
 

@@ -102,7 +102,7 @@ def test_a_changed_training_setting_trains_again_and_nothing_before(place, tmp_p
     assert place.run("a").returncode == 0  # and back
 
 
-def test_from_begins_a_finished_training_anew(place, layout):
+def test_from_begins_a_finished_training_again(place, layout):
     before = place.times("a")
     avatar = layout.avatar.read_bytes()
     assert place.run("a", "--from", "train").returncode == 0
@@ -123,8 +123,8 @@ def test_a_longer_training_goes_on_from_the_finished_one_where_it_may(place, lay
     longer = facts()
     assert longer["resumed_at"] == 120 and longer["lengthened_at"] == [120] and longer["steps"] == 160
     assert _steps(layout.train_log) == list(range(10, 161, 10))
-    anew = facts("--from", "train")
-    assert anew["resumed_at"] is None and "lengthened_at" not in anew and anew["steps"] == 160
+    again = facts("--from", "train")
+    assert again["resumed_at"] is None and "lengthened_at" not in again and again["steps"] == 160
     assert place.run("a").returncode == 0
 
 
@@ -141,7 +141,7 @@ def test_a_killed_training_goes_on_and_the_old_report_never_passes(place, layout
 
     done = place.run("a", config=config)
     assert done.returncode == 0, done.stderr
-    assert "from step" in done.stdout + done.stderr, "the training must say that it goes on from a checkpoint"
+    assert "from step" in done.stdout + done.stderr, "the training must say that it resumes from a checkpoint"
     steps = _steps(layout.train_log)
     assert steps == sorted(set(steps)) and steps[-1] == 400 and reached < 400
     assert json.loads(layout.manifest("report").read_text())["timing"]["finished"] >= json.loads(layout.manifest("train").read_text())["timing"]["finished"]

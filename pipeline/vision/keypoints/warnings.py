@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.geometry.camera_readings import TEXTS
+from pipeline.geometry.camera_readings import CHECK_CAMERA, TEXTS
 from pipeline.io.errors import InputError
 from pipeline.vision.keypoints.multi_camera import Keypoints
 
 SURE = 0.9  # share of the detections that agree under another reading of the calibration from which the present one is wrong
 OFTEN = 0.2  # share of the frames from which faces in a camera are no accident
-_CHECK = "check its calibration, its name (swapped with another?), its rotation and its time offset"
 
 
 def check_agreement(found: Keypoints, model: str, cameras: Sequence[str], frames: Path) -> None:
@@ -44,7 +43,7 @@ def keypoint_warnings(found: Keypoints, cameras: Sequence[str]) -> list[str]:
         if faces >= least and dropped > 0.5 * faces:
             texts.append(
                 f"camera {camera} shows a face in {faces} of {len(found.face)} frames, and {dropped} of them were dropped because the other cameras "
-                f"contradict them. Expected: they agree within keypoints.face_gate; {_CHECK}"
+                f"contradict them. Expected: they agree within keypoints.face_gate; {CHECK_CAMERA}"
             )
     return texts + [_say_offset(camera, int(frames)) for camera, frames in zip(cameras, found.ahead) if frames]
 
