@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from pipeline.body.body_pose import BodyPose
+from pipeline.body.model import ParametricModel
 from pipeline.splat.gpu.workspace import Workspace
 from pipeline.splat.splats import Views
 from pipeline.training.parameters import ParameterGroup
@@ -43,10 +44,35 @@ class Rendering:
 
 
 class Posed(Protocol):
-    """An avatar at an instant. rows: the per-frame parameters it was made of, none where it was posed by value."""
+    """An avatar at an instant: a dataclass.
+
+    Where it is made of splats it has `splats` (`Splats`, in the world), and `binding` int64 [N] where they lie on triangles of the body; viewers replace both.
+    rows: the per-frame parameters it was made of, none where it was posed by value.
+    """
 
     @property
     def rows(self) -> Sequence[Rows]: ...
+
+
+class AvatarBody(Protocol):
+    """The parametric body that moves an avatar: what motions, viewers and mesh overlays ask for.
+
+    Attributes:
+        frames: ids of the tracked frames. scale: world units per metre of the model.
+    """
+
+    frames: tuple[str, ...]
+    scale: float
+
+    @property
+    def shaped(self) -> ParametricModel:
+        """The model whose mean is this subject (so without identity basis), before vertex offsets."""
+
+    def pose_at(self, frame: int) -> BodyPose:
+        """The pose at a tracked frame."""
+
+    def vertices(self, pose: BodyPose) -> Tensor:
+        """World vertices [V, 3], metres."""
 
 
 class Avatar(Protocol):
@@ -61,6 +87,9 @@ class Avatar(Protocol):
 
     def pose(self, frame: int | Tensor | BodyPose, subject: int | Tensor = 0) -> Any:
         """The state (`Posed`) at a tracked frame (its index within the subject, or int64 [] on the device) or in any pose."""
+
+    def body_of(self, subject: int = 0) -> AvatarBody | None:
+        """The body of a subject; None where nothing of the avatar can be animated."""
 
     def draw(self, state: Any, views: Views, workspace: Workspace | None = None) -> Rendering:
         """The one image formation: training, rendering, evaluation, viewers and exports all call it.

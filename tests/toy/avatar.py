@@ -75,6 +75,9 @@ class ToyAvatar(nn.Module):
         splats = Splats(own["means"] + translation, own["quats"], own["log_scales"], own["opacities"], features=features)
         return PosedToy(splats, rows)
 
+    def body_of(self, subject: int = 0) -> None:
+        return None
+
     def draw(self, state: PosedToy, views: Views, workspace: Workspace | None = None) -> Rendering:
         """Eight channels, the first three shown as colour until the refiner is switched on."""
         black = torch.zeros(CHANNELS, device=state.splats.means.device)

@@ -108,6 +108,9 @@ class FlatAvatar(nn.Module):
         rows = select_rows({"codes": self.codes}, frame + self._frames * subject)
         return FlatState(torch.sigmoid(self.colors.mean(0) + self.net(rows.values()["codes"])), (rows,))
 
+    def body_of(self, subject: int = 0) -> None:
+        return None
+
     def draw(self, state: FlatState, views: Any, workspace: object = None) -> Rendering:
         color = state.color
         if self.training:

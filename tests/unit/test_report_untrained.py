@@ -48,7 +48,7 @@ def layout(tmp_path):  # noqa: ANN001, ANN201
 def test_splats_appear_on_their_triangles_at_the_frame(layout):
     body = PosedBody.from_fit(layout.fit)
     with torch.no_grad():
-        centre = body.vertices(body.tracked_pose(1)[0]).numpy()[body.faces[FACE].numpy()].mean(0)
+        centre = body.vertices(body.pose_at(1)).numpy()[body.faces[FACE].numpy()].mean(0)
     camera = Camera("a", 40, 30, np.array([[80.0, 0, 20], [0, 80, 15], [0, 0, 1]]), np.eye(3), -centre + np.array([0.05, -0.02, 0.5]))
     smaller = camera.resized(20, 15)
     for view, image in zip((camera, smaller), render_untrained(layout, [camera, smaller], "take_000003"), strict=True):

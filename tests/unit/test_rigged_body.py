@@ -17,7 +17,7 @@ from tests.unit import rigged_toy as toy
 
 
 def tracked_vertices(body: PosedBody, frame: int) -> torch.Tensor:
-    return body.vertices(body.tracked_pose(frame)[0])
+    return body.vertices(body.pose_at(frame))
 
 
 def test_a_body_is_posed_as_its_model_is():
@@ -71,7 +71,7 @@ def test_a_body_that_is_not_trained_is_posed_once_and_shows_the_same_frames():
     for frame in (2, 0, 1):
         expected, posed = trained.pose(frame).splats.means, cached.pose(frame)
         assert torch.equal(posed.splats.means, expected) and torch.equal(cached.pose(torch.tensor(frame)).splats.means, expected) and posed.rows == ()
-    assert torch.equal(cached.pose(cached.body.tracked_pose(1)[0]).splats.means, trained.pose(1).splats.means), "any other pose still is by value"
+    assert torch.equal(cached.pose(cached.body.pose_at(1)).splats.means, trained.pose(1).splats.means), "any other pose still is by value"
 
 
 def test_a_body_as_tracked_has_no_penalty_and_a_bent_one_has():

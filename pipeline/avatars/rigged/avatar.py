@@ -33,9 +33,10 @@ SPLAT_EPSILON = 1e-15  # of Adam, as in 3DGS: gradients of single splats are tin
 
 @dataclass(frozen=True, eq=False)
 class PosedSplats:
-    """The avatar at an instant: splats in the world, and the table rows that it was posed with."""
+    """The avatar at an instant: splats in the world, the triangle of each, and the table rows that it was posed with."""
 
     splats: Splats
+    binding: Tensor
     rows: Sequence[Rows] = ()
 
 
@@ -101,7 +102,10 @@ class RiggedAvatar(nn.Module):
             vertices, rows = self.body.vertices(pose), (tracked,)
         local = self.local
         world = bind(vertices, self.body.faces, self.binding, local["means"], local["quats"], local["log_scales"])
-        return PosedSplats(Splats(*world, local["opacities"], torch.cat([local["sh_dc"], local["sh_rest"]], dim=1)), rows)
+        return PosedSplats(Splats(*world, local["opacities"], torch.cat([local["sh_dc"], local["sh_rest"]], dim=1)), self.binding, rows)
+
+    def body_of(self, subject: int = 0) -> PosedBody:
+        return self.body
 
     def draw(self, state: PosedSplats, views: Views, workspace: Workspace | None = None) -> Rendering:
         """See `Avatar.draw`."""

@@ -50,7 +50,7 @@ def initial_splats(body: PosedBody, images: ImageSet, cameras: Sequence[str], fr
 def posed(body: PosedBody, frame: int) -> np.ndarray:
     """World vertices [V, 3] float64, metres, of a frame."""
     with torch.no_grad():
-        return body.vertices(body.tracked_pose(frame)[0]).cpu().numpy().astype(np.float64)
+        return body.vertices(body.pose_at(frame)).cpu().numpy().astype(np.float64)
 
 
 def _views(body: PosedBody, images: ImageSet, cameras: Sequence[str], frames: Sequence[str]) -> Iterator[tuple[np.ndarray, Camera, np.ndarray]]:

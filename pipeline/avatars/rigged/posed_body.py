@@ -119,6 +119,10 @@ class PosedBody(nn.Module):
         values = rows.values()
         return BodyPose(values["expression"], values["pose"], values["translation"]), rows
 
+    def pose_at(self, frame: int) -> BodyPose:
+        """The pose at a frame."""
+        return self.tracked_pose(frame)[0]
+
     def vertices(self, pose: BodyPose) -> Tensor:
         """World vertices [V, 3], metres; differentiable in the offsets and in the pose."""
         expression, rotations, translation = pose.expression[None], pose.rotations[None], pose.translation[None]
@@ -139,7 +143,7 @@ class PosedBody(nn.Module):
     @torch.no_grad()
     def cache_posed(self) -> None:
         """From now on nothing of the body is trained: every frame is posed once, here, and kept."""
-        self._cached = torch.stack([self.vertices(self.tracked_pose(frame)[0]) for frame in range(len(self.frames))])
+        self._cached = torch.stack([self.vertices(self.pose_at(frame)) for frame in range(len(self.frames))])
 
     @property
     def cached(self) -> bool:
