@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def run(job: Job) -> dict:
     """Read, check, decode and hash everything of one capture. Raises InputError naming what is wrong."""
     from pipeline.capture.aim import axis_warnings
+    from pipeline.capture.intrinsics import principal_point_warnings
     from pipeline.capture.record import Capture, write_capture
     from pipeline.capture.survey import IMAGE_RATE, survey
     from pipeline.io.files import sha256
@@ -45,7 +46,7 @@ def run(job: Job) -> dict:
         "fps": report.fps,
         "failed_checks": [c for c in report.checks if not c["ok"]],
         "sources": sources,
-        "warnings": _unused_cells(job.cells, source) + axis_warnings(source.cameras),
+        "warnings": _unused_cells(job.cells, source) + principal_point_warnings(source.cameras) + axis_warnings(source.cameras),
     }
 
 
