@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from pipeline.avatars.registry import METHODS
 
 STAGES = tuple(dict.fromkeys(name for method in METHODS.values() for name in method.table))
+PRESETS = ("auto", *dict.fromkeys(name for method in METHODS.values() for name in method.preset_names))
 _CHOICES = "{" + ",".join(STAGES) + "}"
 
 
@@ -52,7 +53,7 @@ class Settings:
 
     method: Annotated[str | None, _option("{" + ",".join(METHODS) + "}")] = None
     variant: Annotated[str | None, _option("NAME", name="name")] = None
-    preset: Annotated[Literal["auto", "draft", "standard", "high"] | None, _option("{auto,draft,standard,high}")] = None
+    preset: Annotated[str | None, _option("{" + ",".join(PRESETS) + "}")] = None
     captures: File = None
     results: Folder = None
     work: Folder = None

@@ -28,7 +28,7 @@ class Method:
         about: one line for help and report.
         versions: stage -> version, raised whenever the method changes that stage's results.
         settings: stage -> settings dataclass, for "init", "train" and the method's own stages.
-        presets: YAML file with the blocks draft, standard and high: settings per stage.
+        presets: YAML file with the blocks draft, standard, high and any others: settings per stage.
         entry: module with the functions `initialise`, `build` and `open_avatar`, imported only inside a stage (docs/adding-a-method.md); with one of the name
             of each own stage; and `compile_kernels`, where it has kernels to compile after an install.
         scope: what it makes an avatar of: one capture, or a group of captures.
@@ -84,14 +84,19 @@ class Method:
         return [self.path(layout, name) for name in self.table[stage].outputs]
 
     def preset(self, name: str) -> dict[str, Any]:
-        """A block of the presets: stage -> settings that differ from the defaults. Raises InputError for a file that has other blocks than PRESETS."""
+        """A block of the presets: stage -> settings that differ from the defaults. Raises InputError for a file without the blocks of PRESETS."""
         return self._presets[name] or {}
+
+    @property
+    def preset_names(self) -> tuple[str, ...]:
+        """Those of PRESETS, then the method's own."""
+        return tuple(dict.fromkeys((*PRESETS, *self._presets)))
 
     @cached_property
     def _presets(self) -> dict[str, Any]:
         blocks = yaml.safe_load(self.presets.read_text())
-        if not isinstance(blocks, dict) or set(blocks) != set(PRESETS):
-            raise InputError("holds other blocks than the presets", file=self.presets, found=blocks, expected=", ".join(PRESETS))
+        if not isinstance(blocks, dict) or not set(PRESETS) <= set(blocks) or not all(_NAME.fullmatch(str(name)) for name in blocks):
+            raise InputError("lacks blocks of the presets", file=self.presets, found=blocks, expected=", ".join(PRESETS))
         return blocks
 
     def function(self, name: str) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.avatars.rigged.binding import bind
 from pipeline.avatars.rigged.density import DensityControl
 from pipeline.avatars.rigged.posed_body import PosedBody
-from pipeline.avatars.rigged.regularise import splat_terms
+from pipeline.avatars.rigged.regularise import metric_terms, splat_terms
 from pipeline.avatars.rigged.settings import RiggedTrainSettings
 from pipeline.body.body_pose import BodyPose
 from pipeline.splat.formats.ply import write_ply
@@ -24,7 +24,7 @@ from pipeline.splat.splats import Splats, Views
 from pipeline.training.contract import Rendering, Terms
 from pipeline.training.images import Batch
 from pipeline.training.optimiser import Optimiser
-from pipeline.training.parameters import ParameterGroup, exponential
+from pipeline.training.parameters import ParameterGroup, constant, exponential
 from pipeline.training.rows import Rows
 
 LOCAL = ("means", "quats", "log_scales", "opacities", "sh_dc", "sh_rest")
@@ -126,11 +126,15 @@ class RiggedAvatar(nn.Module):
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Splats, the body's offsets, and its per-frame tables."""
         settings = self._training_settings()
-        schedule = exponential(settings.lr_end, settings.iterations)
+        falling = exponential(settings.lr_end, settings.iterations)
+
+        def group(name: str, tensor: Tensor, kind: Literal["splats", "rows"]) -> ParameterGroup:
+            schedule = falling if settings.lr_decay == "all" or name == "means" else constant
+            return ParameterGroup(name, (tensor,), getattr(settings, f"lr_{name}"), schedule, kind, epsilon=SPLAT_EPSILON)
+
         dense = {**dict(self.local.items()), "offsets": self.body.offsets}
-        groups = [ParameterGroup(name, (p,), getattr(settings, f"lr_{name}"), schedule, "splats", epsilon=SPLAT_EPSILON) for name, p in dense.items()]
-        tables = self.body.tables.items()
-        return groups + [ParameterGroup(name, (t,), getattr(settings, f"lr_{name}"), schedule, "rows", epsilon=SPLAT_EPSILON) for name, t in tables]
+        groups = [group(name, parameter, "splats") for name, parameter in dense.items()]
+        return groups + [group(name, table, "rows") for name, table in self.body.tables.items()]
 
     def begin_step(self, step: int) -> Hashable:
         """The SH degree and how often the splats changed decide what a step launches."""
@@ -144,7 +148,11 @@ class RiggedAvatar(nn.Module):
         weights = settings.weights()
         assert rendering.radii is not None
         visible = (rendering.radii > 0).any(0) if len(rendering.radii) > 1 else rendering.radii[0] > 0
-        terms: dict[str | tuple[str, ...], Tensor] = dict(splat_terms(dict(self.local.items()), weights, settings.thresholds(), visible))
+        local, metric = dict(self.local.items()), settings.metric_terms()
+        terms: dict[str | tuple[str, ...], Tensor] = dict(splat_terms(local, {**weights, **dict.fromkeys(metric, 0.0)}, settings.thresholds(), visible))
+        if metric:
+            sizes = (state.splats.log_scales[:, 0] - local["log_scales"][:, 0]).exp()  # of the triangles, metres
+            terms |= metric_terms(local, sizes, {name: weights[name] for name in metric}, settings.thresholds(), visible)
         if weights["laplacian"] > 0 and not self.body.cached:
             terms["laplacian"] = self.body.laplacian_energy()
         if weights["pose"] > 0 and state.rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pipeline.io.validation import LARGEST_SEED, CheckedSettings, number
 from pipeline.training.settings import TrainSettings
@@ -17,11 +17,12 @@ class InitSettings(CheckedSettings):
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    splats: int = number(12000, 1, 10_000_000)  # splats at the start; every triangle has at least one, large ones more
+    placement: Literal["even", "one"] = "even"  # one: in the middle of each triangle one round splat of the triangle's size, as GaussianAvatars begins
+    splats: int = number(12000, 1, 10_000_000)  # splats at the start (placement: even); every triangle has at least one, large ones more
     opacity: float = number(0.6, 0.001, 0.999)  # initial opacity of every splat, 0 to 1
     size: float = number(0.8, 0, 100, above=True)  # radius of a splat, as a fraction of the distance to its neighbours
     thickness: float = number(0.3, 0, 100, above=True)  # across the surface, as a fraction of its radius
-    color_frames: int = number(10, 1, 10_000)  # training frames, evenly spread, whose images give the first colours
+    color_frames: int = number(10, 0, 10_000)  # training frames, evenly spread, whose images give the first colours; 0 = grey
     seed: int = number(0, 0, LARGEST_SEED)  # fixes where in its triangle a splat is placed
 
 
@@ -38,11 +39,14 @@ class RiggedTrainSettings(TrainSettings):
     threshold_scale: float = number(0.6, 0, 1e6)  # size without penalty, in triangle sizes
     lambda_opacity: float = number(0.0, 0, 1e6)  # drives opacities to 0 or 1; helps where surfaces look translucent
     lambda_anisotropy: float = number(0.0, 0, 1e6)  # keeps splats from becoming needles: beyond threshold_anisotropy
+    metric_position: bool = False  # measure distances in metres, for threshold_position too
+    metric_scale: bool = False  # measure sizes in metres, for threshold_scale too
     threshold_anisotropy: float = number(8.0, 0, 1e6)  # ratio of the longest to the middle axis without penalty
     lambda_laplacian: float = number(0.3, 0, 1e6)  # keeps the change of the shared vertex offsets smooth (mean square of its Laplacian, square millimetres)
     lambda_pose: float = number(0.01, 0, 1e6)  # keeps fine-tuned poses, expressions and translations near the tracked ones
 
-    lr_means: float = number(0.01, 0, 10)  # at the first step; falls to lr_means x lr_end
+    lr_decay: Literal["all", "means"] = "all"  # which rates fall to x lr_end in the end: all, or that of the means alone
+    lr_means: float = number(0.01, 0, 10)  # at the first step
     lr_quats: float = number(0.004, 0, 10)
     lr_log_scales: float = number(0.015, 0, 10)
     lr_opacities: float = number(0.05, 0, 10)
@@ -72,6 +76,10 @@ class RiggedTrainSettings(TrainSettings):
     def weights(self) -> dict[str, float]:
         """Weight of each of the avatar's own terms by name."""
         return {name: getattr(self, f"lambda_{name}") for name in (*SPLAT_TERMS, "laplacian", "pose")}
+
+    def metric_terms(self) -> tuple[str, ...]:
+        """The terms that count in metres in place of triangle sizes."""
+        return tuple(name for name in ("position", "scale") if getattr(self, f"metric_{name}") and getattr(self, f"lambda_{name}") > 0)
 
     def thresholds(self) -> dict[str, float]:
         """What the terms do not penalise, by name."""
