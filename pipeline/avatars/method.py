@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from pipeline.contract.layout import Layout
-from pipeline.contract.stages import CAPTURE_STAGES, PREPARE, Stage, avatar_stages
+from pipeline.contract.stages import CAPTURE_STAGES, IMAGES, PREPARE, PREPARED, Stage, avatar_stages, upstream
 from pipeline.io.errors import InputError
 
 PRESETS = ("draft", "standard", "high")
@@ -32,6 +32,7 @@ class Method:
         entry: module with the functions `initialise`, `build` and `open_avatar`, imported only inside a stage (docs/adding-a-method.md); with one of the name
             of each own stage; and `compile_kernels`, where it has kernels to compile after an install.
         scope: what it makes an avatar of: one capture, or a group of captures.
+        reads: what it needs of a capture, IMAGES and more of PREPARED; stages that make nothing of it are not run for it.
         stages: its own, between init and train.
         outputs: artefact -> file in the method's folder, for whatever its own stages write; `train` writes the others.
     """
@@ -43,6 +44,7 @@ class Method:
     presets: Path
     entry: str
     scope: Literal["capture", "group"] = "capture"
+    reads: tuple[str, ...] = PREPARED
     stages: tuple[Stage, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,6 +60,8 @@ class Method:
             raise InputError(f"method '{self.name}': settings for other stages than its own", found=", ".join(sorted(self.settings)), expected=stages)
         if not written <= set(self.outputs):
             raise InputError(f"method '{self.name}': no file for {', '.join(sorted(written - set(self.outputs)))}", expected="an entry of `outputs`")
+        if not set(IMAGES) <= set(self.reads) <= set(PREPARED):
+            raise InputError(f"method '{self.name}': bad `reads`", found=", ".join(self.reads), expected=f"{', '.join(IMAGES)}, and of {', '.join(PREPARED)}")
 
     @cached_property
     def own(self) -> tuple[str, ...]:
@@ -68,11 +72,24 @@ class Method:
     def avatar_stages(self) -> tuple[Stage, ...]:
         """The stages from init to report."""
         written = {name for stage in self.stages for name in stage.outputs}
-        return avatar_stages(self.versions, self.stages, tuple(name for name in self.outputs if name not in written))
+        return avatar_stages(self.versions, self.stages, tuple(name for name in self.outputs if name not in written), self.reads)
+
+    @cached_property
+    def capture_stages(self) -> tuple[Stage, ...]:
+        """The stages of a capture that make what the avatar's stages read, in order."""
+        makers, needed = upstream((*PREPARE, *self.avatar_stages)), [stage.name for stage in self.avatar_stages]
+        for stage in reversed(PREPARE):
+            if any(stage.name in makers[name] for name in needed):
+                needed.append(stage.name)
+        return tuple(stage for stage in PREPARE if stage.name in needed)
+
+    def stages_of(self, kind: str | None) -> list[str]:
+        """The names of the capture stages that it runs for a kind of dataset (None: unknown), in order."""
+        return [stage.name for stage in self.capture_stages if stage.is_for(kind)]
 
     @cached_property
     def table(self) -> dict[str, Stage]:
-        """Every stage by its name, in order, those of the captures first."""
+        """Every stage by its name, in order, those of the captures first; also those that it does not need."""
         return {stage.name: stage for stage in (*PREPARE, *self.avatar_stages)}
 
     def path(self, layout: Layout, artefact: str) -> Path:

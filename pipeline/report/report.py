@@ -16,6 +16,7 @@ from pipeline.contract.stages import CAPTURE_STAGES, DEFAULT_METHOD
 from pipeline.io.errors import InputError
 from pipeline.report import page, sections_input, sections_render, sections_result, sections_run, sections_top
 from pipeline.report.context import Context
+from pipeline.report.records import capture_stages
 from pipeline.report.settings import ReportSettings
 
 
@@ -64,8 +65,9 @@ RUN_SECTIONS = (
 
 
 def sections_of(layout: Layout) -> tuple[Section, ...]:
-    """The sections about the results of stages, in order."""
-    return (GROUP_SECTIONS if layout.group else CAPTURE_SECTIONS) + AVATAR_SECTIONS
+    """The sections about the results of stages, in order; none of a stage that is not run."""
+    run = {stage for member in layout.members for stage in capture_stages(member)}
+    return tuple(part for part in (GROUP_SECTIONS if layout.group else CAPTURE_SECTIONS) if part.stage in run) + AVATAR_SECTIONS
 
 
 def make_report(layout: Layout, settings: ReportSettings, folder: Path | None = None, command: str = "") -> tuple[str, list[str]]:
