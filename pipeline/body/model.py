@@ -2,8 +2,8 @@
 
 v_shaped = template + identity . identity_basis + expression . expression_basis + offsets
 joints   = joint_regressor @ v_shaped
-posed    = linear blend skinning of v_shaped with rotation vectors about the joints
-           (SMPL: Loper et al. 2015, eq. 2 to 4, without pose correctives)
+posed    = linear blend skinning of v_shaped + correctives . pose_basis with rotation vectors about the joints
+           (SMPL: Loper et al. 2015, eq. 2 to 4 and 9); correctives: R - I of all joints but the root, row by row
 world    = scale * posed + translation
 
 Axes of the embedded models (anny_head, anny_body): metres, z up, the body faces -y, its left is +x (names ending in .L
@@ -23,7 +23,7 @@ import torch
 
 from pipeline.body import store
 from pipeline.body.landmarks import LandmarkTable
-from pipeline.body.skinning import linear_blend_skinning, posed_joints
+from pipeline.body.skinning import correctives, linear_blend_skinning, posed_joints
 from pipeline.io.documents import parse_json
 from pipeline.io.errors import InputError
 
@@ -46,6 +46,7 @@ class ParametricModel:
         template: [V, 3] mean shape, metres. faces: [F, 3] int64.
         identity_basis: [I, V, 3] metres; coefficients have unit variance over the population.
         expression_basis: [E, V, 3] metres; coefficients 0 to 1. expression_names: [E].
+        pose_basis: [9 (J - 1), V, 3] metres, or [0, V, 3] of a model without pose correctives.
         joint_names, parents: [J]; parents precede children; the root is first, with parent -1.
         joint_regressor: [J, V] sparse. lbs_weights: [V, J], rows sum to 1.
         uv: [U, 2], v upwards. uv_faces: [F, 3] int64 indices into uv.
@@ -61,6 +62,7 @@ class ParametricModel:
     faces: torch.Tensor
     identity_basis: torch.Tensor
     expression_basis: torch.Tensor
+    pose_basis: torch.Tensor
     expression_names: tuple[str, ...]
     joint_names: tuple[str, ...]
     parents: tuple[int, ...]
@@ -127,6 +129,8 @@ class ParametricModel:
         """
         shaped = self.shape_vertices(identity, expression, offsets)
         joints = self.shape_joints(identity, expression, offsets)
+        if len(self.pose_basis):
+            shaped = shaped + (correctives(pose) @ self.pose_basis.flatten(1)).unflatten(1, (self.vertex_count, 3))
         rotations, positions = posed_joints(pose, joints, self.parents)
         translations = positions - (rotations * joints[..., None, :]).sum(-1)
         vertices = linear_blend_skinning(shaped, self.lbs_weights, rotations, translations)
@@ -171,6 +175,7 @@ class ParametricModel:
             faces=faces[complete],
             identity_basis=self.identity_basis[:, ids].contiguous(),
             expression_basis=self.expression_basis[:, ids].contiguous(),
+            pose_basis=self.pose_basis[:, ids].contiguous(),
             joint_regressor=no_regressor.coalesce().to(ids.device),
             lbs_weights=self.lbs_weights[ids],
             uv_faces=self.uv_faces[complete],
@@ -202,6 +207,7 @@ def load_model(name_or_path: str | Path) -> ParametricModel:
         faces=torch.from_numpy(a["faces"].astype(np.int64)),
         identity_basis=identity,
         expression_basis=expression,
+        pose_basis=torch.from_numpy(a["pose_basis"].astype(np.float32)),
         expression_names=tuple(a["expression_names"].tolist()),
         joint_names=tuple(a["joint_names"].tolist()),
         parents=tuple(a["parents"].tolist()),

@@ -18,7 +18,7 @@ from pipeline.io.files import atomic_path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MOST_RATIO, _PLAIN_BYTES = 100, 1 << 30  # what unpacks to more than both is no result of measurements
-_DAMAGED = (*MALFORMED, OSError, EOFError, SyntaxError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (*MALFORMED, OSError, EOFError, SyntaxError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
 Side = int | str | None
 Shape = tuple[Side, ...]
@@ -76,7 +76,7 @@ def load_npz(path: str | Path, expected: Mapping[str, Shape | None] | None = Non
             for entry in entries:
                 with archive.open(entry) as file:
                     arrays[entry.filename[:-4]] = read_array(file, entry.file_size)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError("cannot be read as arrays", file=path, found=error, expected="an npz file", remedy=remedy) from None
     check_arrays(arrays, expected or {}, path, remedy)
     return arrays
@@ -87,7 +87,7 @@ def load_npy(path: Path, expected: str) -> np.ndarray:
     try:
         with open(path, "rb") as file:
             return read_array(file, path.stat().st_size)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError("cannot be read as an array", file=path, found=error, expected=expected) from None
 
 
