@@ -1,4 +1,4 @@
-"""Footage of one camera: a video file, or a folder of numbered images."""
+"""Footage of one camera: a video file, a folder of numbered images, or a pattern of such."""
 
 from __future__ import annotations
 
@@ -39,11 +39,26 @@ def is_video(path: Path) -> bool:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images of a folder, sorted by name with numbers as numbers (2 before 10); empty if there is no such folder."""
-    if not folder.is_dir():
+    """The images of a folder, sorted by name with numbers as numbers (2 before 10); empty if there is no such folder.
+
+    folder: or a pattern such as `images/*_08.png`, where the images of several cameras share a folder.
+    """
+    home = listed_at(folder)
+    if not home.is_dir():
         return []
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = home.iterdir() if home == folder else home.glob(folder.name)
+    files = (path for path in found if path.is_file() and not path.name.startswith("."))
     return sorted((path for path in files if path.suffix.lower() in IMAGE_ENDINGS), key=_natural)
+
+
+def listed_at(path: Path) -> Path:
+    """Where footage lies: a video, a folder, or the folder of a pattern."""
+    return path.parent if "*" in path.name else path
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is footage: a file, a folder, or an image that a pattern matches."""
+    return path.exists() if listed_at(path) == path else bool(images_in(path))
 
 
 def _natural(path: Path) -> tuple[list[str | int], str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipeline.contract.captures_table import KINDS
+from pipeline.contract.captures_table import KINDS, TRACKED
 
 DEFAULT_METHOD = "rigged"  # the avatar method of a run that names none
 
@@ -66,6 +66,7 @@ PREPARE = (
         3,
         inputs=("frames", "frames_json", "alpha", "alpha_json"),
         outputs=("keypoints",),
+        kinds=tuple(kind for kind in KINDS if kind not in TRACKED),
         cells=("model", "convention"),
         cores=128,
         scattered=True,
@@ -73,7 +74,7 @@ PREPARE = (
     Stage(
         "fit",
         3,
-        inputs=("frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints"),
+        inputs=("capture", "frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints"),
         outputs=("fit", "overlay"),
         cells=("model",),
         cores=8,

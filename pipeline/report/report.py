@@ -43,11 +43,11 @@ CAPTURE_SECTIONS = (
     Section("sample", "Train/test split", "Which frames train, and which are kept for test.", sections_input.sample),
     Section("matte", "Mattes", "Foreground of the subject.", sections_input.matte),
     Section("keypoints", "Keypoints", "2D keypoints detected in each image: face in blue, body in orange.", sections_input.keypoints),
-    Section("fit", "Model fit", "The parametric model, fitted to the keypoints of all frames.", sections_result.fit),
+    Section("fit", "Model fit", "The parametric model in all frames.", sections_result.fit),
 )
 GROUP_SECTIONS = (
     Section("sample", "Captures", "The captures of the group in brief.", sections_input.member, each=True),
-    Section("fit", "Model fit", "The parametric model, fitted to the keypoints of all frames.", sections_result.fit, each=True),
+    Section("fit", "Model fit", "The parametric model in all frames.", sections_result.fit, each=True),
 )
 AVATAR_SECTIONS = (
     Section("init", "Initialisation", "The splats before training, with colours from the images.", sections_result.init, each=True),

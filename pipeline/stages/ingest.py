@@ -22,7 +22,7 @@ def run(job: Job) -> dict:
 
     source, decisions = _examine(job.settings, job.cells)
     sources = source.fingerprints()  # before anything is decoded: what changes meanwhile is noticed the next time
-    report = survey(source, job.threads, job.cells.fps or IMAGE_RATE)
+    report = survey(source, job.threads, job.cells.fps or source.rate or IMAGE_RATE)
     for what, detail in decisions:
         report.note(what, detail)
     capture = Capture(
@@ -36,7 +36,10 @@ def run(job: Job) -> dict:
         source.truth,
         tuple(report.checks),
         {name: sha256(path) for name, path in source.plates.items() if path},
+        source.split,
     )
+    for sequence, tracking in source.tracking.items():
+        capture.sequences[sequence]["tracking"] = {"files": [str(file) for file in tracking.files], "shift": list(tracking.shift)}
     write_capture(job.outputs.capture, capture)
     frames = sum(sequence["frames"] for sequence in report.sequences.values())
     return {
@@ -74,10 +77,10 @@ def preflight(row: CaptureRow, settings: IngestSettings | None = None, *, single
     if row.kind == "synthetic" and not (row.path / "raw").is_dir():
         return
     source, _ = _examine(settings or IngestSettings(), row)
-    val_cameras, _ = choose_val_cameras(source.cameras, row.val_cameras)
-    if not single:
+    val_cameras, _ = choose_val_cameras(source.cameras, row.val_cameras, source.split)
+    if not single and not source.tracking:
         check_enough(source.cameras, val_cameras, source.calibration)
-    choose_test_sequences(sorted(source.footage), row.test_sequences)
+    choose_test_sequences(sorted(source.footage), row.test_sequences, source.split)
 
 
 def _examine(settings: IngestSettings, cells: CaptureRow | Declared) -> tuple[Source, list[tuple[str, str]]]:
@@ -96,6 +99,7 @@ def _open(settings: IngestSettings, cells: CaptureRow | Declared) -> Source:
     from dataclasses import replace
 
     from pipeline.capture.color import color_files, read_color
+    from pipeline.capture.gaussian_avatars import read_gaussian_avatars
     from pipeline.capture.nersemble import read_nersemble
     from pipeline.capture.rig_reader import read_rig
 
@@ -105,6 +109,8 @@ def _open(settings: IngestSettings, cells: CaptureRow | Declared) -> Source:
         cameras = tuple(camera.name for camera in source.cameras)
         color, files = read_color(cells.color, cells.id, cameras), color_files(cells.color, cells.id, cameras)
         return replace(source, color=color, read=(*source.read, *files))
+    if cells.kind == "gaussian_avatars":
+        return read_gaussian_avatars(cells.path, cells.sequences)
     synthetic = cells.kind == "synthetic"
     root, truth = (cells.path / "raw", cells.path / "truth") if synthetic else (cells.path, None)
     exclude = () if synthetic else settings.exclude
