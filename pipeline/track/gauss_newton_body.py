@@ -79,6 +79,7 @@ class GaussNewtonBody:
         template: [V, 3]. basis: [V, 3, K] float32. weights: [V, A] float32. correctives: [V, 3, 9 (A - 1)] float32 or [V, 3, 0]. faces: [F, 3] int64.
         joints: [A, 3] rest positions. joint_basis: [A, 3, K]. regressor: sparse [A, V].
         descendants: [A, A], 1 where the column's joint is the row's joint or below it.
+        bounded: expressions are weights from 0 to 1, else of unit variance.
     """
 
     names: tuple[str, ...]
@@ -95,6 +96,7 @@ class GaussNewtonBody:
     faces: np.ndarray
     regressor: csr_matrix
     descendants: np.ndarray = field(repr=False)
+    bounded: bool = True
 
     @staticmethod
     def of(model: ParametricModel, joints: list[str]) -> GaussNewtonBody:
@@ -127,6 +129,7 @@ class GaussNewtonBody:
             faces=model.faces.numpy().astype(np.int64),
             regressor=regressor,
             descendants=descendants,
+            bounded=model.traits.bounded,
         )
 
     @property
@@ -149,6 +152,7 @@ class GaussNewtonBody:
             scale=1.0,
             landmark_offsets=np.zeros((landmarks, 3)),
             vertex_offsets=np.zeros_like(self.template),
+            bounds=(0.0, 1.0) if self.bounded else (-np.inf, np.inf),
         )
 
     def surface_points(
