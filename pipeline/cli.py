@@ -12,12 +12,16 @@ import tyro
 
 from pipeline.cli_options import (
     DEFAULTS,
+    FRONT,
+    NOTHING,
+    PLAIN,
     Common,
     DryRun,
-    File,
+    Filmed,
     Flag,
     Folder,
     From,
+    Looks,
     Members,
     Name,
     Names,
@@ -28,6 +32,7 @@ from pipeline.cli_options import (
     Text,
     Until,
     Words,
+    Written,
 )
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
@@ -170,33 +175,31 @@ def clean_work(names: Names = (), /, dry_run: DryRun = False, settings: Common =
 @_verb("render")
 def render(
     name: Name,
-    cameras: Text,
-    out: Folder = None,
-    video: File = None,
+    cameras: Filmed = FRONT,
     frames: Text = "all",
     subject: Text = "",
-    alpha: Flag = False,
+    look: Looks = PLAIN,
+    files: Written = NOTHING,
     settings: Common = DEFAULTS,
 ) -> int:
     """Render a trained avatar at the tracked frames of its capture, as images, a video or both.
 
     For example:
-      ./c2a render anna --cameras orbit --video anna.mp4
-      ./c2a render anna --cameras val --out images --frames take_000012
-      ./c2a render anna --cameras mycameras.json --out images --alpha
+      ./c2a render anna --orbit --video anna.mp4
+      ./c2a render anna --split val --beside-truth --video val.mp4
+      ./c2a render anna --split test --out renders --truth images      then: ./c2a metrics renders images
+      ./c2a render anna --camera cam04 --frames 0:50 --mesh 0.5 --size 550x802 --video mesh.mp4
+      ./c2a render anna --cameras mycameras.json --out images --frames take_000012 --alpha --depth
+      ./c2a render anna --trajectory path.json --show normals --background black --video path.mp4
 
     Args:
         name: Capture or group.
-        cameras: front, orbit, val or test, or a calibration file (docs/datasets.md); rendered without distortion.
-        out: Folder for <camera>/<sequence>_<frame>.png, RGB over white.
-        video: MP4 file; with several cameras one file for each, FILE_<camera>.mp4.
-        frames: all, or frame ids separated by commas (default: all; with test: the test frames).
+        frames: all, positions A:B, or frame ids separated by commas (default: all of the split, or of the capture).
         subject: Of a group: which of its captures (default: the first).
-        alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
     """
     from pipeline.workflow.render_verb import render_avatar
 
-    render_avatar(name, _options(settings, names=(name,)), cameras, out, video, frames, subject, alpha)
+    render_avatar(name, _options(settings, names=(name,)), cameras, look, files, frames, subject)
     return 0
 
 
