@@ -17,6 +17,7 @@ from pipeline.cli_options import (
     PLAIN,
     Common,
     DryRun,
+    File,
     Filmed,
     Flag,
     Folder,
@@ -27,10 +28,12 @@ from pipeline.cli_options import (
     Names,
     Number,
     Pairs,
+    Place,
     Settings,
     StageName,
     Text,
     Until,
+    Weights,
     Words,
     Written,
 )
@@ -200,6 +203,28 @@ def render(
     from pipeline.workflow.render_verb import render_avatar
 
     render_avatar(name, _options(settings, names=(name,)), cameras, look, files, frames, subject)
+    return 0
+
+
+@_verb("metrics")
+def metrics(first: Place, second: Place, common: Flag = False, lpips: Weights = (), out: File = None, cores: Number = None) -> int:
+    """Compare two folders of images by their names: PSNR over all channels and per channel, SSIM, L1, and LPIPS with weights of your own.
+
+    For example:
+      ./c2a metrics renders truth --out figures.json
+      ./c2a metrics renders truth --lpips alexnet.pth alex.pth --lpips vgg16.pth vgg.pth
+
+    Args:
+        first: Folder of images; folders in it are searched too.
+        second: Folder with images of the same names, in folders of the same names.
+        common: Leave out images that only one of them has (default: that is an error).
+        lpips: State dict of torchvision's AlexNet or VGG16, and the linear layers of LPIPS v0.1 for it; repeatable.
+        out: JSON file for the metrics of every image, their means and their definitions.
+        cores: CPU cores to use (default: all).
+    """
+    from pipeline.workflow.metrics_verb import compare
+
+    compare(first, second, common, lpips, out, cores)
     return 0
 
 
