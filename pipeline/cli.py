@@ -228,6 +228,43 @@ def metrics(first: Place, second: Place, common: Flag = False, lpips: Weights = 
     return 0
 
 
+@_verb("export")
+def export(name: Name, out: Path, format: Text = "gaussian_avatars", iteration: int = 1, settings: Common = DEFAULTS) -> int:
+    """Write a trained avatar in the files of another system: a model folder that GaussianAvatars' viewer opens. Its body must be a FLAME.
+
+    For example:
+      ./c2a export anna --out model
+
+    Args:
+        name: Capture, or an avatar.npz.
+        out: Folder to write.
+        format: gaussian_avatars.
+        iteration: Number of the folder point_cloud/iteration_N.
+    """
+    from pipeline.workflow.exchange_verbs import export_avatar
+
+    export_avatar(name, _options(settings, names=(name,)), format, out, iteration)
+    return 0
+
+
+@_verb("import")
+def import_model(folder: tyro.conf.Positional[Path], body: str, out: Path) -> int:
+    """Make an avatar.npz of a trained model of GaussianAvatars (point_cloud.ply with binding_0, flame_param.npz).
+
+    For example:
+      ./c2a import model --body flame2023 --out model/avatar.npz
+
+    Args:
+        folder: Of the model; its last iteration is taken.
+        body: The FLAME that it was trained with (./c2a body import flame).
+        out: The avatar.npz to write.
+    """
+    from pipeline.workflow.exchange_verbs import import_avatar
+
+    import_avatar(folder, body, out, Path.cwd())
+    return 0
+
+
 @_verb("unzip")
 def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8) -> int:
     """Extract a folder of dataset archives in parallel; complete ones are skipped.

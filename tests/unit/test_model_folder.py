@@ -9,6 +9,8 @@ from pipeline.avatars.rigged.entry import open_avatar
 from pipeline.avatars.rigged.model_folder import is_model_folder, read_model_folder, write_model_folder
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.errors import InputError
+from pipeline.workflow.exchange_verbs import export_avatar, import_avatar
+from pipeline.workflow.run_options import RunOptions
 from tests.unit import rigged_toy
 from tests.unit.tiny_flame import random_avatar, tiny_flame
 
@@ -77,3 +79,16 @@ def test_what_is_not_finite_is_refused(tmp_path):
     save_npz(target / "flame_param.npz", parameters)
     with pytest.raises(InputError, match="'expr' is not finite"):
         read_model_folder(tmp_path, "tiny")
+
+
+def test_the_verbs_write_a_folder_and_read_it(tmp_path, capsys):
+    save_npz(tmp_path / "avatar.npz", random_avatar())
+    export_avatar("avatar.npz", RunOptions(here=tmp_path), "gaussian_avatars", tmp_path / "model", 7)
+    import_avatar(tmp_path / "model", "tiny", tmp_path / "again.npz", tmp_path)
+    assert "iteration_7" in capsys.readouterr().out
+    assert np.array_equal(load_npz(tmp_path / "again.npz")["means"], random_avatar()["means"])
+    with pytest.raises(InputError, match="no trained model of GaussianAvatars"):
+        import_avatar(tmp_path / "elsewhere", "tiny", tmp_path / "no.npz", tmp_path)
+    with pytest.raises(InputError, match="no such format"):
+        export_avatar("avatar.npz", RunOptions(here=tmp_path), "obj", tmp_path / "model", 7)
+    assert not (tmp_path / "no.npz").exists()

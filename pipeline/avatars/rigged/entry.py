@@ -63,9 +63,14 @@ def build(settings: RiggedTrainSettings, subjects: Sequence[Subject], init: Path
     return avatar.to(device)
 
 
+def read_avatar(path: Path, *, remedy: str = "") -> dict[str, np.ndarray]:
+    """The arrays of an avatar.npz. Raises InputError where the file is missing or is something else."""
+    return load_npz(path, {**FIT_ARRAYS, **SPLAT_ARRAYS}, remedy=remedy)
+
+
 def open_avatar(path: Path, device: torch.device | str = "cpu", *, remedy: str = "") -> RiggedAvatar:
     """The avatar of an avatar.npz, ready to be drawn. Raises InputError where the file is missing or is something else."""
-    arrays = load_npz(path, {**FIT_ARRAYS, **SPLAT_ARRAYS}, remedy=remedy)
+    arrays = read_avatar(path, remedy=remedy)
     body = PosedBody.from_arrays(arrays, path, remedy=remedy)
     check_splats(arrays, len(body.faces), path, remedy)
     avatar = RiggedAvatar(body)
