@@ -9,13 +9,14 @@ import numpy as np
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.nersemble import FRONTAL
+from pipeline.capture.source import HeldOut
 from pipeline.io.errors import InputError
 
 
-def choose_val_cameras(cameras: Sequence[Camera], requested: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+def choose_val_cameras(cameras: Sequence[Camera], requested: tuple[str, ...], held_out: HeldOut | None = None) -> tuple[tuple[str, ...], str]:
     """Validation cameras: (names, reason).
 
-    The requested ones ("none": no camera); else NeRSemble's frontal camera; else, with six or more cameras, the one
+    The requested ones ("none": no camera); else those that the dataset holds out; else NeRSemble's frontal camera; else, with six or more cameras, the one
     nearest to the mean viewing direction.
 
     Raises InputError if a requested camera does not exist or no camera is left for training.
@@ -39,6 +40,8 @@ def choose_val_cameras(cameras: Sequence[Camera], requested: tuple[str, ...]) ->
                 remedy="shorten the column 'val_cameras' of captures.tsv",
             )
         return val_cameras, "val cameras: as in captures.tsv" if val_cameras else "no val camera: as in captures.tsv"
+    if held_out is not None:
+        return held_out.cameras, f"{len(held_out.cameras)} val cameras: {held_out.why}" if held_out.cameras else "no val camera: the dataset holds out none"
     if FRONTAL in names and len(names) > 1:
         return (FRONTAL,), f"val camera {FRONTAL}: NeRSemble's frontal camera"
     if len(names) < 6:

@@ -21,16 +21,26 @@ BLANK_RANGE = 4  # grey levels: an image whose values span less counts as blank
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Cameras that a dataset itself keeps for validation, and why these."""
+
+    cameras: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
 class Source:
     """Files and cameras of a raw capture.
 
     Attributes:
-        calibration: the file of the cameras. footage: {sequence: {camera: video or image folder}}.
+        calibration: the file of the cameras. footage: {sequence: {camera: video, image folder or image}}.
         plates: {camera: image of the empty scene, or None}. timestamps: {sequence: csv}, where there is one.
         mattes: as footage, the cameras whose mattes the user gives.
         color: {camera: colour correction}. truth: folder of a synthetic capture's ground truth.
         read: files whose content it has: calibration, time stamps, colours. looked: what would be used if it were there.
         growing: folders and patterns in which a new folder is a new sequence.
+        held_out: None where the dataset says nothing about it. points: a sparse model's points of the scene.
+        whole: images without mattes are wholly the subject.
         notes: choices that the reader made by default, for capture.json.
     """
 
@@ -46,6 +56,9 @@ class Source:
     looked: tuple[Path, ...] = ()
     growing: tuple[tuple[Path, str], ...] = ()
     notes: tuple[str, ...] = ()
+    held_out: HeldOut | None = None
+    points: Path | None = None
+    whole: bool = False
 
     def fingerprints(self) -> dict[str, Any]:
         """Of every file that the capture is made of, and of what would be used if it were there, by `portable` path."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.io.errors import InputError
 
-KINDS = ("nersemble", "rig", "synthetic")
+KINDS = ("nersemble", "rig", "synthetic", "colmap", "blender")
 MODELS = ("head", "body")
 REQUIRED = ("id", "kind", "path")
 OPTIONAL = (

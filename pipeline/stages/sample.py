@@ -14,7 +14,7 @@ def run(job: Job) -> dict:
     from pipeline.io.files import write_json
 
     capture, images = read_capture(job.inputs.capture), read_image_set(job.inputs.frames_json, job.inputs.frames)
-    val_cameras, why_cameras = choose_val_cameras(capture.cameras, job.cells.val_cameras)
+    val_cameras, why_cameras = choose_val_cameras(capture.cameras, job.cells.val_cameras, capture.held_out)
     test_sequences, why_sequences = choose_test_sequences(sorted(capture.sequences), job.cells.test_sequences)
     cameras = [camera.name for camera in images.cameras]
     train_cameras = [name for name in cameras if name not in val_cameras]
