@@ -248,7 +248,7 @@ def export(name: Name, out: Path, format: Text = "gaussian_avatars", iteration: 
 
 
 @_verb("import")
-def import_model(folder: tyro.conf.Positional[Path], body: str, out: Path) -> int:
+def import_model(folder: tyro.conf.Positional[Path], body: Text, out: Path, format: Text = "gaussian_avatars") -> int:
     """Make an avatar.npz of a trained model of GaussianAvatars (point_cloud.ply with binding_0, flame_param.npz).
 
     For example:
@@ -258,10 +258,11 @@ def import_model(folder: tyro.conf.Positional[Path], body: str, out: Path) -> in
         folder: Of the model; its last iteration is taken.
         body: The FLAME that it was trained with (./c2a body import flame).
         out: The avatar.npz to write.
+        format: gaussian_avatars.
     """
     from pipeline.workflow.exchange_verbs import import_avatar
 
-    import_avatar(folder, body, out, Path.cwd())
+    import_avatar(folder, format, body, out, Path.cwd())
     return 0
 
 

@@ -13,8 +13,8 @@ import torch
 
 from pipeline.body.model import ParametricModel
 from pipeline.capture.camera import Camera
+from pipeline.capture.forms.transforms import camera_entry
 from pipeline.capture.mesh_view import view_mesh
-from pipeline.capture.transforms import camera_entry
 from pipeline.io.arrays import save_npz
 from pipeline.io.packed import encode_png
 from pipeline.mesh.topology import vertex_normals

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -18,6 +19,13 @@ from pipeline.io.errors import InputError
 
 PRESETS = ("draft", "standard", "high")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Form(NamedTuple):
+    """A form in which other systems keep avatars. read: (folder, body) -> arrays of an avatar.npz. write: (avatar.npz, folder, iteration) -> what was written."""
+
+    read: Callable[[Path, str], dict[str, Any]]
+    write: Callable[[Path, Path, int], Path]
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Method:
         settings: stage -> settings dataclass, for "init", "train" and the method's own stages.
         presets: YAML file with the blocks draft, standard, high and any others: settings per stage.
         entry: module with the functions `initialise`, `build` and `open_avatar`, imported only inside a stage (docs/adding-a-method.md); with one of the name
-            of each own stage; and `compile_kernels`, where it has kernels to compile after an install.
+            of each own stage; and, where there are such, `compile_kernels` (after an install) and `FORMS`, a `Form` by name for each in which it exchanges avatars.
         scope: what it makes an avatar of: one capture, or a group of captures.
         reads: what it needs of a capture, IMAGES and more of PREPARED; stages that make nothing of it are not run for it.
         stages: its own, between init and train.
@@ -118,8 +126,13 @@ class Method:
 
     def function(self, name: str) -> Callable[..., Any]:
         """A function of the entry module; loads torch."""
-        return getattr(importlib.import_module(self.entry), name)
+        return getattr(self.module, name)
 
     def has(self, name: str) -> bool:
         """Whether the entry module offers a function that a method may do without; loads torch."""
-        return hasattr(importlib.import_module(self.entry), name)
+        return hasattr(self.module, name)
+
+    @property
+    def module(self) -> ModuleType:
+        """The entry module; loads torch."""
+        return importlib.import_module(self.entry)

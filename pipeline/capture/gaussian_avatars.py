@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
-from pipeline.capture.source import OwnSplit, Source, Tracking
-from pipeline.capture.transforms import camera_of_entry
+from pipeline.capture.forms.transforms import camera_of_entry
+from pipeline.capture.source import HeldOut, Source, Tracking
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json
 from pipeline.io.validation import is_name
@@ -72,7 +72,7 @@ def read_gaussian_avatars(root: Path, sequences: tuple[str, ...] = ()) -> Source
         plates={camera.name: None for camera in cameras},
         read=tuple(files),
         looked=tuple(folder / "flame_param" for folder in folders.values()),
-        split=_split(images, folders, steps),
+        held_out=_held_out(images, folders, steps, files),
         tracking={name: Tracking(_parameters(folder, steps[name]), tuple(shifts[name].tolist())) for name, folder in folders.items()},
         rate=RATE,
         notes=(f"sequences: {', '.join(folders)}; splits of {', '.join(file.name for file in files)}", "mattes: fg_masks" if mattes else "mattes: none given"),
@@ -169,13 +169,14 @@ def _check_images(images: list[_Image], steps: list[int], files: list[Path]) -> 
             )
 
 
-def _split(images: list[_Image], folders: Mapping[str, Path], steps: Mapping[str, list[int]]) -> OwnSplit:
+def _held_out(images: list[_Image], folders: Mapping[str, Path], steps: Mapping[str, list[int]], files: list[Path]) -> HeldOut:
     """Cameras that no training image has, and the time steps of the test images."""
     trained = {image.camera.name for image in images if image.split == "train"}
     val = sorted({image.camera.name for image in images if image.split == "val"} - trained)
     used = {(image.folder, image.step) for image in images if image.split in ("train", "val")}
     tested = {(image.folder, image.step) for image in images if image.split == "test"} - used
-    return OwnSplit(tuple(val), {name: tuple(i for i, step in enumerate(steps[name]) if (folder, step) in tested) for name, folder in folders.items()})
+    frames = {name: tuple(i for i, step in enumerate(steps[name]) if (folder, step) in tested) for name, folder in folders.items()}
+    return HeldOut(tuple(val), f"as {', '.join(file.name for file in files)} say", frames)
 
 
 def _parameters(folder: Path, steps: list[int]) -> tuple[Path, ...]:

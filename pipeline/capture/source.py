@@ -21,11 +21,12 @@ BLANK_RANGE = 4  # grey levels: an image whose values span less counts as blank
 
 
 @dataclass(frozen=True)
-class OwnSplit:
-    """What a dataset itself holds out. val_cameras: names. test_frames: {sequence: indices}."""
+class HeldOut:
+    """What a dataset itself holds out, and why. cameras: for validation. frames: {sequence: indices} for test; None: it says nothing about them."""
 
-    val_cameras: tuple[str, ...]
-    test_frames: dict[str, tuple[int, ...]]
+    cameras: tuple[str, ...]
+    why: str
+    frames: dict[str, tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,15 @@ class Source:
     """Files and cameras of a raw capture.
 
     Attributes:
-        calibration: the file of the cameras. footage: {sequence: {camera: video or image folder}}.
+        calibration: the file of the cameras. footage: {sequence: {camera: video, image folder or image}}.
         plates: {camera: image of the empty scene, or None}. timestamps: {sequence: csv}, where there is one.
         mattes: as footage, the cameras whose mattes the user gives.
         color: {camera: colour correction}. truth: folder of a synthetic capture's ground truth.
         read: files whose content it has: calibration, time stamps, colours. looked: what would be used if it were there.
         growing: folders and patterns in which a new folder is a new sequence.
-        split: the dataset's own, where it has one. tracking: by sequence, where it is tracked. rate: images per second of image folders, where it is known.
+        held_out: None where the dataset says nothing about it. points: a sparse model's points of the scene.
+        whole: images without mattes are wholly the subject.
+        tracking: by sequence, where it is tracked. rate: images per second of image folders, where it is known.
         notes: choices that the reader made by default, for capture.json.
     """
 
@@ -62,10 +65,12 @@ class Source:
     read: tuple[Path, ...] = ()
     looked: tuple[Path, ...] = ()
     growing: tuple[tuple[Path, str], ...] = ()
-    split: OwnSplit | None = None
     tracking: dict[str, Tracking] = field(default_factory=dict)
     rate: float | None = None
     notes: tuple[str, ...] = ()
+    held_out: HeldOut | None = None
+    points: Path | None = None
+    whole: bool = False
 
     def fingerprints(self) -> dict[str, Any]:
         """Of every file that the capture is made of, and of what would be used if it were there, by `portable` path."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
-from pipeline.capture.transforms import camera_entry, camera_of_entry
+from pipeline.capture.forms.transforms import camera_entry, camera_of_entry
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, write_json
 
@@ -81,7 +81,7 @@ def _step(entry: Mapping[str, Any]) -> Step:
     frame = entry.get("frame", entry.get("timestep_index"))
     if frame is not None and (isinstance(frame, bool) or not isinstance(frame, str | int)):
         raise TypeError(f"a frame {frame!r}")
-    return Step(camera_of_entry(entry, "trajectory"), frame)
+    return Step(camera_of_entry(entry, "trajectory").without_distortion(), frame)
 
 
 def _rate(value: Any, path: Path) -> float | None:

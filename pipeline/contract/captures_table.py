@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.io.errors import InputError
 
-KINDS = ("nersemble", "rig", "synthetic", "gaussian_avatars")
+KINDS = ("nersemble", "rig", "synthetic", "gaussian_avatars", "colmap", "blender")
 TRACKED = ("gaussian_avatars",)  # kinds that bring the parameters of a model
 MODELS = ("head", "body")
 REQUIRED = ("id", "kind", "path")

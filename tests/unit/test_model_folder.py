@@ -6,7 +6,7 @@ import pytest
 from pipeline.avatars.render import render_views
 from pipeline.avatars.rigged import model_folder, posed_body
 from pipeline.avatars.rigged.entry import open_avatar
-from pipeline.avatars.rigged.model_folder import is_model_folder, read_model_folder, write_model_folder
+from pipeline.avatars.rigged.model_folder import read_model_folder
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.errors import InputError
 from pipeline.workflow.exchange_verbs import export_avatar, import_avatar
@@ -22,6 +22,11 @@ def bodies(monkeypatch):
         monkeypatch.setattr(module, "load_model", found.__getitem__)
 
 
+def write_model_folder(arrays, folder, iteration=1):
+    save_npz(folder / "given.npz", arrays)
+    return model_folder.write_model_folder(folder / "given.npz", folder, iteration)
+
+
 def images(folder, arrays):
     save_npz(folder / "avatar.npz", arrays)
     avatar = open_avatar(folder / "avatar.npz")
@@ -31,7 +36,7 @@ def images(folder, arrays):
 def test_an_avatar_survives_the_folder_and_draws_the_same_images(tmp_path):
     arrays = random_avatar()
     target = write_model_folder(arrays, tmp_path / "model", iteration=600000)
-    assert is_model_folder(tmp_path / "model") and target.parts[-2:] == ("point_cloud", "iteration_600000")
+    assert target.parts[-2:] == ("point_cloud", "iteration_600000")
     again = read_model_folder(tmp_path / "model", "tiny")
     assert set(again) == set(arrays)
     for name, array in arrays.items():
@@ -84,11 +89,11 @@ def test_what_is_not_finite_is_refused(tmp_path):
 def test_the_verbs_write_a_folder_and_read_it(tmp_path, capsys):
     save_npz(tmp_path / "avatar.npz", random_avatar())
     export_avatar("avatar.npz", RunOptions(here=tmp_path), "gaussian_avatars", tmp_path / "model", 7)
-    import_avatar(tmp_path / "model", "tiny", tmp_path / "again.npz", tmp_path)
+    import_avatar(tmp_path / "model", "gaussian_avatars", "tiny", tmp_path / "again.npz", tmp_path)
     assert "iteration_7" in capsys.readouterr().out
     assert np.array_equal(load_npz(tmp_path / "again.npz")["means"], random_avatar()["means"])
     with pytest.raises(InputError, match="no trained model of GaussianAvatars"):
-        import_avatar(tmp_path / "elsewhere", "tiny", tmp_path / "no.npz", tmp_path)
-    with pytest.raises(InputError, match="no such format"):
+        import_avatar(tmp_path / "elsewhere", "gaussian_avatars", "tiny", tmp_path / "no.npz", tmp_path)
+    with pytest.raises(InputError, match="not a form of avatars of the method rigged"):
         export_avatar("avatar.npz", RunOptions(here=tmp_path), "obj", tmp_path / "model", 7)
     assert not (tmp_path / "no.npz").exists()

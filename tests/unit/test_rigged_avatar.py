@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipeline.avatars.rigged.avatar import LOCAL, RiggedAvatar
+from pipeline.avatars.rigged.avatar import RiggedAvatar
 from pipeline.avatars.rigged.posed_body import TABLES, PosedBody
 from pipeline.avatars.rigged.regularise import splat_terms
 from pipeline.avatars.rigged.settings import RiggedTrainSettings
+from pipeline.avatars.splats.avatar import LOCAL
 from pipeline.geometry.triangle_frames import triangle_frames
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.splat.splats import Views

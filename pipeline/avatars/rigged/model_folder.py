@@ -6,17 +6,18 @@ Its triangle frames and local coordinates mean the same as ours (arXiv 2312.0206
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pipeline.avatars.rigged.avatar import LOCAL
+from pipeline.avatars.rigged.avatar import SPLAT_ARRAYS
+from pipeline.avatars.rigged.posed_body import FIT_ARRAYS
+from pipeline.avatars.splats.avatar import LOCAL
 from pipeline.body.flame_parameters import check_flame, fit_of, parameters_of, read_parameters
 from pipeline.body.model import load_model
 from pipeline.capture.processed import frame_id
-from pipeline.io.arrays import check_indices, save_npz
+from pipeline.io.arrays import check_indices, load_npz, save_npz
 from pipeline.io.errors import InputError
 from pipeline.splat.formats.ply import read_ply, write_ply
 from pipeline.splat.splats import Splats
@@ -24,11 +25,6 @@ from pipeline.splat.splats import Splats
 PLY, FLAME = "point_cloud.ply", "flame_param.npz"
 SEQUENCE = "take"  # the frames of a model folder have numbers alone
 _ITERATION = re.compile(r"iteration_([0-9]{1,9})")
-
-
-def is_model_folder(folder: Path) -> bool:
-    """Whether a folder holds a trained model, in `point_cloud/iteration_N` or itself."""
-    return (_newest(folder) / PLY).is_file()
 
 
 def read_model_folder(folder: Path, body: str) -> dict[str, np.ndarray]:
@@ -40,7 +36,10 @@ def read_model_folder(folder: Path, body: str) -> dict[str, np.ndarray]:
     Raises:
         InputError: a file is missing or damaged, is not rigged, or does not belong to this body.
     """
-    folder = _newest(folder)
+    model_folder, folder = folder, _newest(folder)
+    if not (folder / PLY).is_file():
+        expected = f"a folder with point_cloud/iteration_N/{PLY}, or {PLY} and {FLAME} themselves"
+        raise InputError("is no trained model of GaussianAvatars", file=model_folder, expected=expected, remedy="correct the folder")
     splats, binding = read_ply(folder / PLY)
     if binding is None:
         raise InputError("has no column binding_0", file=folder / PLY, expected="splats that are bound to faces of FLAME")
@@ -53,15 +52,13 @@ def read_model_folder(folder: Path, body: str) -> dict[str, np.ndarray]:
     return {"method": np.array("rigged"), "binding": binding, **{name: value.numpy() for name, value in zip(LOCAL, values)}, **fit}
 
 
-def write_model_folder(arrays: Mapping[str, np.ndarray], folder: Path, iteration: int = 1) -> Path:
-    """Write an avatar whose body is a FLAME as a model that GaussianAvatars' viewer opens; returns the folder of its files.
-
-    Args:
-        arrays: of avatar.npz.
+def write_model_folder(avatar: Path, folder: Path, iteration: int = 1) -> Path:
+    """Write an avatar.npz whose body is a FLAME as a model that GaussianAvatars' viewer opens; returns the folder of its files.
 
     Raises InputError where the body is not a FLAME, or where its world is not in metres.
     """
-    check_flame(load_model(str(arrays["model"])), folder)
+    arrays = load_npz(avatar, {**FIT_ARRAYS, **SPLAT_ARRAYS})
+    check_flame(load_model(str(arrays["model"])), avatar)
     target, parameters = folder / "point_cloud" / f"iteration_{iteration}", parameters_of(arrays)
     means, quats, log_scales, opacities, dc, rest = (torch.from_numpy(arrays[name]) for name in LOCAL)
     save_npz(target / FLAME, parameters)
