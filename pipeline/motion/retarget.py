@@ -18,32 +18,12 @@ from pipeline.motion.guard import near_tracked
 from pipeline.motion.joints import SIDES, Slots, slots_of
 from pipeline.motion.limits import limited
 from pipeline.motion.motion import Motion
+from pipeline.motion.settings import RetargetOptions
 from pipeline.motion.smoothing import smoothed
 from pipeline.motion.target import Target
 from pipeline.motion.transfer import transferred
 
 GAZE = "eyeLook"  # how the names of expressions that turn the eyes begin
-
-
-@dataclass(frozen=True)
-class RetargetOptions:
-    """How a motion is brought to a body.
-
-    Attributes:
-        absolute: expressions, heads and places as the motion has them; otherwise what differs from the driver's neutral is added to the avatar's own.
-        neutral: frame of the motion that is the driver's neutral; None: its median.
-        smooth: seconds, standard deviation of a Gaussian over time; 0: as they are.
-        guard: keep poses near the tracked ones. feet: keep feet in contact where they are, on the ground. limits: of joint angles.
-        expressions: whether the face is driven.
-    """
-
-    absolute: bool = False
-    neutral: int | None = None
-    smooth: float = 0.0
-    guard: bool = False
-    feet: bool = True
-    limits: bool = True
-    expressions: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ import torch
 
 from pipeline.body.model import load_model
 from pipeline.motion.read import read_motion
-from pipeline.motion.retarget import RetargetOptions, retarget
+from pipeline.motion.retarget import retarget
+from pipeline.motion.settings import RetargetOptions
 from pipeline.motion.target import Target
 from tests.real.support import real_capture
 

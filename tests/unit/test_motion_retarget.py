@@ -12,7 +12,8 @@ from pipeline.motion.guard import clamped
 from pipeline.motion.joints import slots_of
 from pipeline.motion.motion import Motion
 from pipeline.motion.read import read_motion
-from pipeline.motion.retarget import RetargetOptions, retarget
+from pipeline.motion.retarget import retarget
+from pipeline.motion.settings import RetargetOptions
 from pipeline.motion.smpl import joints_of
 from pipeline.motion.target import Target
 from tests.unit.motion_files import TO_YUP, write_arkit, write_bvh, write_livelink, write_mediapipe
