@@ -13,9 +13,10 @@ from pipeline.avatars.method import Form
 from pipeline.avatars.rigged.avatar import SPLAT_ARRAYS, RiggedAvatar
 from pipeline.avatars.rigged.initialise import initial_splats
 from pipeline.avatars.rigged.model_folder import read_model_folder, write_model_folder
-from pipeline.avatars.rigged.posed_body import FIT_ARRAYS, PosedBody
+from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.avatars.rigged.settings import InitSettings, RiggedTrainSettings
 from pipeline.avatars.splats.avatar import check_local
+from pipeline.body.fit_file import FIT_ARRAYS
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.sample import read_sample
 from pipeline.contract.layout import Subject

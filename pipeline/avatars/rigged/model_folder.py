@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from pipeline.avatars.rigged.avatar import SPLAT_ARRAYS
-from pipeline.avatars.rigged.posed_body import FIT_ARRAYS
 from pipeline.avatars.splats.avatar import LOCAL
+from pipeline.body.fit_file import FIT_ARRAYS
 from pipeline.body.flame_parameters import check_flame, fit_of, parameters_of, read_parameters
 from pipeline.body.model import load_model
 from pipeline.capture.processed import frame_id
