@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from pipeline.capture.camera import Camera
-from pipeline.capture.mesh_view import view_mesh
+from pipeline.capture.mesh_view import face_normals, headlight, paint_faces
 from pipeline.capture.processed import ImageSet
 from pipeline.io.files import publish_folder
 from pipeline.io.packed import PackedImages
@@ -87,13 +87,10 @@ def write_overlay(
 
 def draw_mesh(image: np.ndarray, camera: Camera, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Blend the mesh, lit from the camera, over an RGB uint8 image [H, W, 3]."""
-    face_id = view_mesh(camera, vertices, faces).buffers.face_id
-    corners = camera.to_camera(vertices)[faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    light = np.abs(normal[:, 2]) / np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
-    mesh = (0.25 + 0.75 * light)[face_id][..., None] * MESH_COLOUR
-    blended = image * (1 - OPACITY) + mesh * OPACITY
-    return np.where((face_id >= 0)[..., None], blended, image).astype(np.uint8)
+    colors = headlight(face_normals(camera, vertices, faces))[:, None] * MESH_COLOUR
+    mesh = paint_faces(camera, vertices, faces, colors)
+    blended = image * (1 - OPACITY) + mesh[..., :3] * OPACITY
+    return np.where(mesh[..., 3:] > 0, blended, image).astype(np.uint8)
 
 
 def draw_residuals(image: np.ndarray, points: np.ndarray, detected: np.ndarray) -> np.ndarray:
