@@ -48,6 +48,7 @@ class Watch:
         self._folder, self._write = folder, write_avatar
         self._asked = self._changed = self._next = float("-inf")
         self._request: dict[str, Any] | None = None
+        self._figures: dict[str, Any] = {}
         self._shown: tuple[int, float] | None = None  # step and time of the last avatar
         for left in folder.glob(f"{TEMPORARY}*") if folder else ():  # of a killed training
             left.unlink(missing_ok=True)
@@ -76,22 +77,33 @@ class Watch:
         assert self._folder and self._write
         start = time.monotonic()
         rate = (step - self._shown[0]) / max(start - self._shown[1], 1e-9) if self._shown else 0.0
-        figures = {"step": step, "iterations": iterations, "rate": round(rate, 3), "splats": splats, "paused": self.is_paused(), "values": dict(self.values)}
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(avatar_file(self._folder))
-            write_json(figures_file(self._folder), {**figures, "time": time.time()})
-        except (OSError, ValueError) as error:  # ValueError: a figure that is not finite
-            log(f"train: the avatar cannot be shown to a viewer: {error}")
+        self._figures = {"step": step, "iterations": iterations, "rate": round(rate, 3), "splats": splats, "values": dict(self.values)}
+        self._try(self._write, avatar_file(self._folder))
+        self._write_figures(paused=False)
         end = time.monotonic()
         self._shown, self._next = (step, start), end + max(LEAST_SECONDS, (end - start) / SHARE)
 
     def wait(self, interrupted: Callable[[], bool]) -> float:
         """Wait while a viewer wants it and nothing interrupts; the seconds that it took."""
+        if not self.is_paused():
+            return 0.0
         start = time.monotonic()
+        self._write_figures(paused=True)
         while self.is_paused() and not interrupted():
             time.sleep(ASK_SECONDS / 5)
+        self._write_figures(paused=False)
         waited = time.monotonic() - start
         if self._shown:  # the rate does not count them
             self._shown = self._shown[0], self._shown[1] + waited
         return waited
+
+    def _write_figures(self, paused: bool) -> None:
+        assert self._folder
+        self._try(write_json, figures_file(self._folder), {**self._figures, "paused": paused, "time": time.time()})
+
+    def _try(self, write: Callable[..., None], path: Path, *values: Any) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, *values)
+        except (OSError, ValueError) as error:  # ValueError: a figure that is not finite
+            log(f"train: the avatar cannot be shown to a viewer: {error}")

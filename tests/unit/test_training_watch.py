@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -66,11 +65,17 @@ class Viewer(Watch):
     def show(self, step: int, iterations: int, splats: int) -> None:
         super().show(step, iterations, splats)
         self.steps.append(json.loads(figures_file(self.folder).read_text()))
-        if step in self.pauses:
-            threading.Timer(0.1, ask, (self.folder, -step)).start()
 
     def wait(self, interrupted) -> float:  # noqa: ANN001
-        waited = super().wait(interrupted)
+        step, end = self.trainer.done, time.monotonic() + 0.1
+
+        def asked_by_now() -> bool:
+            self.steps[-1] = json.loads(figures_file(self.folder).read_text())
+            if time.monotonic() > end:
+                ask(self.folder, -step)
+            return interrupted()
+
+        waited = super().wait(asked_by_now)
         self.waited += waited
         return waited
 
@@ -134,4 +139,4 @@ def test_a_disk_that_is_full_does_not_stop_the_training(tmp_path, fast, capsys):
 
     seen = Watch(tmp_path, full)
     seen.show(3, 10, 5)
-    assert "No space left" in capsys.readouterr().err and not figures_file(tmp_path).exists()
+    assert "No space left" in capsys.readouterr().err and not avatar_file(tmp_path).exists()
