@@ -12,23 +12,31 @@ import tyro
 
 from pipeline.cli_options import (
     DEFAULTS,
+    FRONT,
+    NOTHING,
+    PLAIN,
     Avatars,
     Common,
     DryRun,
     File,
+    Filmed,
     Flag,
     Folder,
     From,
+    Looks,
     Members,
     Name,
     Names,
     Number,
     Pairs,
+    Place,
     Settings,
     StageName,
     Text,
     Until,
+    Weights,
     Words,
+    Written,
 )
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
@@ -171,33 +179,53 @@ def clean_work(names: Names = (), /, dry_run: DryRun = False, settings: Common =
 @_verb("render")
 def render(
     name: Name,
-    cameras: Text,
-    out: Folder = None,
-    video: File = None,
+    cameras: Filmed = FRONT,
     frames: Text = "all",
     subject: Text = "",
-    alpha: Flag = False,
+    look: Looks = PLAIN,
+    files: Written = NOTHING,
     settings: Common = DEFAULTS,
 ) -> int:
     """Render a trained avatar at the tracked frames of its capture, as images, a video or both.
 
     For example:
-      ./c2a render anna --cameras orbit --video anna.mp4
-      ./c2a render anna --cameras val --out images --frames take_000012
-      ./c2a render anna --cameras mycameras.json --out images --alpha
+      ./c2a render anna --orbit --video anna.mp4
+      ./c2a render anna --split val --beside-truth --video val.mp4
+      ./c2a render anna --split test --out renders --truth images      then: ./c2a metrics renders images
+      ./c2a render anna --camera cam04 --frames 0:50 --mesh 0.5 --size 550x802 --video mesh.mp4
+      ./c2a render anna --cameras mycameras.json --out images --frames take_000012 --alpha --depth
+      ./c2a render anna --trajectory path.json --show normals --background black --video path.mp4
 
     Args:
         name: Capture or group.
-        cameras: front, orbit, val or test, or a calibration file (docs/datasets.md); rendered without distortion.
-        out: Folder for <camera>/<sequence>_<frame>.png, RGB over white.
-        video: MP4 file; with several cameras one file for each, FILE_<camera>.mp4.
-        frames: all, or frame ids separated by commas (default: all; with test: the test frames).
+        frames: all, positions A:B, or frame ids separated by commas (default: all of the split, or of the capture).
         subject: Of a group: which of its captures (default: the first).
-        alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
     """
     from pipeline.workflow.render_verb import render_avatar
 
-    render_avatar(name, _options(settings, names=(name,)), cameras, out, video, frames, subject, alpha)
+    render_avatar(name, _options(settings, names=(name,)), cameras, look, files, frames, subject)
+    return 0
+
+
+@_verb("metrics")
+def metrics(first: Place, second: Place, common: Flag = False, lpips: Weights = (), out: File = None, cores: Number = None) -> int:
+    """Compare two folders of images by their names: PSNR over all channels and per channel, SSIM, L1, and LPIPS with weights of your own.
+
+    For example:
+      ./c2a metrics renders truth --out figures.json
+      ./c2a metrics renders truth --lpips alexnet.pth alex.pth --lpips vgg16.pth vgg.pth
+
+    Args:
+        first: Folder of images; folders in it are searched too.
+        second: Folder with images of the same names, in folders of the same names.
+        common: Leave out images that only one of them has (default: that is an error).
+        lpips: State dict of torchvision's AlexNet or VGG16, and the linear layers of LPIPS v0.1 for it; repeatable.
+        out: JSON file for the metrics of every image, their means and their definitions.
+        cores: CPU cores to use (default: all).
+    """
+    from pipeline.workflow.metrics_verb import compare
+
+    compare(first, second, common, lpips, out, cores)
     return 0
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from torch import Tensor
 
+from pipeline.avatars.view_options import MeshColors
 from pipeline.capture.camera import Camera
 from pipeline.capture.mesh_view import face_normals, headlight, paint_faces
 from pipeline.io.color_map import color_map
 from pipeline.io.errors import InputError
 from pipeline.training.contract import AvatarBody
 
-MeshColors = Literal["surface", "normals", "counts"]
 SURFACE = 225.0  # grey level of the lit mesh where it faces the camera
 
 

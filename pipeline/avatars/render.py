@@ -37,12 +37,17 @@ def render_views(
     state, images = avatar.pose(frame, subject), []
     for camera in cameras:
         drawn = avatar.draw(state, Views.from_cameras([camera], device))
-        image, alpha = drawn.image[0], drawn.alpha[0, ..., None]
-        if colors and camera.name in colors:
-            change = torch.as_tensor(colors[camera.name], dtype=image.dtype, device=image.device)
-            image = image @ change[:, :3].T + alpha * change[:, 3]
+        image = as_taken_by(drawn.image[0], drawn.alpha[0], (colors or {}).get(camera.name))
         images.append(as_bytes(image, drawn.alpha[0]))
     return images
+
+
+def as_taken_by(image: Tensor, alpha: Tensor, color: np.ndarray | None) -> Tensor:
+    """Colours [H, W, 3] over black, changed by the colour map [3, 4] of a camera, if there is one: c' = A c + b, of what alpha [H, W] covers."""
+    if color is None:
+        return image
+    change = torch.as_tensor(color, dtype=image.dtype, device=image.device)
+    return image @ change[:, :3].T + alpha[..., None] * change[:, 3]
 
 
 def as_bytes(image: Tensor, alpha: Tensor, background: Tensor | float = 1.0) -> np.ndarray:

@@ -15,7 +15,7 @@ from pipeline.avatars.render import render_views
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
 from pipeline.capture.sample import Sample
-from pipeline.io.packed import PackedImages, packed_writer
+from pipeline.io.packed import PackedImages, over_background, packed_writer
 from pipeline.io.progress import progress
 from pipeline.io.video import write_video
 from pipeline.training.contract import Avatar
@@ -71,10 +71,7 @@ def comparison(renders: Path, images: ImageSet, camera: str, frames: Iterable[st
     """Video frames: the image over white by its matte on the left, the render on the right."""
     rendered, given = PackedImages(renders), images.open(camera)
     for frame in frames:
-        rgba = given.read(frame).astype(np.uint16)
-        alpha = rgba[..., 3:]
-        truth = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
-        yield np.concatenate([truth.astype(np.uint8), rendered.read(frame)[..., :3]], axis=1)
+        yield np.concatenate([over_background(given.read(frame)), rendered.read(frame)[..., :3]], axis=1)
 
 
 def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float) -> list[Path]:

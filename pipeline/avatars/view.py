@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.avatars.mesh_layer import MeshColors, binding_of, face_mask, mesh_layer, splats_per_face
-from pipeline.avatars.render import as_bytes
+from pipeline.avatars.mesh_layer import binding_of, face_mask, mesh_layer, splats_per_face
+from pipeline.avatars.render import as_bytes, as_taken_by
+from pipeline.avatars.view_options import PLAIN, ViewOptions
 from pipeline.body.body_pose import BodyPose
 from pipeline.capture.camera import Camera
 from pipeline.io.color_map import color_map
@@ -20,39 +21,6 @@ from pipeline.splat.splats import Views
 from pipeline.training.contract import Avatar, Rendering
 
 HIDDEN = -30.0  # logit of an opacity that no rasteriser draws
-_RANGES = {"mesh_opacity": (0, 1), "mesh_samples": (1, 4), "background": (0, 255), "scale": (0.01, 10)}
-
-
-@dataclass(frozen=True)
-class ViewOptions:
-    """What an image of an avatar shows. Raises InputError where a value is out of range.
-
-    Attributes:
-        splats: what is shown of the splats: their colours, depth as a colour map, alpha in grey over black, or nothing.
-        mesh: what is shown of the body's mesh, see `mesh_layer`. mesh_opacity: of the mesh over the splats, 0..1; 0 = no mesh.
-        mesh_samples: per pixel and axis; 2 = smooth rims, at four times the cost.
-        background: RGB, 0..255. scale: factor on the sizes of the splats.
-        regions: names of regions of the body model; only triangles whose three vertices are in one of them are shown, with their splats. Empty = all.
-        depth_range: metres at the first and the last colour of the colour map; None = from the nearest to the farthest point of the image itself.
-    """
-
-    splats: Literal["color", "depth", "alpha", "none"] = "color"
-    mesh: MeshColors = "surface"
-    mesh_opacity: float = 0.0
-    mesh_samples: int = 2
-    background: tuple[int, int, int] = (255, 255, 255)
-    scale: float = 1.0
-    regions: tuple[str, ...] = ()
-    depth_range: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            values = np.atleast_1d(getattr(self, name))
-            if not ((low <= values) & (values <= high)).all():
-                raise InputError(f"{name.replace('_', ' ')} out of range", found=getattr(self, name), expected=f"{low} to {high}")
-
-
-PLAIN = ViewOptions()
 
 
 def view_image(
@@ -91,9 +59,9 @@ class PosedView:
         self.state = changed_state(avatar.pose(frame, subject), options.scale, kept)
 
     @torch.no_grad()
-    def image(self, camera: Camera) -> np.ndarray:
-        """uint8 [H, W, 4]: RGB over the background, and alpha of what is shown."""
-        rgb, alpha = self._splats(camera)
+    def image(self, camera: Camera, color: np.ndarray | None = None) -> np.ndarray:
+        """uint8 [H, W, 4]: RGB over the background, and alpha of what is shown. color: [3, 4] as of `camera_colors`; None = the avatar's own colours."""
+        rgb, alpha = self._splats(camera, color)
         if self.options.mesh_opacity > 0:
             layer = torch.from_numpy(self._mesh(camera)).to(rgb) * (self.options.mesh_opacity / 255)
             rest = 1 - layer[..., 3]
@@ -110,14 +78,15 @@ class PosedView:
         """The splats in one view, over black."""
         return self.avatar.draw(self.state, Views.from_cameras([camera], self.device))
 
-    def _splats(self, camera: Camera) -> tuple[Tensor, Tensor]:
+    def _splats(self, camera: Camera, color: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """What is shown of the splats: colours [H, W, 3] times alpha, and alpha [H, W]."""
         show = self.options.splats
         if show == "none":
             nothing = torch.zeros(camera.height, camera.width, 4, device=self.device)
             return nothing[..., :3], nothing[..., 3]
         drawn = self.draw(camera)
-        image, alpha = drawn.image[0], drawn.alpha[0]
+        alpha = drawn.alpha[0]
+        image = as_taken_by(drawn.image[0], alpha, color)
         if show == "depth":
             depth = _depth(drawn).cpu().numpy()
             colors = color_map(depth, *(self.options.depth_range or depth_range(depth)))

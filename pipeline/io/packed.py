@@ -77,8 +77,14 @@ class PackedImages:
             raise InputError(f"image '{name}' is damaged", file=self.path, found=error, expected="a PNG", remedy=self.remedy) from None
 
 
+def over_background(rgba: np.ndarray, background: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:
+    """uint8 RGB [H, W, 3] of uint8 RGBA [H, W, 4], colour not premultiplied, over an RGB colour."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + np.array(background, np.uint16) * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
 def encode_png(image: np.ndarray, level: int = 1) -> bytes:
-    """PNG bytes of a uint8 grey, RGB or RGBA image."""
+    """PNG bytes of a uint8 grey, RGB or RGBA image, or of a uint16 grey one."""
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
     success, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, level])
