@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +56,7 @@ class ViewerServer:
         port = free_port(settings.host, settings.port)
         import viser
 
+        warnings.filterwarnings("ignore", "Queued a .* on a closed connection")  # of a page that was closed while an image for it was drawn
         with contextlib.redirect_stdout(io.StringIO()):  # its own words; the caller prints the address
             self._server = viser.ViserServer(host=settings.host, port=port, label=", ".join(a.name for a in self.avatars), verbose=False)
         self._server.request_share_url = _refused  # type: ignore[method-assign]  # any browser may ask for a tunnel through a public server

@@ -84,18 +84,33 @@ class Chromium:
     def text(self) -> str:
         return str(self.evaluate("document.body.innerText"))
 
-    def click(self, text: str, selector: str = "button, [role=tab], label, span") -> None:
-        """Click the first visible element that shows exactly this text."""
+    def click(self, text: str, selector: str = "*") -> None:
+        """Click the first visible element that shows exactly this text, itself and not one inside it."""
         script = f"""(() => {{
-            const all = [...document.querySelectorAll({json.dumps(selector)})].filter(e => e.textContent.trim() === {json.dumps(text)} && e.offsetParent);
+            const shows = e => e.textContent.trim() === {json.dumps(text)};
+            const all = [...document.querySelectorAll({json.dumps(selector)})].filter(e => shows(e) && e.offsetParent && ![...e.children].some(shows));
             if (!all.length) return null;
             all[0].scrollIntoView({{block: "center"}});
             const box = all[0].getBoundingClientRect();
             return [box.x + box.width / 2, box.y + box.height / 2];
         }})()"""
-        x, y = until(lambda: self.evaluate(script), 10)
+        places: list[Any] = [None]
+
+        def stays() -> Any:
+            places.append(self.evaluate(script))
+            return places[-1] if places[-1] == places[-2] else None  # folders open slowly
+
+        x, y = until(stays, 10)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Move the mouse with its left button pressed."""
+        self.call("Input.dispatchMouseEvent", type="mousePressed", x=start[0], y=start[1], button="left", clickCount=1)
+        for part in np.linspace(0, 1, 5):
+            x, y = (float(a + part * (b - a)) for a, b in zip(start, end))
+            self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button="left", buttons=1)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", x=end[0], y=end[1], button="left", clickCount=1)
 
     def set_number(self, label: str, value: float) -> None:
         """Type a number into the input of a row (slider or number) with this label."""
@@ -114,6 +129,7 @@ class Chromium:
         self.call("Input.insertText", text=str(value))
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13)
+        time.sleep(0.3)  # the page sends what is typed with a delay
 
 
 def until(value: Callable[[], Any], seconds: float) -> Any:
