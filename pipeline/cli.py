@@ -16,6 +16,7 @@ from pipeline.cli_options import (
     FRONT,
     NOTHING,
     PLAIN,
+    Avatars,
     Common,
     Driven,
     DryRun,
@@ -318,6 +319,42 @@ def benchmark(name: Name, subject: Text = "", frames: Number = None, rounds: int
     from pipeline.workflow.benchmark_verb import measure
 
     measure(name, _options(settings, names=(name,)), subject, frames, rounds, out)
+    return 0
+
+
+@_verb("view")
+def view(
+    names: Avatars = (),
+    /,
+    attach: Text = "",
+    host: Text = "127.0.0.1",
+    port: int = 8080,
+    device: Text = "auto",
+    size: int = 960,
+    out: Folder = None,
+    settings: Common = DEFAULTS,
+) -> int:
+    """Show avatars in the browser: move the camera, the time, the face and the body; save images, videos and camera paths (docs/viewer.md).
+
+    For example:
+      ./c2a view anna                              then open the address that it prints
+      ./c2a view anna bob                          two, beside one another
+      ./c2a view my/avatar.npz                       a file
+      ./c2a view --attach anna                     follow the training that runs: its avatar, losses, pause
+      ssh -L 8080:127.0.0.1:8080 HOST              a viewer of another machine, in the browser of this one
+
+    Args:
+        names: Captures, groups, avatar.npz files or folders that hold one.
+        attach: Capture or group whose training to follow.
+        host: Address to listen on: 127.0.0.1 = this machine alone; 0.0.0.0 = every network, without a password.
+        port: Port to listen on; 0 = any that is free.
+        device: auto, cpu or cuda.
+        size: Longest side of an image in pixels when nothing moves.
+        out: Folder for what is saved in the browser (default: views/NAME).
+    """
+    from pipeline.workflow.view_verb import ViewWish, view_avatars
+
+    view_avatars(ViewWish(names, attach, host, port, device, size, out), _options(settings, names=names))
     return 0
 
 

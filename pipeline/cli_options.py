@@ -21,6 +21,7 @@ def _option(metavar: str, **others: Any) -> Any:
 
 
 Names = tyro.conf.Positional[Annotated[tuple[str, ...], _option("[CAPTURE ...]")]]
+Avatars = tyro.conf.Positional[Annotated[tuple[str, ...], _option("[CAPTURE|FILE ...]")]]
 Name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CAPTURE")]]
 Words = tyro.conf.Positional[Annotated[tuple[str, ...], _option("WORD")]]
 StageName = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar=_CHOICES)]]

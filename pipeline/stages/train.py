@@ -30,6 +30,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
     from pipeline.training.loop import Places, train
     from pipeline.training.trainer import Trainer
     from pipeline.training.validation import Validation
+    from pipeline.training.watch import Watch
 
     layout, method = job.layout, job.method
     samples = [read_sample(subject.layout.sample) for subject in job.subjects]
@@ -49,7 +50,8 @@ def run(job: AvatarJob) -> dict[str, Any]:
         trainer = Trainer(avatar, images, settings)
         places = Places(job.scratch, layout.boards, layout.trained)
         keys = results.training_keys(settings, _inputs(layout, method.reads), job.stage.version)
-        facts = train(trainer, Validation(sources, held_out, device), places, keys)
+        watch = Watch(layout.watch, lambda path: results.save_avatar(trainer, method.name, path))
+        facts = train(trainer, Validation(sources, held_out, device), places, keys, watch)
         results.save_avatar(trainer, method.name, job.outputs.avatar)
         avatar.eval().export_files({name: getattr(job.outputs, name) for name in method.outputs})
         results.save_curve(places, job.outputs.train_log, job.outputs.validation)
