@@ -12,6 +12,7 @@ import tyro
 
 from pipeline.cli_options import (
     DEFAULTS,
+    BodyWords,
     Common,
     DryRun,
     File,
@@ -23,6 +24,7 @@ from pipeline.cli_options import (
     Names,
     Number,
     Pairs,
+    Sets,
     Settings,
     StageName,
     Text,
@@ -198,6 +200,31 @@ def render(
 
     render_avatar(name, _options(settings, names=(name,)), cameras, out, video, frames, subject, alpha)
     return 0
+
+
+@_verb("body")
+def body(words: BodyWords = (), /, name: Text = "", masks: File = None, teeth: Flag = False, out: File = None, config: File = None, sets: Sets = ()) -> int:
+    """Import a parametric model from its authors' files, list all models, or draw one: body import|list|show.
+
+    For example:
+      ./c2a body import flame generic_model.pkl --name flame2023 --masks FLAME_masks.pkl --teeth
+      ./c2a body import smplx SMPLX_NEUTRAL.npz --name smplx
+      ./c2a body list
+      ./c2a body show flame2023 --out flame2023.png
+
+    Args:
+        words: import FORMAT FILE ..., where the format is flame, smpl, smplx, bfm, ict or gnm; list; or show NAME.
+        name: What the imported model is called in captures.tsv and in fit.model.
+        masks: FLAME_masks.pkl, for FLAME's regions.
+        teeth: Add the teeth of GaussianAvatars to FLAME.
+        out: PNG file of show.
+        config: YAML file that overrides config.yaml.
+        sets: Override one setting, such as bodies=FOLDER, where imported models lie.
+    """
+    from pipeline.workflow.body_verb import body_verb
+    from pipeline.workflow.run_options import RunOptions
+
+    return body_verb(words, name, masks, teeth, out, RunOptions(config=config, sets=sets))
 
 
 @_verb("unzip")

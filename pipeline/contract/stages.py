@@ -19,7 +19,7 @@ class Stage:
     Attributes:
         version: raised whenever the results change; older results then count as stale.
         inputs, outputs: artefacts by name, attributes of `Layout`. "truth" exists for synthetic captures alone.
-        cells: columns of captures.tsv that it reads.
+        cells: columns of captures.tsv that it reads; "body" is the name in the column model, of an imported one.
         cores: the most it can use. gpu: it works on a GPU where there is one.
         scattered: its cameras are independent, at first or throughout: `scatter` splits them over several jobs.
         scope: "avatar" stages belong to a method, and their subject is a capture or a group of captures.
@@ -67,7 +67,7 @@ PREPARE = (
         3,
         inputs=("frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints"),
         outputs=("fit", "overlay"),
-        cells=("model",),
+        cells=("model", "body"),
         cores=8,
     ),
 )
