@@ -17,6 +17,7 @@ from pipeline.cli_options import (
     NOTHING,
     PLAIN,
     Avatars,
+    BodyWords,
     Common,
     Driven,
     DryRun,
@@ -32,6 +33,7 @@ from pipeline.cli_options import (
     Number,
     Pairs,
     Place,
+    Sets,
     Settings,
     StageName,
     Text,
@@ -356,6 +358,31 @@ def view(
 
     view_avatars(ViewWish(names, attach, host, port, device, size, out), _options(settings, names=names))
     return 0
+
+
+@_verb("body")
+def body(words: BodyWords = (), /, name: Text = "", masks: File = None, teeth: Flag = False, out: File = None, config: File = None, sets: Sets = ()) -> int:
+    """Import a parametric model from its authors' files, list all models, or draw one: body import|list|show.
+
+    For example:
+      ./c2a body import flame generic_model.pkl --name flame2023 --masks FLAME_masks.pkl --teeth
+      ./c2a body import smplx SMPLX_NEUTRAL.npz --name smplx
+      ./c2a body list
+      ./c2a body show flame2023 --out flame2023.png
+
+    Args:
+        words: import FORMAT FILE ..., where the format is flame, smpl, smplx, bfm, ict or gnm; list; or show NAME.
+        name: What the imported model is called in captures.tsv and in fit.model.
+        masks: FLAME_masks.pkl, for FLAME's regions.
+        teeth: Add the teeth of GaussianAvatars to FLAME.
+        out: PNG file of show.
+        config: YAML file that overrides config.yaml.
+        sets: Override one setting, such as bodies=FOLDER, where imported models lie.
+    """
+    from pipeline.workflow.body_verb import body_verb
+    from pipeline.workflow.run_options import RunOptions
+
+    return body_verb(words, name, masks, teeth, out, RunOptions(config=config, sets=sets))
 
 
 @_verb("unzip")

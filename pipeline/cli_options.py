@@ -23,6 +23,7 @@ def _option(metavar: str, **others: Any) -> Any:
 Names = tyro.conf.Positional[Annotated[tuple[str, ...], _option("[CAPTURE ...]")]]
 Avatars = tyro.conf.Positional[Annotated[tuple[str, ...], _option("[CAPTURE|FILE ...]")]]
 Name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CAPTURE")]]
+BodyWords = tyro.conf.Positional[Annotated[tuple[str, ...], _option("import FORMAT FILE ... | list | show NAME")]]
 Words = tyro.conf.Positional[Annotated[tuple[str, ...], _option("WORD")]]
 StageName = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar=_CHOICES)]]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
@@ -36,6 +37,7 @@ Place = tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FOLDER")]]
 Weights = Annotated[tuple[tuple[Path, Path], ...], _option("NETWORK LINEAR"), tyro.conf.UseAppendAction]
 Number = Annotated[int | None, _option("N")]
 Members = Annotated[tuple[str, ...], _option("CAPTURE ...")]
+Sets = Annotated[tuple[str, ...], _option("KEY=VALUE", name="set"), tyro.conf.UseAppendAction]
 Pairs = Annotated[tuple[str, ...], _option("NAME=PATH ...")]
 
 
@@ -61,7 +63,7 @@ class Settings:
     results: Folder = None
     work: Folder = None
     config: File = None
-    sets: Annotated[tuple[str, ...], _option("KEY=VALUE", name="set"), tyro.conf.UseAppendAction] = ()
+    sets: Sets = ()
 
 
 Common = Annotated[Settings, tyro.conf.arg(name="")]

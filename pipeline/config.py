@@ -51,6 +51,7 @@ class Config(CheckedSettings):
     captures: str = "captures.tsv"  # the table of captures; paths on this page are relative to the checkout
     results: str = "results"  # where results go
     work: str = "work"  # scratch: logs, errors, checkpoints; may be deleted between runs
+    bodies: str = "bodies"  # imported body models (./c2a body import)
     method: str = DEFAULT_METHOD  # the avatar method
     variant: str = ""  # a name: results with other settings of the method lie beside those without one (--name)
     preset: str = "auto"  # draft: minutes on a CPU; standard, high: for a GPU; auto: standard where there is one, else draft

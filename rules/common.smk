@@ -8,6 +8,7 @@ sys.path.insert(0, workflow.basedir)
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import parse_config
+from pipeline.contract.bodies import use_folder
 from pipeline.contract.captures_table import groups_of, read_captures
 from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
@@ -17,6 +18,7 @@ RUN = {"subjects": "all", "members": {}, "planned": None} | {
     name: config[name] for name in ("subjects", "members", "planned") if name in config
 }
 CONFIG = parse_config({name: value for name, value in config.items() if name not in RUN})
+use_folder(CONFIG.bodies)
 METHOD = method_of(CONFIG.method)
 TABLE = read_captures(Path(CONFIG.captures))
 GROUPS = {name: [row.id for row in rows] for name, rows in groups_of(TABLE).items()} | RUN["members"]

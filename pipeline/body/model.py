@@ -25,10 +25,11 @@ from pipeline.body import store
 from pipeline.body.landmarks import LandmarkTable
 from pipeline.body.skinning import correctives, linear_blend_skinning, posed_joints
 from pipeline.body.traits import Traits
+from pipeline.contract.bodies import EMBEDDED, body_path
 from pipeline.io.documents import parse_json
 from pipeline.io.errors import InputError
 
-DATA = Path(__file__).parent / "data"
+DATA = EMBEDDED
 
 
 class Posed(NamedTuple):
@@ -188,14 +189,17 @@ class ParametricModel:
 
 
 def load_model(name_or_path: str | Path) -> ParametricModel:
-    """An embedded model by name ("anny_head", "anny_body") or a baked npz by path, on the CPU.
+    """A model by name ("anny_head", "anny_body", or an imported one) or a baked npz by path, on the CPU.
 
-    Raises InputError if the file is missing or damaged.
+    Raises InputError if there is none of that name, or the file is damaged.
     """
     path = Path(name_or_path)
-    if not path.suffix:
-        path = DATA / f"{name_or_path}.npz"
-    a = store.read_arrays(path)
+    path = path if path.suffix else body_path(str(name_or_path))
+    return model_of(store.read_arrays(path), path)
+
+
+def model_of(a: dict[str, np.ndarray], path: Path) -> ParametricModel:
+    """The model of the arrays of a file, see store.py. Raises InputError where its facts are not as expected."""
     facts, traits = _facts(str(a["facts"]), path)
     vertex_count, joint_count = len(a["template"]), len(a["parents"])
     template = torch.from_numpy(a["template"].astype(np.float32))

@@ -51,6 +51,7 @@ _EXPECTED: dict[str, Shape] = {
     "facts": Text(()),
 }
 _LARGEST = 1e6  # of any number, such as metres
+_REMEDY = "bake or import the model again, see docs/body.md"
 
 
 def quantise_basis(basis: np.ndarray) -> tuple[np.ndarray, np.float32]:
@@ -112,8 +113,13 @@ def pack_landmarks(
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays of a model file. Raises InputError if one is missing, has a wrong shape, or points at what is not there."""
-    remedy = "bake the model again, see docs/body.md"
-    a = load_npz(path, _EXPECTED, remedy=remedy)
+    return checked_arrays(load_npz(path, remedy=_REMEDY), path)
+
+
+def checked_arrays(a: dict[str, np.ndarray], path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a model, with those that may be left out. Raises InputError as `read_arrays`."""
+    remedy = _REMEDY
+    check_arrays(a, _EXPECTED, path, remedy)
     a.setdefault("pose_basis", np.zeros((0, len(a["template"]), 3), np.float32))
     correctives = 9 * (len(a["parents"]) - 1) if len(a["pose_basis"]) else 0
     check_arrays(a, {"pose_basis": Numbers((correctives, len(a["template"]), 3))}, path, remedy)
@@ -136,4 +142,9 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], facts: dict) -> None:
     """Write a model file, with `facts` as JSON text."""
-    save_npz(path, {**arrays, "facts": np.array(json.dumps(facts, sort_keys=True))})
+    save_npz(path, with_facts(arrays, facts))
+
+
+def with_facts(arrays: dict[str, np.ndarray], facts: dict) -> dict[str, np.ndarray]:
+    """The arrays with the facts as JSON text."""
+    return {**arrays, "facts": np.array(json.dumps(facts, sort_keys=True))}

@@ -22,7 +22,7 @@ class Stage:
         version: raised whenever the results change; older results then count as stale.
         inputs, outputs: artefacts by name, attributes of `Layout`.
         kinds: of datasets, for whose captures it runs; for others its outputs are absent, and the inputs of later stages None.
-        cells: columns of captures.tsv that it reads.
+        cells: columns of captures.tsv that it reads; "body" is the name in the column model, of an imported one.
         cores: the most it can use. gpu: it works on a GPU where there is one.
         scattered: its cameras are independent, at first or throughout: `scatter` splits them over several jobs.
         scope: "avatar" stages belong to a method, and their subject is a capture or a group of captures.
@@ -76,7 +76,7 @@ PREPARE = (
         3,
         inputs=("capture", "frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints"),
         outputs=("fit", "overlay"),
-        cells=("model",),
+        cells=("model", "body"),
         cores=8,
     ),
 )

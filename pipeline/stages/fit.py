@@ -24,7 +24,7 @@ def run(job: Job) -> dict:
     inputs, settings, remedy = job.inputs, job.settings, job.remedy("keypoints")
     images, alpha, sample = read_image_set(inputs.frames_json, inputs.frames), read_image_set(inputs.alpha_json, inputs.alpha), read_sample(inputs.sample)
     keypoints = load_npz(inputs.keypoints, KEYPOINT_SHAPES, remedy=remedy)
-    model = load_model(f"anny_{job.cells.model}" if settings.model == "auto" else settings.model)
+    model = load_model((job.cells.body or f"anny_{job.cells.model}") if settings.model == "auto" else settings.model)
     observations = observe_capture(keypoints, images, sample.frames, sample.train_cameras, settings.gate, remedy, job.threads)
     contours = silhouettes(alpha, images, observations.frames, sample.train_cameras, settings.contour_points)
     greys = grey_images(images, observations.frames, sample.train_cameras)
@@ -50,7 +50,7 @@ def _import(job: Job) -> dict:
     from pipeline.track.overlay import write_mesh_overlays
     from pipeline.vision.mediapipe_indices import FACE_POINTS, POSE_POINTS
 
-    inputs, name = job.inputs, job.cells.model if job.settings.model == "auto" else job.settings.model
+    inputs, name = job.inputs, (job.cells.body or f"anny_{job.cells.model}") if job.settings.model == "auto" else job.settings.model
     images, alpha, sample = read_image_set(inputs.frames_json, inputs.frames), read_image_set(inputs.alpha_json, inputs.alpha), read_sample(inputs.sample)
     by_id, model = {frame.id: frame for frame in images.frames}, load_model(name)
     frames = [by_id[frame] for frame in sample.frames]
