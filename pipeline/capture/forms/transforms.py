@@ -45,12 +45,9 @@ def transforms_cameras(path: Path, size: Size) -> tuple[list[Camera], list[str]]
 
 
 def write_transforms(path: Path, cameras: Sequence[Camera]) -> None:
-    """Write cameras as frames with the images images/<name>.png. Raises InputError for what the form cannot hold: cameras without size, skew."""
+    """Write cameras (with a size, without skew) as frames with the images images/<name>.png."""
     frames = []
     for camera in cameras:
-        if min(camera.width, camera.height) < 1 or camera.K[0, 1]:
-            problem = "has skew" if camera.K[0, 1] else "has no size"
-            raise InputError(f"camera '{camera.name}' {problem}, which transforms.json cannot hold", file=path, expected="width, height, and K without skew")
         R, t = as_stored("opengl_c2w", camera.R, camera.t)
         K, matrix = camera.K, np.block([[R, t[:, None]], [np.zeros(3), np.ones(1)]])
         lens = {"fl_x": K[0, 0], "fl_y": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]} | dict(zip(_TERMS, (*camera.dist, *(0.0,) * 5)))
