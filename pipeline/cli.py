@@ -6,12 +6,13 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
 from pipeline.cli_options import (
     DEFAULTS,
+    Action,
     Common,
     DryRun,
     File,
@@ -24,7 +25,9 @@ from pipeline.cli_options import (
     Number,
     Pairs,
     Settings,
+    Source,
     StageName,
+    Target,
     Text,
     Until,
     Words,
@@ -217,9 +220,9 @@ def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8)
 
 @_verb("calibration")
 def calibration(
-    action: tyro.conf.Positional[Literal["convert"]],
-    source: tyro.conf.Positional[Path],
-    target: tyro.conf.Positional[Path],
+    action: Action,
+    source: Source,
+    target: Target,
     form: Text = "",
     convention: Text = "",
     units: Text = "",
@@ -231,6 +234,7 @@ def calibration(
         ./c2a calibration convert cameras.json rig.calibration
 
     Args:
+        action: convert
         source: A calibration in any form that docs/datasets.md describes.
         target: The file to write; for colmap and opencv a folder.
         form: cameras_json, colmap, colmap_binary, transforms, captury, animatable_gaussians, opencv, pose2sim or caliscope (default: by the name of the file).
