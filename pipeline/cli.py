@@ -16,6 +16,7 @@ from pipeline.cli_options import (
     FRONT,
     NOTHING,
     PLAIN,
+    Action,
     Avatars,
     BodyWords,
     Common,
@@ -35,7 +36,9 @@ from pipeline.cli_options import (
     Place,
     Sets,
     Settings,
+    Source,
     StageName,
+    Target,
     Text,
     Until,
     Weights,
@@ -397,6 +400,35 @@ def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8)
     from pipeline.stages import unzip as stage
 
     stage.run(folder, out or folder, jobs)
+    return 0
+
+
+@_verb("calibration")
+def calibration(
+    action: Action,
+    source: Source,
+    target: Target,
+    form: Text = "",
+    convention: Text = "",
+    units: Text = "",
+) -> int:
+    """Convert a calibration into another form.
+
+    Examples:
+        ./c2a calibration convert sparse/0 cameras.json
+        ./c2a calibration convert cameras.json rig.calibration
+
+    Args:
+        action: convert
+        source: A calibration in any form that docs/datasets.md describes.
+        target: The file to write; for colmap and opencv a folder.
+        form: cameras_json, colmap, colmap_binary, transforms, captury, animatable_gaussians, opencv, pose2sim or caliscope (default: by the name of the file).
+        convention: What R and t of the source mean, as in captures.tsv.
+        units: Of the source's translations, as in captures.tsv.
+    """
+    from pipeline.workflow.calibration_verb import run_calibration
+
+    run_calibration(source, target, form, convention, units)
     return 0
 
 

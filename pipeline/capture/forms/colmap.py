@@ -80,8 +80,8 @@ def colmap_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_colmap(folder: Path, cameras: Sequence[Camera], *, binary: bool = False) -> None:
-    """Write a model without points: a camera and an image <name>.png each. Raises InputError for what it cannot hold: cameras without size, skew."""
-    lenses = [_lens(camera, folder) for camera in cameras]
+    """Write a model without points: a camera (with a size, without skew) and an image <name>.png each."""
+    lenses = [_lens(camera) for camera in cameras]
     poses = [(*Rotation.from_matrix(camera.R).as_quat(scalar_first=True).tolist(), *camera.t.tolist()) for camera in cameras]
     if binary:
         numbers = {name: number for number, (name, _) in MODELS.items()}
@@ -116,10 +116,8 @@ def _intrinsics(model: str, p: Sequence[float], file: Path) -> tuple[np.ndarray,
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64), dist if any(dist) else ()
 
 
-def _lens(camera: Camera, file: Path) -> Lens:
+def _lens(camera: Camera) -> Lens:
     K, dist = camera.K, (*camera.dist, *(0.0,) * 5)[:5]
-    for problem in (["has no size"] if min(camera.width, camera.height) < 1 else []) + (["has skew"] if K[0, 1] else []):
-        raise InputError(f"camera '{camera.name}' {problem}, which COLMAP's form cannot hold", file=file, expected="width, height, and K without skew")
     model, tail = ("FULL_OPENCV", (*dist, 0.0, 0.0, 0.0)) if dist[4] else ("OPENCV", dist[:4]) if any(dist) else ("PINHOLE", ())
     return model, camera.width, camera.height, tuple(map(float, (K[0, 0], K[1, 1], K[0, 2], K[1, 2], *tail)))
 

@@ -45,12 +45,9 @@ def transforms_cameras(path: Path, size: Size) -> tuple[list[Camera], list[str]]
 
 
 def write_transforms(path: Path, cameras: Sequence[Camera]) -> None:
-    """Write cameras as frames with the images images/<name>.png. Raises InputError for what the form cannot hold: cameras without size, skew."""
+    """Write cameras (with a size, without skew) as frames with the images images/<name>.png."""
     frames = []
     for camera in cameras:
-        if min(camera.width, camera.height) < 1 or camera.K[0, 1]:
-            problem = "has skew" if camera.K[0, 1] else "has no size"
-            raise InputError(f"camera '{camera.name}' {problem}, which transforms.json cannot hold", file=path, expected="width, height, and K without skew")
         lens = {term: float(value) for term, value in zip(_TERMS, (*camera.dist, *(0.0,) * 5))}
         frames.append({"file_path": f"images/{camera.name}.png", **camera_entry(camera), **lens})
     write_json(path, {"camera_model": "OPENCV", "frames": frames})
