@@ -84,11 +84,11 @@ def avatar_stages(versions: Mapping[str, int], own: Sequence[Stage] = (), extra_
         extra_outputs: artefacts that train writes besides the avatar and its log.
     """
     made = tuple(name for stage in own for name in stage.outputs)
-    avatar = ("init", *made, "avatar", *extra_outputs, "train_log", "validation")
+    avatar = ("init", *made, "avatar", *extra_outputs, "train_log", "validation", "snapshots")
     shared = (
         Stage("init", 0, inputs=PREPARED, outputs=("init",), cores=4),
         *own,
-        Stage("train", 0, inputs=(*PREPARED, "init", *made), outputs=("avatar", *extra_outputs, "train_log", "validation"), cores=16, gpu=True),
+        Stage("train", 1, inputs=(*PREPARED, "init", *made), outputs=avatar[1 + len(made) :], cores=16, gpu=True),
         Stage("render", 2, inputs=("truth", *PREPARED, "avatar"), outputs=("render",), cores=8, gpu=True),
         Stage("evaluate", 1, inputs=("truth", *PREPARED, "avatar", "train_log", "render"), outputs=("metrics",), cores=8),
         Stage("report", 1, inputs=("truth", *PREPARED, "overlay", *avatar, "render", "metrics"), outputs=("report",)),

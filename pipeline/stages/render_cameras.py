@@ -26,6 +26,7 @@ class RenderRequest:
     """What to render, and where to.
 
     Attributes:
+        avatar: its file; None = that of the finished training.
         frames: all, A:B (positions in the list of frames, B excluded), or ids separated by commas; of a split its frames.
         subject: of an avatar of several captures which one; empty = the first.
         beside_truth: the processed image on the left of each. truth: folder for the processed images, under the names of the rendered ones.
@@ -35,6 +36,7 @@ class RenderRequest:
     cameras: CameraRequest
     view: ViewOptions
     output: Output
+    avatar: Path | None = None
     frames: str = "all"
     subject: str = ""
     beside_truth: bool = False
@@ -56,17 +58,17 @@ def render_cameras(layout: Layout, request: RenderRequest, threads: int = 2) -> 
     from pipeline.machine.device import choose_device
 
     torch.set_num_threads(threads)
-    device = choose_device(request.device)
-    avatar = method_of(layout.method).function("open_avatar")(layout.avatar, device, remedy=f"./c2a run {layout.results.name} --from train")
+    device, file = choose_device(request.device), request.avatar or layout.avatar
+    avatar = method_of(layout.method).function("open_avatar")(file, device, remedy=f"./c2a run {layout.results.name} --from train")
     names = list(avatar.subjects)
     if request.subject and request.subject not in names:
-        raise InputError(f"no such subject: {request.subject}", file=layout.avatar, expected="one of " + ", ".join(names), remedy="correct --subject")
+        raise InputError(f"no such subject: {request.subject}", file=file, expected="one of " + ", ".join(names), remedy="correct --subject")
     number = names.index(request.subject) if request.subject else 0
     files = files_of(layout, names[number])
     every = {frame: index for index, frame in enumerate(avatar.subjects[names[number]])}
     chosen = _frames(request, list(every), files)
     centre = avatar.centre(avatar.pose(every[chosen[0]], number))
-    shots = shots_of(request.cameras, {frame: every[frame] for frame in chosen}, every, centre, files, camera_colors(layout.avatar, number))
+    shots = shots_of(request.cameras, {frame: every[frame] for frame in chosen}, every, centre, files, camera_colors(file, number))
     truth = _Truth(read_image_set(files.alpha_json, files.alpha), request.view.background) if request.beside_truth or request.truth else None
     rate = request.cameras.trajectory.fps if request.cameras.trajectory else None
     output = replace(request.output, fps=rate or read_capture(files.capture).fps)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.layout import snapshot_name
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import write_text
 from pipeline.io.progress import log
@@ -42,9 +44,24 @@ class Places:
     def validation(self) -> Path:
         return self.folder / "validation"
 
+    def strip(self, split: str, step: int) -> Path:
+        """Truth, render and error of the first image of a split; val is the one without a name."""
+        return self.validation / f"{'' if split == 'val' else split + '_'}{step:07d}.png"
 
-def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys) -> dict[str, Any]:
+    @property
+    def snapshots(self) -> Path:
+        return self.folder / "snapshots"
+
+    def snapshot(self, step: int) -> Path:
+        """The avatar as it was after so many steps."""
+        return self.snapshots / snapshot_name(step)
+
+
+def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, save: Callable[[Path], None] | None = None) -> dict[str, Any]:
     """Train to the end, resuming from the newest checkpoint of this training; where the settings say so, also from that of a shorter one.
+
+    Args:
+        save: writes the avatar as it is to a file, for snapshots.
 
     Returns:
         facts: steps, seconds, splats, resumed_at (step or None), and lengthened_at where a shorter training was resumed from.
@@ -55,10 +72,13 @@ def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys) 
     """
     places.folder.mkdir(parents=True, exist_ok=True)
     resumed_at = trainer.done if _resume(trainer, places, keys) else None
+    if resumed_at is None:
+        for folder in (places.validation, places.snapshots):
+            shutil.rmtree(folder, ignore_errors=True)  # of another training that did not end
     monitor = Monitor(places.folder, places.boards, trainer.done, trainer.settings.iterations, trainer.seconds)
     with _signals() as received:
         try:
-            _Loop(trainer, validation, places, keys, monitor, received).run()
+            _Loop(trainer, validation, places, keys, monitor, save, received).run()
             monitor.flush()
         finally:
             monitor.close()
@@ -75,6 +95,7 @@ class _Loop:
     places: Places
     keys: Keys
     monitor: Monitor
+    save: Callable[[Path], None] | None
     received: list[int]
 
     def run(self) -> None:
@@ -89,6 +110,8 @@ class _Loop:
             last = trainer.done == settings.iterations
             if trainer.done % settings.log_every == 0 or last:
                 self._report(last)
+            if self.save and trainer.done in settings.snapshots and trainer.settle():
+                self.save(self.places.snapshot(trainer.done))
             due = settings.checkpoint_every and trainer.done % settings.checkpoint_every == 0
             if self.received or due or time.monotonic() > self._next_save:
                 self._save()
@@ -101,9 +124,11 @@ class _Loop:
         values: dict[str, float | int] = {**trainer.take_means(), "psnr": round(trainer.objective.psnr(), 3)}
         every = settings.val_every or max(settings.iterations // 10, settings.log_every)
         if self.validation and (last or trainer.done % every < settings.log_every):
-            psnr, strip = self.validation.run(trainer.avatar)
-            values["val_psnr"] = round(psnr, 3)
-            self.monitor.image(trainer.done, self.places.validation / f"{trainer.done:07d}.png", strip)
+            evaluation = self.validation.run(trainer.avatar, trainer.objective.color.maps())
+            values |= evaluation.values
+            for split, strip in evaluation.strips.items():
+                self.monitor.image(trainer.done, self.places.strip(split, trainer.done), strip, split)
+            self.monitor.histograms(trainer.done, evaluation.distributions)
         self.monitor.row(trainer.done, {**values, "splats": trainer.avatar.splat_count})
 
     def _save(self) -> None:
