@@ -189,6 +189,7 @@ def render(
     cameras: Filmed = FRONT,
     frames: Text = "all",
     subject: Text = "",
+    snapshot: Number = None,
     look: Looks = PLAIN,
     files: Written = NOTHING,
     settings: Common = DEFAULTS,
@@ -207,10 +208,11 @@ def render(
         name: Capture or group.
         frames: all, positions A:B, or frame ids separated by commas (default: all of the split, or of the capture).
         subject: Of a group: which of its captures (default: the first).
+        snapshot: The avatar after so many steps of its training, one of train.snapshots.
     """
     from pipeline.workflow.render_verb import render_avatar
 
-    render_avatar(name, _options(settings, names=(name,)), cameras, look, files, frames, subject)
+    render_avatar(name, _options(settings, names=(name,)), cameras, look, files, frames, subject, snapshot)
     return 0
 
 
@@ -308,7 +310,9 @@ def import_model(folder: tyro.conf.Positional[Path], body: Text, out: Path, form
 
 
 @_verb("benchmark")
-def benchmark(name: Name, subject: Text = "", frames: Number = None, rounds: int = 3, out: File = None, settings: Common = DEFAULTS) -> int:
+def benchmark(
+    name: Name, subject: Text = "", snapshot: Number = None, frames: Number = None, rounds: int = 3, out: File = None, settings: Common = DEFAULTS
+) -> int:
     """Measure how many images per second an avatar is drawn at, its rig included, by GaussianAvatars' protocol: 550x802, 500 frames, 3 rounds.
 
     For example:
@@ -317,13 +321,14 @@ def benchmark(name: Name, subject: Text = "", frames: Number = None, rounds: int
     Args:
         name: Capture or group.
         subject: Of a group: which of its captures (default: the first).
+        snapshot: The avatar after so many steps of its training, one of train.snapshots.
         frames: Frames of a round (default: 500, on a CPU 10).
         rounds: How often to measure; the median counts.
         out: JSON file for the figures.
     """
     from pipeline.workflow.benchmark_verb import measure
 
-    measure(name, _options(settings, names=(name,)), subject, frames, rounds, out)
+    measure(name, _options(settings, names=(name,)), subject, snapshot, frames, rounds, out)
     return 0
 
 

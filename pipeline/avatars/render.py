@@ -13,6 +13,7 @@ from pipeline.body.body_pose import BodyPose
 from pipeline.capture.camera import Camera
 from pipeline.io.arrays import Integers, Numbers, Text, load_npz
 from pipeline.splat.splats import Views
+from pipeline.training.camera_color import as_taken_by
 from pipeline.training.contract import Avatar
 
 
@@ -37,17 +38,10 @@ def render_views(
     state, images = avatar.pose(frame, subject), []
     for camera in cameras:
         drawn = avatar.draw(state, Views.from_cameras([camera], device))
-        image = as_taken_by(drawn.image[0], drawn.alpha[0], (colors or {}).get(camera.name))
+        color = (colors or {}).get(camera.name)
+        image = as_taken_by(drawn.image[0], drawn.alpha[0], None if color is None else torch.as_tensor(color).to(drawn.image))
         images.append(as_bytes(image, drawn.alpha[0]))
     return images
-
-
-def as_taken_by(image: Tensor, alpha: Tensor, color: np.ndarray | None) -> Tensor:
-    """Colours [H, W, 3] over black, changed by the colour map [3, 4] of a camera, if there is one: c' = A c + b, of what alpha [H, W] covers."""
-    if color is None:
-        return image
-    change = torch.as_tensor(color, dtype=image.dtype, device=image.device)
-    return image @ change[:, :3].T + alpha[..., None] * change[:, 3]
 
 
 def as_bytes(image: Tensor, alpha: Tensor, background: Tensor | float = 1.0) -> np.ndarray:

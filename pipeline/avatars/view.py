@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from pipeline.avatars.mesh_layer import binding_of, face_mask, mesh_layer, splats_per_face
-from pipeline.avatars.render import as_bytes, as_taken_by
+from pipeline.avatars.render import as_bytes
 from pipeline.avatars.view_options import PLAIN, ViewOptions
 from pipeline.body.body_pose import BodyPose
 from pipeline.capture.camera import Camera
 from pipeline.io.color_map import color_map
 from pipeline.io.errors import InputError
 from pipeline.splat.splats import Views
+from pipeline.training.camera_color import as_taken_by
 from pipeline.training.contract import Avatar, Rendering
 
 HIDDEN = -30.0  # logit of an opacity that no rasteriser draws
@@ -86,7 +87,7 @@ class PosedView:
             return nothing[..., :3], nothing[..., 3]
         drawn = self.draw(camera)
         alpha = drawn.alpha[0]
-        image = as_taken_by(drawn.image[0], alpha, color)
+        image = as_taken_by(drawn.image[0], alpha, None if color is None else torch.as_tensor(color).to(alpha))
         if show == "depth":
             depth = _depth(drawn).cpu().numpy()
             colors = color_map(depth, *(self.options.depth_range or depth_range(depth)))

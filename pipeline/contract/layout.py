@@ -18,6 +18,11 @@ RECORD_KINDS: dict[str, type | UnionType] = {
 """Kinds of what manifests and error files hold; what is of another was changed by hand."""
 
 
+def snapshot_name(step: int) -> str:
+    """The name of the file of an avatar after so many steps of its training."""
+    return f"avatar_{step:06d}.npz"
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths of one capture or group (and, for what follows `fit`, one method).
@@ -123,8 +128,13 @@ class Layout:
 
     @property
     def validation(self) -> Path:
-        """Renders of held-out cameras during training, <step>.png."""
+        """Renders during training, <step>.png of held-out cameras and test_<step>.png of held-out frames."""
         return self.avatar_folder / "validation"
+
+    @property
+    def snapshots(self) -> Path:
+        """The avatar as it was at some steps of its training, avatar_<step>.npz."""
+        return self.avatar_folder / "snapshots"
 
     @property
     def render(self) -> Path:

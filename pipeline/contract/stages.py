@@ -104,11 +104,11 @@ def avatar_stages(
     """
     made = tuple(name for stage in own for name in stage.outputs)
     overlay = ("overlay",) if "fit" in reads else ()
-    avatar = ("init", *made, "avatar", *extra_outputs, "train_log", "validation")
+    avatar = ("init", *made, "avatar", *extra_outputs, "train_log", "validation", "snapshots")
     shared = (
         Stage("init", 0, inputs=reads, outputs=("init",), cores=4),
         *own,
-        Stage("train", 0, inputs=(*reads, "init", *made), outputs=("avatar", *extra_outputs, "train_log", "validation"), cores=16, gpu=True),
+        Stage("train", 1, inputs=(*reads, "init", *made), outputs=avatar[1 + len(made) :], cores=16, gpu=True),
         Stage("render", 3, inputs=("truth", *reads, "avatar"), outputs=("render",), cores=8, gpu=True),
         Stage("evaluate", 1, inputs=("truth", *reads, "avatar", "train_log", "render"), outputs=("metrics",), cores=8),
         Stage("report", 1, inputs=("truth", *reads, *overlay, *avatar, "render", "metrics"), outputs=("report",)),

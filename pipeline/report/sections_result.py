@@ -20,6 +20,9 @@ _CURVES = {
     "loss": "Loss (sum of the terms)",
     "psnr": "PSNR, training images, dB",
     "val_psnr": "PSNR, held-out cameras (box), dB",
+    "test_psnr": "PSNR, held-out frames (box), dB",
+    "val_ssim": "SSIM, held-out cameras (box)",
+    "test_ssim": "SSIM, held-out frames (box)",
     "splats": "Number of splats",
     "rate": "Speed, steps per second",
     "l1": "Loss term: L1 of the image",
@@ -82,13 +85,20 @@ def train(context: Context) -> str:
     last += [f"{log['seconds'][-1]:,.0f} s of training"] if "seconds" in log else []
     meaning = "Losses and terms are means over the steps since the row before; PSNR is that of one step's images."
     curves = page.plot(plots.curves(series, "training step"), meaning) + page.paragraph(f"Final values: {', '.join(last)}.")
-    strips = sorted(context.layout.validation.glob("*.png"))
+    kinds = (("[0-9]*.png", "A held-out camera"), ("test_*.png", "A held-out frame"))
+    return curves + "".join(_strips(context, pattern, what) for pattern, what in kinds)
+
+
+def _strips(context: Context, pattern: str, what: str) -> str:
+    """Some of the images that were rendered during training."""
+    strips = sorted(context.layout.validation.glob(pattern))
     if not strips:
-        return curves
+        return ""
     chosen = [strips[i] for i in image_tools.even_choice(len(strips), 4)]
     width = 3 * context.settings.image_width
-    figures = (page.figure(read_image(path), f"step {int(path.stem)}", widest=width, quality=context.settings.jpeg_quality) for path in chosen)
-    return curves + page.heading("A held-out camera during training: ground truth, render, difference") + page.strip(figures)
+    steps = (f"step {int(path.stem.removeprefix('test_'))}" for path in chosen)
+    figures = (page.figure(read_image(path), step, widest=width, quality=context.settings.jpeg_quality) for path, step in zip(chosen, steps))
+    return page.heading(f"{what} during training: ground truth, render, difference") + page.strip(figures)
 
 
 def _still(path: Path, context: Context) -> np.ndarray:

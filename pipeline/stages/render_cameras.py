@@ -28,6 +28,7 @@ class RenderRequest:
     """What to render, and where to.
 
     Attributes:
+        avatar: its file; None = that of the finished training.
         frames: all, A:B (positions in the list of frames, B excluded), or ids separated by commas; of a split its frames.
         subject: of an avatar of several captures which one; empty = the first.
         beside_truth: the processed image on the left of each. truth: folder for the processed images, under the names of the rendered ones.
@@ -37,6 +38,7 @@ class RenderRequest:
     cameras: CameraRequest
     view: ViewOptions
     output: Output
+    avatar: Path | None = None
     frames: str = "all"
     subject: str = ""
     beside_truth: bool = False
@@ -56,11 +58,12 @@ def render_cameras(layout: Layout, request: RenderRequest, threads: int = 2) -> 
     from pipeline.avatars.shots import write_shots
 
     torch.set_num_threads(threads)
-    avatar, number, files, device = open_subject(layout, request.subject, request.device)
+    file = request.avatar or layout.avatar
+    avatar, number, files, device = open_subject(layout, request.subject, request.device, file)
     every = {frame: index for index, frame in enumerate(list(avatar.subjects.values())[number])}
     chosen = _frames(request, list(every), files)
     centre = avatar.centre(avatar.pose(every[chosen[0]], number))
-    shots = shots_of(request.cameras, {frame: every[frame] for frame in chosen}, every, centre, files, camera_colors(layout.avatar, number))
+    shots = shots_of(request.cameras, {frame: every[frame] for frame in chosen}, every, centre, files, camera_colors(file, number))
     truth = CaptureImages(read_image_set(files.alpha_json, files.alpha), request.view.background) if request.beside_truth or request.truth else None
     rate = request.cameras.trajectory.fps if request.cameras.trajectory else None
     output = replace(request.output, fps=rate or read_capture(files.capture).fps)
@@ -68,16 +71,16 @@ def render_cameras(layout: Layout, request: RenderRequest, threads: int = 2) -> 
     return written + (truth.write(shots, request.truth) if truth and request.truth else [])
 
 
-def open_subject(layout: Layout, subject: str, device: str) -> tuple[Avatar, int, Layout, torch.device]:
-    """A trained avatar, the number of one of its subjects (empty = the first), where that subject's files lie, and the device. Raises InputError."""
+def open_subject(layout: Layout, subject: str, device: str, file: Path | None = None) -> tuple[Avatar, int, Layout, torch.device]:
+    """A trained avatar (file: that of a snapshot), the number of one of its subjects (empty = the first), where that subject's files lie, and the device. Raises InputError."""
     from pipeline.avatars.registry import method_of
     from pipeline.machine.device import choose_device
 
-    chosen = choose_device(device)
-    avatar = method_of(layout.method).function("open_avatar")(layout.avatar, chosen, remedy=f"./c2a run {layout.results.name} --from train")
+    chosen, file = choose_device(device), file or layout.avatar
+    avatar = method_of(layout.method).function("open_avatar")(file, chosen, remedy=f"./c2a run {layout.results.name} --from train")
     names = list(avatar.subjects)
     if subject and subject not in names:
-        raise InputError(f"no such subject: {subject}", file=layout.avatar, expected="one of " + ", ".join(names), remedy="correct --subject")
+        raise InputError(f"no such subject: {subject}", file=file, expected="one of " + ", ".join(names), remedy="correct --subject")
     number = names.index(subject) if subject else 0
     return avatar, number, files_of(layout, names[number]), chosen
 

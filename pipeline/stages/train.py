@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(job: AvatarJob) -> dict[str, Any]:
-    """Write avatar.npz, train.csv, validation images and the method's own files; an interrupted training resumes. Returns facts for the manifest.
+    """Write avatar.npz, train.csv, validation images, snapshots and the method's own files; an interrupted training resumes. Returns facts for the manifest.
 
     Raises InputError where an input cannot be read, Interrupted (after a checkpoint) on SIGTERM and SIGINT.
     """
@@ -50,11 +50,16 @@ def run(job: AvatarJob) -> dict[str, Any]:
         trainer = Trainer(avatar, images, settings)
         places = Places(job.scratch, layout.boards, layout.trained)
         keys = results.training_keys(settings, _inputs(layout, method.reads), job.stage.version)
-        watch = Watch(layout.watch, lambda path: results.save_avatar(trainer, method.name, path))
-        facts = train(trainer, Validation(sources, held_out, device), places, keys, watch)
+        validation = Validation(sources, held_out, device, [sample.test for sample in samples], settings.val_images)
+
+        def save(path: Path) -> None:
+            results.save_avatar(trainer, method.name, path)
+
+        facts = train(trainer, validation, places, keys, save, Watch(layout.watch, save))
         results.save_avatar(trainer, method.name, job.outputs.avatar)
         avatar.eval().export_files({name: getattr(job.outputs, name) for name in method.outputs})
         results.save_curve(places, job.outputs.train_log, job.outputs.validation)
+        facts["snapshots"] = results.save_snapshots(places, settings.snapshots, job.outputs.snapshots)
     return facts | {"device": describe(device)} | results.facts(trainer)
 
 

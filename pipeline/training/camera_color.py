@@ -13,6 +13,11 @@ def color_maps(change: Tensor) -> Tensor:
     return torch.eye(3, 4, dtype=change.dtype, device=change.device) + change - change.mean(0)
 
 
+def as_taken_by(image: Tensor, alpha: Tensor, color: Tensor | None) -> Tensor:
+    """Colours [H, W, 3] over black as a camera with the map [3, 4] has them: c' = A c + b, of what alpha [H, W] covers. None: as they are."""
+    return image if color is None else image @ color[:, :3].T + alpha[..., None] * color[:, 3]
+
+
 class CameraColor(nn.Module):
     """A 3x4 map of colour for every training camera, c' = A c + b, which begins as no change.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.layout import snapshot_name
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import write_text
 from pipeline.io.progress import log
@@ -20,6 +22,8 @@ from pipeline.training.monitor import Monitor
 from pipeline.training.trainer import Trainer
 from pipeline.training.validation import Validation
 from pipeline.training.watch import Watch
+
+Save = Callable[[Path], None]  # writes the avatar as it is to a file
 
 
 class Interrupted(SystemExit):
@@ -43,12 +47,24 @@ class Places:
     def validation(self) -> Path:
         return self.folder / "validation"
 
+    def strip(self, split: str, step: int) -> Path:
+        """Truth, render and error of the first image of a split; val is the one without a name."""
+        return self.validation / f"{'' if split == 'val' else split + '_'}{step:07d}.png"
 
-def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, watch: Watch | None = None) -> dict[str, Any]:
+    @property
+    def snapshots(self) -> Path:
+        return self.folder / "snapshots"
+
+    def snapshot(self, step: int) -> Path:
+        """The avatar as it was after so many steps."""
+        return self.snapshots / snapshot_name(step)
+
+
+def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, save: Save | None = None, watch: Watch | None = None) -> dict[str, Any]:
     """Train to the end, resuming from the newest checkpoint of this training; where the settings say so, also from that of a shorter one.
 
     Args:
-        watch: shows the training to viewers; None: to none.
+        save: writes the avatar as it is to a file, for snapshots. watch: shows the training to viewers; None: to none.
 
     Returns:
         facts: steps, seconds, splats, resumed_at (step or None), and lengthened_at where a shorter training was resumed from.
@@ -59,10 +75,13 @@ def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, 
     """
     places.folder.mkdir(parents=True, exist_ok=True)
     resumed_at = trainer.done if _resume(trainer, places, keys) else None
+    if resumed_at is None:
+        for folder in (places.validation, places.snapshots):
+            shutil.rmtree(folder, ignore_errors=True)  # of another training that did not end
     monitor = Monitor(places.folder, places.boards, trainer.done, trainer.settings.iterations, trainer.seconds)
     with _signals() as received:
         try:
-            _Loop(trainer, validation, places, keys, monitor, watch or Watch(), received).run()
+            _Loop(trainer, validation, places, keys, monitor, save, watch or Watch(), received).run()
             monitor.flush()
         finally:
             monitor.close()
@@ -79,6 +98,7 @@ class _Loop:
     places: Places
     keys: Keys
     monitor: Monitor
+    save: Save | None
     watch: Watch
     received: list[int]
 
@@ -94,6 +114,8 @@ class _Loop:
             last = trainer.done == settings.iterations
             if trainer.done % settings.log_every == 0 or last:
                 self._report(last)
+            if self.save and trainer.done in settings.snapshots and trainer.settle():
+                self.save(self.places.snapshot(trainer.done))
             due = settings.checkpoint_every and trainer.done % settings.checkpoint_every == 0
             if self.watch.is_due() and trainer.settle():
                 self.watch.show(trainer.done, settings.iterations, trainer.avatar.splat_count)
@@ -109,9 +131,11 @@ class _Loop:
         values: dict[str, float | int] = {**trainer.take_means(), "psnr": round(trainer.objective.psnr(), 3)}
         every = settings.val_every or max(settings.iterations // 10, settings.log_every)
         if self.validation and (last or trainer.done % every < settings.log_every):
-            psnr, strip = self.validation.run(trainer.avatar)
-            values["val_psnr"] = round(psnr, 3)
-            self.monitor.image(trainer.done, self.places.validation / f"{trainer.done:07d}.png", strip)
+            evaluation = self.validation.run(trainer.avatar, trainer.objective.color.maps())
+            values |= evaluation.values
+            for split, strip in evaluation.strips.items():
+                self.monitor.image(trainer.done, self.places.strip(split, trainer.done), strip, split)
+            self.monitor.histograms(trainer.done, evaluation.distributions)
         self.watch.values = values
         self.monitor.row(trainer.done, {**values, "splats": trainer.avatar.splat_count})
 

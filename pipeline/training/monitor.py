@@ -22,7 +22,7 @@ class Monitor:
     """Writes one row of train.csv per call of `row`, and the images of `image`. Files are written by a thread of its own: a GPU would wait for them.
 
     Columns: step (done so far), seconds (of training, interruptions not counted), loss and every term (means over the steps since the last row), psnr (dB,
-    of the last step's images), val_psnr (dB, of held-out cameras, where they were rendered), splats, rate (steps per second since this process started).
+    of the last step's images), those of `Evaluation.values` where held-out images were rendered, splats, rate (steps per second since this process started).
     """
 
     def __init__(self, folder: Path, boards: Path, step: int, total: int, seconds: float):
@@ -51,9 +51,13 @@ class Monitor:
         if step == self._total:
             log(f"train: {step} steps  {text}  {rate:.1f} steps/s")
 
-    def image(self, step: int, path: Path, image: np.ndarray) -> None:
-        """Write an image uint8 [H, W, 3] as a file, and show it in TensorBoard."""
-        self._in_thread(self._write_image, step, path, image)
+    def image(self, step: int, path: Path, image: np.ndarray, name: str) -> None:
+        """Write an image uint8 [H, W, 3] as a file, and show it in TensorBoard under a name."""
+        self._in_thread(self._write_image, step, path, image, name)
+
+    def histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        """Show distributions, [N] by name, in TensorBoard."""
+        self._in_thread(self._write_histograms, step, values)
 
     def flush(self) -> None:
         """Wait until everything so far is on disk. Raises what writing raised."""
@@ -77,10 +81,15 @@ class Monitor:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
-    def _write_image(self, step: int, path: Path, image: np.ndarray) -> None:
+    def _write_image(self, step: int, path: Path, image: np.ndarray, name: str) -> None:
         write_bytes(path, encode_png(image))
         if self._board:
-            self._board.add_image(path.parent.name, image, step, dataformats="HWC")
+            self._board.add_image(f"{name} (truth, render, error)", image, step, dataformats="HWC")
+
+    def _write_histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        if self._board:
+            for name, numbers in values.items():
+                self._board.add_histogram(name, numbers, step)
 
 
 def _tensorboard(folder: Path, step: int) -> Any:

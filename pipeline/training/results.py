@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.contract.keys import result_settings
+from pipeline.contract.layout import snapshot_name
 from pipeline.io.arrays import save_npz
 from pipeline.io.files import atomic_path, digest, publish_folder, sha256
+from pipeline.io.progress import log
 from pipeline.training.checkpoint import Keys
 from pipeline.training.curve import CURVE
 from pipeline.training.loop import Places
@@ -46,6 +48,17 @@ def save_curve(places: Places, train_log: Path, validation: Path) -> None:
         shutil.copyfile(places.folder / CURVE, temporary)
     places.validation.mkdir(exist_ok=True)
     publish_folder(sorted(places.validation.glob("*.png")), validation)
+
+
+def save_snapshots(places: Places, steps: Sequence[int], folder: Path) -> list[int]:
+    """Publish copies of the snapshots of these steps: a job that is killed now finds them again. Returns the steps of those that there are."""
+    made = [step for step in sorted(set(steps)) if places.snapshot(step).is_file()]
+    if others := sorted(set(steps) - set(made)):
+        log(f"train: no snapshots of the steps {', '.join(map(str, others))}: this training did not pass them, or not since they are in train.snapshots")
+    copies = places.folder / "published"
+    copies.mkdir(exist_ok=True)
+    publish_folder([Path(shutil.copyfile(places.snapshot(step), copies / snapshot_name(step))) for step in made], folder)
+    return made
 
 
 def facts(trainer: Trainer) -> dict[str, Any]:

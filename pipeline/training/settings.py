@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
-from pipeline.io.validation import LARGEST_SEED, CheckedSettings, number
+from pipeline.io.validation import LARGEST_SEED, CheckedSettings, check, number
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class TrainSettings(CheckedSettings):
 
     __pydantic_config__ = {"extra": "forbid"}
     RUN_ONLY: ClassVar[tuple[str, ...]] = (
-        "device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share",
+        "device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share", "val_every",
+        "val_images", "snapshots",
     )  # fmt: skip
     """Settings that change how a training runs, and not what it computes (but for the last bits)."""
     STEPS: ClassVar[tuple[str, ...]] = ("iterations",)
@@ -43,10 +44,16 @@ class TrainSettings(CheckedSettings):
     lr_end: float = number(0.05, 0, 1, above=True)  # learning rates fall exponentially to this part of themselves
 
     log_every: int = number(20, 1, 10_000_000)  # steps between rows of train.csv
-    val_every: int = number(0, 0, 10_000_000)  # steps between renders of held-out cameras, for the curve and the report; 0 = every tenth part of the training
+    val_every: int = number(0, 0, 10_000_000)  # steps between renders of held-out images, for the curve and the report; 0 = every tenth part of the training
+    val_images: int = number(4, 0, 10_000_000)  # how many of held-out cameras and how many of held-out frames are rendered then; 0 = all
+    snapshots: tuple[int, ...] = ()  # steps at which the avatar is kept: snapshots/avatar_005000.npz, which render and benchmark take with --snapshot 5000
     checkpoint_every: int = number(0, 0, 10_000_000)  # steps between checkpoints, in addition to checkpoint_seconds; 0 = by the clock alone
     checkpoint_seconds: float = number(15.0, 0, 1e10, above=True)  # least seconds between checkpoints
     checkpoint_share: float = number(0.03, 0, 100, above=True)  # most of the training's time that checkpoints by the clock may take
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(all(1 <= step <= 10_000_000 for step in self.snapshots), "snapshots", list(self.snapshots), "steps, each 1 to 10000000")
 
     def for_images(self, count: int) -> Self:
         """The settings of a training on this many images: its schedule shortened as `max_visits` says."""

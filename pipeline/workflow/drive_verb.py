@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.io.errors import InputError
 from pipeline.motion.settings import RetargetOptions
 from pipeline.workflow.kept_settings import config_of
-from pipeline.workflow.render_verb import trained
+from pipeline.workflow.render_verb import trained_avatar
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.shot_options import camera_request, output_paths, view_options
 from pipeline.workflow.targets import layout_of
@@ -24,7 +24,8 @@ def drive_avatar(
 ) -> None:
     """Drive, render, and name what was written; the arguments are those of the command line. Raises InputError where they are not as expected."""
     config = config_of(name, options)
-    layout = trained(name, layout_of(name, config), options)
+    layout = layout_of(name, config)
+    trained_avatar(name, layout, options)
     if not motion:
         raise InputError("no motion", expected="--motion FILE, or the id of a capture", remedy="add --motion; docs/motion.md lists the forms")
     if out is None:

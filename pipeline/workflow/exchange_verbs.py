@@ -9,14 +9,14 @@ from pipeline.avatars.registry import METHODS, method_of
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.workflow.kept_settings import config_of
-from pipeline.workflow.render_verb import trained
+from pipeline.workflow.render_verb import trained_avatar
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.targets import layout_of
 
 
 def export_avatar(name: str, options: RunOptions, form: str, out: Path, iteration: int) -> None:
     """Write a trained avatar, of a capture or an avatar.npz, in another system's form, and name the folder. Raises InputError where that form cannot hold it."""
-    path = options.here / name if name.endswith(".npz") else trained(name, layout_of(name, config_of(name, options)), options).avatar
+    path = options.here / name if name.endswith(".npz") else trained_avatar(name, layout_of(name, config_of(name, options)), options)
     from pipeline.io.arrays import Text, load_npz
 
     method = method_of(str(load_npz(path, {"method": Text(())})["method"]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.contract.layout import Layout
+from pipeline.contract.layout import Layout, snapshot_name
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.workflow.kept_settings import config_of
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from pipeline.cli_options import Cameras, Files, Look
 
 
-def render_avatar(name: str, options: RunOptions, cameras: Cameras, look: Look, files: Files, frames: str, subject: str) -> None:
+def render_avatar(name: str, options: RunOptions, cameras: Cameras, look: Look, files: Files, frames: str, subject: str, snapshot: int | None = None) -> None:
     """Render, and name what was written; the arguments are those of the command line. Raises InputError where they are not as expected."""
     config = config_of(name, options)
-    layout = trained(name, layout_of(name, config), options)
+    layout = layout_of(name, config)
+    avatar = trained_avatar(name, layout, options, snapshot)
     folder, video = output_paths(options.here, files.out, files.video)
     if (files.alpha or files.depth) and folder is None:
         option = "--alpha" if files.alpha else "--depth"
@@ -35,16 +37,31 @@ def render_avatar(name: str, options: RunOptions, cameras: Cameras, look: Look, 
     from pipeline.stages.render_cameras import RenderRequest, render_cameras
 
     output = Output(folder, video, files.alpha, files.depth)
-    for path in render_cameras(layout, RenderRequest(request, view, output, frames, subject, files.beside_truth, truth, settings.device)):
+    for path in render_cameras(layout, RenderRequest(request, view, output, avatar, frames, subject, files.beside_truth, truth, settings.device)):
         print(f"wrote {path}")
 
 
-def trained(name: str, layout: Layout, options: RunOptions) -> Layout:
-    """A layout whose avatar is there. Raises InputError, with the command that trains it."""
+def trained_avatar(name: str, layout: Layout, options: RunOptions, snapshot: int | None = None) -> Path:
+    """The file of a trained avatar, or of its snapshot after so many steps, also while the training still runs.
+
+    Raises InputError where there is none, with the command that makes it.
+    """
+    if snapshot is not None:
+        folders = layout.snapshots, layout.scratch("train") / layout.snapshots.name
+        files = [folder / snapshot_name(snapshot) for folder in folders]
+        if (file := next((file for file in files if file.is_file()), None)) is None:
+            made = sorted(
+                {path.stem.removeprefix("avatar_").lstrip("0") for folder in folders for path in folder.glob("avatar_*.npz")}, key=lambda s: (len(s), s)
+            )
+            remedy = f"{options.resume(name)} --from train --set train.snapshots=[{snapshot}]"
+            raise InputError(
+                f"no snapshot of step {snapshot}", file=files[0], found=", ".join(made) or "no snapshots", expected="a step of train.snapshots", remedy=remedy
+            )
+        return file
     if not layout.avatar.is_file():
         expected = "a capture whose training is done"
         raise InputError(f"no avatar of '{name}'", file=layout.avatar, expected=expected, remedy=f"{options.resume(name)}, or see ./c2a status")
-    return layout
+    return layout.avatar
 
 
 def _check_truth(option: str, cameras: Cameras, of_capture: bool) -> None:

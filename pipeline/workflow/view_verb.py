@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.workflow.kept_settings import config_of
-from pipeline.workflow.render_verb import trained
+from pipeline.workflow.render_verb import trained_avatar
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.targets import layout_of
 
@@ -74,5 +74,5 @@ def _source(name: str, options: RunOptions) -> _Source:
         return _Source(label, file, file.resolve().parent.parent.parent, "name another file")
     if path.is_dir() and len(Path(name).parts) > 1:
         raise InputError("this folder holds no avatar", file=path, expected="avatar.npz in it", remedy="name a capture, or a folder results/ID/METHOD")
-    layout = trained(name, layout_of(name, config_of(name, options)), options)
-    return _Source(name, layout.avatar, layout.results.parent, f"{options.resume(name)} --from train")
+    layout = layout_of(name, config_of(name, options))
+    return _Source(name, trained_avatar(name, layout, options), layout.results.parent, f"{options.resume(name)} --from train")

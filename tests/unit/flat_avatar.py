@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet, frame_id, read_image_set, write_image_set
+from pipeline.io.arrays import save_npz
 from pipeline.io.packed import packed_writer
 from pipeline.training.checkpoint import Keys
 from pipeline.training.contract import Rendering
@@ -166,10 +167,17 @@ def train_to(trainer: Trainer, step: int) -> Trainer:
     return trainer
 
 
-def train_in(folder: Path, trainer: Trainer, keys: Keys = KEYS, held_out: Sequence[str] = ()) -> dict[str, Any]:
-    """The whole loop, with its files in `folder`; returns its facts. held_out: cameras to validate on."""
-    validation = Validation(trainer.images.sources, [held_out] * len(trainer.images.sources), trainer.images.device)
-    return train(trainer, validation, Places(folder / "work", folder / "boards", folder / "trained.pt"), keys)
+def places_in(folder: Path) -> Places:
+    """Where `train_in` has its files."""
+    return Places(folder / "work", folder / "boards", folder / "trained.pt")
+
+
+def train_in(folder: Path, trainer: Trainer, keys: Keys = KEYS, held_out: Sequence[str] = (), test: Sequence[str] = ()) -> dict[str, Any]:
+    """The whole loop, with its files in `folder`; returns its facts. held_out, test: cameras and frames to validate on. Snapshots hold the colours."""
+    sources = trainer.images.sources
+    tests = [test] * len(sources)
+    validation = Validation(sources, [held_out] * len(sources), trainer.images.device, tests, trainer.settings.val_images)
+    return train(trainer, validation, places_in(folder), keys, lambda path: save_npz(path, {"colors": trainer.avatar.colors.detach().numpy()}))
 
 
 def curve_of(folder: Path) -> list[dict[str, str]]:

@@ -109,12 +109,12 @@ def test_the_verb_measures_an_avatar_of_results_and_names_what_is_wrong(head, tm
     figures = {"device": "cpu", "splats": 3, "protocol": vars(SMALL), "ways": {"drawn": dict.fromkeys(("still", "moving"), {"fps": 7.0, "spread": 0.1})}}
     monkeypatch.setattr("pipeline.avatars.benchmark.benchmark_file", lambda *arguments: asked.update(arguments=arguments) or figures)
     options = RunOptions(("anna",), results=tmp_path / "results", work=tmp_path / "work", sets=("render.device=cpu",), here=tmp_path)
-    measure("anna", options, "", 5, 2, tmp_path / "speed.json")
+    measure("anna", options, "", None, 5, 2, tmp_path / "speed.json")
     assert asked["arguments"] == (head, "rigged", "cpu", 5, 2, "") and json.loads((tmp_path / "speed.json").read_text()) == figures
     assert "7.0" in capsys.readouterr().out
     for change, expected in (({"frames": 0}, "--frames out of range"), ({"rounds": 0}, "--rounds out of range"), ({"out": tmp_path / "a.txt"}, "as JSON")):
         values = {"frames": 5, "rounds": 2, "out": None} | change
         with pytest.raises(InputError, match=expected):
-            measure("anna", options, "", values["frames"], values["rounds"], values["out"])
+            measure("anna", options, "", None, values["frames"], values["rounds"], values["out"])
     with pytest.raises(InputError, match="no avatar of 'bob'"):
-        measure("bob", replace(options, names=("bob",)), "", None, 3, None)
+        measure("bob", replace(options, names=("bob",)), "", None, None, 3, None)

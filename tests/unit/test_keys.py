@@ -29,7 +29,8 @@ FIRST = {  # column -> the first stages that it makes stale; `upstream` says whi
     **dict.fromkeys(("units", "mattes", "fps"), {"ingest"}), "convention": {"ingest", "keypoints"},
     "frames": {"frames"}, "size": {"frames"}, "val_cameras": {"sample"}, "test_sequences": {"sample"}, "model": {"matte", "keypoints", "fit"}, "group": set(),
 }  # fmt: skip
-RUN_ONLY = ("device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share")
+RUN_ONLY = ("device", "backend", "graph", "memory_mb", "log_every", "checkpoint_every", "checkpoint_seconds", "checkpoint_share", "val_every",
+            "val_images", "snapshots")  # fmt: skip
 
 
 def keys(row=ROW, settings=SETTINGS, method=METHOD):

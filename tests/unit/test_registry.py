@@ -47,7 +47,7 @@ def test_no_method_is_named_outside_its_folder_the_registry_and_the_one_default(
 def test_a_method_adds_its_stages_versions_and_outputs():
     assert list(TOY.table)[-6:] == ["init", "mesh", "train", "render", "evaluate", "report"]
     assert TOY.table["render"].version == 5 + METHODS[DEFAULT_METHOD].table["render"].version
-    assert "mesh_head" in TOY.table["train"].inputs and TOY.table["train"].outputs == ("avatar", "avatar_glb", "train_log", "validation")
+    assert "mesh_head" in TOY.table["train"].inputs and TOY.table["train"].outputs == ("avatar", "avatar_glb", "train_log", "validation", "snapshots")
     layout = Layout(Path("r"), Path("w"), "toy")
     assert TOY.output_paths(layout, "mesh") == [Path("r/toy/mesh.npz")] and TOY.path(layout, "fit") == Path("r/fit.npz")
     assert layout.manifest("mesh") == Path("r/toy/manifests/mesh.json") and layout.manifest("fit") == Path("r/manifests/fit.json")
