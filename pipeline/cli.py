@@ -265,6 +265,26 @@ def view(
     return 0
 
 
+@_verb("benchmark")
+def benchmark(name: Name, subject: Text = "", frames: Number = None, rounds: int = 3, out: File = None, settings: Common = DEFAULTS) -> int:
+    """Measure how many images per second an avatar is drawn at, its rig included, by GaussianAvatars' protocol: 550x802, 500 frames, 3 rounds.
+
+    For example:
+      ./c2a benchmark anna --out speed.json
+
+    Args:
+        name: Capture or group.
+        subject: Of a group: which of its captures (default: the first).
+        frames: Frames of a round (default: 500, on a CPU 10).
+        rounds: How often to measure; the median counts.
+        out: JSON file for the figures.
+    """
+    from pipeline.workflow.benchmark_verb import measure
+
+    measure(name, _options(settings, names=(name,)), subject, frames, rounds, out)
+    return 0
+
+
 @_verb("unzip")
 def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8) -> int:
     """Extract a folder of dataset archives in parallel; complete ones are skipped.

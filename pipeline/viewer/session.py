@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.avatars.view import ViewOptions
+from pipeline.avatars.view_options import ViewOptions
 from pipeline.io.errors import InputError
 from pipeline.io.progress import log
 from pipeline.viewer.home import Home
