@@ -47,9 +47,9 @@ class ServerSettings:
 class ViewerServer:
     """Serves a scene to any number of browsers; each has a session of its own."""
 
-    def __init__(self, avatars: Sequence[OpenedAvatar], device: torch.device, settings: ServerSettings):
+    def __init__(self, avatars: Sequence[OpenedAvatar], settings: ServerSettings):
         """Begin to listen. Raises InputError where host or port cannot be used."""
-        self.avatars, self.settings, self._device = list(avatars), settings, device
+        self.avatars, self.settings = list(avatars), settings
         _, self.home = beside_one_another(self.avatars)
         self.sessions: dict[int, Session] = {}
         self.panels: list[Callable[[Any, Session], None]] = []
@@ -105,7 +105,7 @@ class ViewerServer:
     def _connect(self, client: Any) -> None:
         if not self._is_own(client):
             return
-        scene = Scene(beside_one_another(self.avatars)[0], self._device)
+        scene = Scene(beside_one_another(self.avatars)[0])
         session = Session(client, scene, self.home, self.settings.folder, self.settings.size)
         self.sessions[client.client_id] = session
         gui = client.gui
@@ -137,9 +137,9 @@ class ViewerServer:
         return request is not None and is_own_page(request.headers.get("Origin"), request.headers.get("Host", ""), self.settings.host)
 
 
-def serve(avatars: Sequence[OpenedAvatar], device: torch.device, settings: ServerSettings) -> None:
+def serve(avatars: Sequence[OpenedAvatar], settings: ServerSettings) -> None:
     """Show avatars until Ctrl-C. Raises InputError where host or port cannot be used."""
-    _run(ViewerServer(avatars, device, settings))
+    _run(ViewerServer(avatars, settings))
 
 
 def serve_training(name: str, layout: Layout, device: torch.device, settings: ServerSettings) -> None:
@@ -151,7 +151,7 @@ def serve_training(name: str, layout: Layout, device: torch.device, settings: Se
         if not training.update():
             print(f"waiting for an avatar of {name} (its training is{' ' if training.is_running else ' not '}running); Ctrl-C ends", flush=True)
             training.wait_for_avatar()
-        server = ViewerServer(training.avatars, device, settings)
+        server = ViewerServer(training.avatars, settings)
         server.panels.append(lambda gui, session: add_training_panel(gui, session, training))
         training.follow(lambda: bool(server.sessions), server.replace)
         _run(server)

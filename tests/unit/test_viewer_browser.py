@@ -24,6 +24,7 @@ from pipeline.contract.layout import Layout
 from pipeline.io.arrays import save_npz
 from pipeline.training.watch import Watch, avatar_file, request_file
 from pipeline.viewer.attach import AttachedTraining
+from pipeline.viewer.captured import CapturedAvatar
 from pipeline.viewer.opened import OpenedAvatar, open_file
 from pipeline.viewer.panels.training import add_training_panel
 from pipeline.viewer.server import ServerSettings, ViewerServer
@@ -65,7 +66,9 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def server(tmp_path):
-    made = ViewerServer([OpenedAvatar("head", head(), 0, (), 25.0)], torch.device("cpu"), ServerSettings("127.0.0.1", 0, tmp_path / "views", 320))
+    made = ViewerServer(
+        [OpenedAvatar("head", head(), 0, (), 25.0, CapturedAvatar(head(), 0, torch.device("cpu")))], ServerSettings("127.0.0.1", 0, tmp_path / "views", 320)
+    )
     yield made
     made.stop()
 
@@ -187,7 +190,7 @@ def test_attached_it_shows_a_training_and_pauses_it(browser, tmp_path):
     training.values = {"loss": 0.25}
     training.show(0, 100, 11366)
     assert viewer.update() and not viewer.update()
-    server = ViewerServer(viewer.avatars, torch.device("cpu"), ServerSettings("127.0.0.1", 0, tmp_path / "views", 320))
+    server = ViewerServer(viewer.avatars, ServerSettings("127.0.0.1", 0, tmp_path / "views", 320))
     server.panels.append(lambda gui, session: add_training_panel(gui, session, viewer))
     viewer.follow(lambda: bool(server.sessions), server.replace)
     try:
