@@ -92,11 +92,13 @@ class Scene:
 
         Raises InputError where an avatar cannot be shown with the options.
         """
-        background = np.array((0, 0, 0) if options.splats == "alpha" else options.background, np.float32)
-        image = np.broadcast_to(background, (camera.height, camera.width, 3))
         with DRAWING, torch.no_grad():
             layers = [self._layer(avatar, frame, camera, options) for avatar in self.avatars if avatar.visible]
         self.splat_count = sum(layer.splats for layer in layers)
+        if len(layers) == 1:
+            return np.ascontiguousarray(layers[0].image[..., :3])
+        background = np.array((0, 0, 0) if options.splats == "alpha" else options.background, np.float32)
+        image = np.broadcast_to(background, (camera.height, camera.width, 3))
         for layer in sorted(layers, key=lambda layer: -layer.distance):
             rest = 1 - layer.image[..., 3:].astype(np.float32) / 255
             image = layer.image[..., :3] + rest * (image - background)
