@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 import tyro
 
 from pipeline.cli_options import (
+    AS_IT_IS,
     DEFAULTS,
     FRONT,
     NOTHING,
     PLAIN,
     Avatars,
     Common,
+    Driven,
     DryRun,
     File,
     Filmed,
@@ -25,15 +27,18 @@ from pipeline.cli_options import (
     From,
     Looks,
     Members,
+    MotionSource,
     Name,
     Names,
     Number,
     Pairs,
+    Pixels,
     Place,
     Settings,
     StageName,
     Text,
     Until,
+    VideoFile,
     Weights,
     Words,
     Written,
@@ -204,6 +209,60 @@ def render(
     from pipeline.workflow.render_verb import render_avatar
 
     render_avatar(name, _options(settings, names=(name,)), cameras, look, files, frames, subject)
+    return 0
+
+
+@_verb("drive")
+def drive(
+    name: Name,
+    motion: Text = "",
+    cameras: Filmed = FRONT,
+    out: File = None,
+    frames: Text = "all",
+    subject: Text = "",
+    driving: Driven = AS_IT_IS,
+    look: Looks = PLAIN,
+    settings: Common = DEFAULTS,
+) -> int:
+    """Drive a trained avatar with any motion: another capture, or a file (docs/motion.md); a driving capture is shown on the left.
+
+    For example:
+      ./c2a drive anna --motion bob --out anna_as_bob.mp4
+      ./c2a drive anna --motion take.csv --smooth 0.04 --guard --out anna.mp4
+      ./c2a drive ben --motion walk.bvh --fps 30 --follow --out ben.mp4
+      ./c2a drive ben --motion dance.pkl --orbit --frames 0:300 --out images
+
+    Args:
+        name: Capture or group.
+        motion: Capture whose fit drives, or a motion file: BVH, AMASS, AIST++, FLAME, Live Link Face, ARKit, MediaPipe.
+        out: MP4 file, or a folder for <camera>/<number>.png.
+        frames: all, or positions A:B in the motion (default: all).
+        subject: Of a group: which of its captures (default: the first).
+    """
+    from pipeline.workflow.drive_verb import drive_avatar
+
+    drive_avatar(name, motion, _options(settings, names=(name,)), cameras, look, driving, out, frames, subject)
+    return 0
+
+
+@_verb("motion")
+def motion(source: MotionSource, file: VideoFile, out: File = None, focal: Pixels = None, frames: Text = "all") -> int:
+    """Make a motion file for `drive` of a plain video of a face: the 52 expressions and the head's rotation, by the fit of a capture with one camera.
+
+    For example:
+      ./c2a motion from-video selfie.mp4           writes selfie.npz
+      ./c2a drive anna --motion selfie.npz --out anna.mp4
+
+    Args:
+        source: from-video.
+        file: Video of one face, upright.
+        out: Motion file, .npz (default: the video's name, here).
+        focal: Focal length of the camera in pixels (default: 1.1 times the longer side of the image).
+        frames: all, or positions A:B in the video (default: all).
+    """
+    from pipeline.workflow.motion_verb import video_to_motion
+
+    video_to_motion(file, out, focal, frames)
     return 0
 
 

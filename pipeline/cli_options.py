@@ -34,6 +34,9 @@ Folder = Annotated[Path | None, _option("FOLDER")]
 Place = tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FOLDER")]]
 Weights = Annotated[tuple[tuple[Path, Path], ...], _option("NETWORK LINEAR"), tyro.conf.UseAppendAction]
 Number = Annotated[int | None, _option("N")]
+MotionSource = tyro.conf.Positional[Annotated[Literal["from-video"], tyro.conf.arg(metavar="{from-video}")]]
+VideoFile = tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
+Pixels = Annotated[float | None, _option("PIXELS")]
 Members = Annotated[tuple[str, ...], _option("CAPTURE ...")]
 Pairs = Annotated[tuple[str, ...], _option("NAME=PATH ...")]
 
@@ -128,9 +131,36 @@ class Files:
     truth: Folder = None
 
 
+@dataclass(frozen=True)
+class Driving:
+    """How a motion is brought to the avatar (docs/motion.md).
+
+    Attributes:
+        fps: Frames per second of the output (default: those of the motion).
+        absolute: Take expressions, head and place as the motion has them, not relative to the driver's neutral.
+        neutral: Frame of the motion in which the driver is neutral (default: the median of all).
+        smooth: Smooth over so many seconds, such as 0.04 (default: not at all).
+        guard: Keep poses and expressions near those that the avatar was trained with.
+        free_feet: Leave feet as the joint rotations move them, even if they slide.
+        no_expressions: Drive the joints alone.
+        follow: Cameras move along with the body.
+    """
+
+    fps: Annotated[float | None, _option("RATE")] = None
+    absolute: Flag = False
+    neutral: Number = None
+    smooth: Annotated[float, _option("SECONDS")] = 0.0
+    guard: Flag = False
+    free_feet: Flag = False
+    no_expressions: Flag = False
+    follow: Flag = False
+
+
 Filmed = Annotated[Cameras, tyro.conf.arg(name="")]
 Looks = Annotated[Look, tyro.conf.arg(name="")]
+Driven = Annotated[Driving, tyro.conf.arg(name="")]
 Written = Annotated[Files, tyro.conf.arg(name="")]
 FRONT = Cameras()
 PLAIN = Look()
 NOTHING = Files()
+AS_IT_IS = Driving()

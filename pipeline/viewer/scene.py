@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 
@@ -96,7 +97,7 @@ class Scene:
             layers = [self._layer(avatar, frame, camera, options) for avatar in self.avatars if avatar.visible]
         self.splat_count = sum(layer.splats for layer in layers)
         if len(layers) == 1:
-            return np.ascontiguousarray(layers[0].image[..., :3])
+            return cv2.cvtColor(layers[0].image, cv2.COLOR_RGBA2RGB)
         background = np.array((0, 0, 0) if options.splats == "alpha" else options.background, np.float32)
         image = np.broadcast_to(background, (camera.height, camera.width, 3))
         for layer in sorted(layers, key=lambda layer: -layer.distance):

@@ -11,8 +11,9 @@ import torch
 
 from pipeline.avatars.rigged.avatar import LOCAL, RiggedAvatar
 from pipeline.avatars.rigged.initialise import initial_splats
-from pipeline.avatars.rigged.posed_body import FIT_ARRAYS, PosedBody
+from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.avatars.rigged.settings import InitSettings, RiggedTrainSettings
+from pipeline.body.fit_file import FIT_ARRAYS
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.sample import read_sample
 from pipeline.contract.layout import Subject
