@@ -23,6 +23,7 @@ from pipeline.viewer.home import Home, home_of
 from pipeline.viewer.opened import OpenedAvatar
 from pipeline.viewer.panels.body import add_body_panel
 from pipeline.viewer.panels.camera import add_camera_panel, kept_camera
+from pipeline.viewer.panels.motion import add_motion_panel
 from pipeline.viewer.panels.record import add_record_panel
 from pipeline.viewer.panels.show import add_show_panel
 from pipeline.viewer.panels.time import add_time_panel
@@ -94,8 +95,7 @@ class ViewerServer:
                 for shown, opened in zip(session.scene.avatars, avatars):
                     shown.replace(opened)
         for session in list(self.sessions.values()):
-            session.player.set_count(session.scene.frame_count, time.monotonic())
-            session.changed()
+            session.set_frames()
 
     def _set_first_camera(self, home: Home) -> None:
         first = self._server.initial_camera
@@ -111,7 +111,7 @@ class ViewerServer:
         gui = client.gui
         figures = gui.add_markdown("")
         session.on_drawn.append(lambda text: setattr(figures, "content", text))
-        on_tab = {"show": add_show_panel, "body": add_body_panel, "camera": add_camera_panel, "record": add_record_panel}
+        on_tab = {"show": add_show_panel, "body": add_body_panel, "motion": add_motion_panel, "camera": add_camera_panel, "record": add_record_panel}
         for add in self.panels:
             add(gui, session)
         add_time_panel(gui, session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from dataclasses import replace
 
@@ -12,11 +13,13 @@ import torch
 from pipeline.avatars.view import PLAIN, view_image
 from pipeline.capture.trajectory import read_trajectory
 from pipeline.io.errors import InputError
+from pipeline.motion.settings import RetargetOptions
 from pipeline.viewer.address import free_port, is_own_page
 from pipeline.viewer.body_control import BodyControl, folder_of
 from pipeline.viewer.captured import CapturedAvatar
 from pipeline.viewer.home import home_of
 from pipeline.viewer.opened import OpenedAvatar, open_file
+from pipeline.viewer.panels.motion import apply_motion
 from pipeline.viewer.player import Player
 from pipeline.viewer.quality import SECONDS, Quality
 from pipeline.viewer.recording import Recording, load_keyframes, render, save_image, save_trajectory
@@ -24,6 +27,7 @@ from pipeline.viewer.scene import Scene, ShownAvatar
 from pipeline.viewer.server import beside_one_another
 from pipeline.viewer.viewpoint import PathSettings, Viewpoint
 from tests.unit import rigged_toy
+from tests.unit.painted_head import head
 
 
 def opened(cameras=(), avatar=None) -> OpenedAvatar:
@@ -225,3 +229,19 @@ def test_a_host_or_port_that_cannot_be_used_is_named():
 ])  # fmt: skip
 def test_pages_of_other_sites_may_not_connect(origin, host, listening, own):
     assert is_own_page(origin, host, listening) is own
+
+
+def test_a_motion_file_takes_the_place_of_the_tracked_frames():
+    shown = ShownAvatar(opened(avatar=head()), np.zeros(3))
+    weights, names = (0.0, 0.25, 0.5, 0.75), shown.control.expression_names
+    document = {"fps": 50, "frames": [{"blendShapes": {"jawOpen": weight}} for weight in weights]}
+    told = apply_motion(shown, "talk.json", json.dumps(document).encode(), RetargetOptions(absolute=True))
+    assert "talk.json, 4 frames at 50 per second" in told and shown.frame_count == 4 and shown.fps == 50
+    assert [float(shown.pose(i).expression[names.index("jawOpen")]) for i in range(4)] == pytest.approx(weights)
+    shown.follow(2)
+    assert shown.control.expression[names.index("jawOpen")] == pytest.approx(0.5), "the sliders follow it"
+    with pytest.raises(InputError, match="^talk.json: is no recording"):
+        apply_motion(shown, "talk.json", b'{"frames": 3}', RetargetOptions())
+    assert shown.frame_count == 4
+    shown.motion = None
+    assert shown.frame_count == 3 and shown.pose(1) == 1
