@@ -17,6 +17,7 @@ from pipeline.cli_options import (
     NOTHING,
     PLAIN,
     Avatars,
+    BodyWords,
     Common,
     Driven,
     DryRun,
@@ -34,6 +35,7 @@ from pipeline.cli_options import (
     Pairs,
     Pixels,
     Place,
+    Sets,
     Settings,
     StageName,
     Text,
@@ -288,39 +290,41 @@ def metrics(first: Place, second: Place, common: Flag = False, lpips: Weights = 
     return 0
 
 
-@_verb("view")
-def view(
-    names: Avatars = (),
-    /,
-    attach: Text = "",
-    host: Text = "127.0.0.1",
-    port: int = 8080,
-    device: Text = "auto",
-    size: int = 960,
-    out: Folder = None,
-    settings: Common = DEFAULTS,
-) -> int:
-    """Show avatars in the browser: move the camera, the time, the face and the body; save images, videos and camera paths (docs/viewer.md).
+@_verb("export")
+def export(name: Name, out: Path, format: Text = "gaussian_avatars", iteration: int = 1, settings: Common = DEFAULTS) -> int:
+    """Write a trained avatar in the files of another system: a model folder that GaussianAvatars' viewer opens. Its body must be a FLAME.
 
     For example:
-      ./c2a view anna                              then open the address that it prints
-      ./c2a view anna bob                          two, beside one another
-      ./c2a view results/anna/rigged/avatar.npz    a file
-      ./c2a view --attach anna                     follow the training that runs: its avatar, losses, pause
-      ssh -L 8080:127.0.0.1:8080 HOST              a viewer of another machine, in the browser of this one
+      ./c2a export anna --out model
 
     Args:
-        names: Captures, groups, avatar.npz files or folders that hold one.
-        attach: Capture or group whose training to follow.
-        host: Address to listen on: 127.0.0.1 = this machine alone; 0.0.0.0 = every network, without a password.
-        port: Port to listen on; 0 = any that is free.
-        device: auto, cpu or cuda.
-        size: Longest side of an image in pixels when nothing moves.
-        out: Folder for what is saved in the browser (default: views/NAME).
+        name: Capture, or an avatar.npz.
+        out: Folder to write.
+        format: gaussian_avatars.
+        iteration: Number of the folder point_cloud/iteration_N.
     """
-    from pipeline.workflow.view_verb import ViewWish, view_avatars
+    from pipeline.workflow.exchange_verbs import export_avatar
 
-    view_avatars(ViewWish(names, attach, host, port, device, size, out), _options(settings, names=names))
+    export_avatar(name, _options(settings, names=(name,)), format, out, iteration)
+    return 0
+
+
+@_verb("import")
+def import_model(folder: tyro.conf.Positional[Path], body: Text, out: Path, format: Text = "gaussian_avatars") -> int:
+    """Make an avatar.npz of a trained model of GaussianAvatars (point_cloud.ply with binding_0, flame_param.npz).
+
+    For example:
+      ./c2a import model --body flame2023 --out model/avatar.npz
+
+    Args:
+        folder: Of the model; its last iteration is taken.
+        body: The FLAME that it was trained with (./c2a body import flame).
+        out: The avatar.npz to write.
+        format: gaussian_avatars.
+    """
+    from pipeline.workflow.exchange_verbs import import_avatar
+
+    import_avatar(folder, format, body, out, Path.cwd())
     return 0
 
 
@@ -342,6 +346,67 @@ def benchmark(name: Name, subject: Text = "", frames: Number = None, rounds: int
 
     measure(name, _options(settings, names=(name,)), subject, frames, rounds, out)
     return 0
+
+
+@_verb("view")
+def view(
+    names: Avatars = (),
+    /,
+    attach: Text = "",
+    host: Text = "127.0.0.1",
+    port: int = 8080,
+    device: Text = "auto",
+    size: int = 960,
+    out: Folder = None,
+    settings: Common = DEFAULTS,
+) -> int:
+    """Show avatars in the browser: move the camera, the time, the face and the body; save images, videos and camera paths (docs/viewer.md).
+
+    For example:
+      ./c2a view anna                              then open the address that it prints
+      ./c2a view anna bob                          two, beside one another
+      ./c2a view my/avatar.npz                       a file
+      ./c2a view --attach anna                     follow the training that runs: its avatar, losses, pause
+      ssh -L 8080:127.0.0.1:8080 HOST              a viewer of another machine, in the browser of this one
+
+    Args:
+        names: Captures, groups, avatar.npz files or folders that hold one.
+        attach: Capture or group whose training to follow.
+        host: Address to listen on: 127.0.0.1 = this machine alone; 0.0.0.0 = every network, without a password.
+        port: Port to listen on; 0 = any that is free.
+        device: auto, cpu or cuda.
+        size: Longest side of an image in pixels when nothing moves.
+        out: Folder for what is saved in the browser (default: views/NAME).
+    """
+    from pipeline.workflow.view_verb import ViewWish, view_avatars
+
+    view_avatars(ViewWish(names, attach, host, port, device, size, out), _options(settings, names=names))
+    return 0
+
+
+@_verb("body")
+def body(words: BodyWords = (), /, name: Text = "", masks: File = None, teeth: Flag = False, out: File = None, config: File = None, sets: Sets = ()) -> int:
+    """Import a parametric model from its authors' files, list all models, or draw one: body import|list|show.
+
+    For example:
+      ./c2a body import flame generic_model.pkl --name flame2023 --masks FLAME_masks.pkl --teeth
+      ./c2a body import smplx SMPLX_NEUTRAL.npz --name smplx
+      ./c2a body list
+      ./c2a body show flame2023 --out flame2023.png
+
+    Args:
+        words: import FORMAT FILE ..., where the format is flame, smpl, smplx, bfm, ict or gnm; list; or show NAME.
+        name: What the imported model is called in captures.tsv and in fit.model.
+        masks: FLAME_masks.pkl, for FLAME's regions.
+        teeth: Add the teeth of GaussianAvatars to FLAME.
+        out: PNG file of show.
+        config: YAML file that overrides config.yaml.
+        sets: Override one setting, such as bodies=FOLDER, where imported models lie.
+    """
+    from pipeline.workflow.body_verb import body_verb
+    from pipeline.workflow.run_options import RunOptions
+
+    return body_verb(words, name, masks, teeth, out, RunOptions(config=config, sets=sets))
 
 
 @_verb("unzip")

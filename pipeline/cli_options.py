@@ -11,6 +11,7 @@ import tyro
 from pipeline.avatars.registry import METHODS
 
 STAGES = tuple(dict.fromkeys(name for method in METHODS.values() for name in method.table))
+PRESETS = ("auto", *dict.fromkeys(name for method in METHODS.values() for name in method.preset_names))
 _CHOICES = "{" + ",".join(STAGES) + "}"
 
 
@@ -22,6 +23,7 @@ def _option(metavar: str, **others: Any) -> Any:
 Names = tyro.conf.Positional[Annotated[tuple[str, ...], _option("[CAPTURE ...]")]]
 Avatars = tyro.conf.Positional[Annotated[tuple[str, ...], _option("[CAPTURE|FILE ...]")]]
 Name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CAPTURE")]]
+BodyWords = tyro.conf.Positional[Annotated[tuple[str, ...], _option("import FORMAT FILE ... | list | show NAME")]]
 Words = tyro.conf.Positional[Annotated[tuple[str, ...], _option("WORD")]]
 StageName = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar=_CHOICES)]]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
@@ -38,6 +40,7 @@ MotionSource = tyro.conf.Positional[Annotated[Literal["from-video"], tyro.conf.a
 VideoFile = tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
 Pixels = Annotated[float | None, _option("PIXELS")]
 Members = Annotated[tuple[str, ...], _option("CAPTURE ...")]
+Sets = Annotated[tuple[str, ...], _option("KEY=VALUE", name="set"), tyro.conf.UseAppendAction]
 Pairs = Annotated[tuple[str, ...], _option("NAME=PATH ...")]
 
 
@@ -58,12 +61,12 @@ class Settings:
 
     method: Annotated[str | None, _option("{" + ",".join(METHODS) + "}")] = None
     variant: Annotated[str | None, _option("NAME", name="name")] = None
-    preset: Annotated[Literal["auto", "draft", "standard", "high"] | None, _option("{auto,draft,standard,high}")] = None
+    preset: Annotated[str | None, _option("{" + ",".join(PRESETS) + "}")] = None
     captures: File = None
     results: Folder = None
     work: Folder = None
     config: File = None
-    sets: Annotated[tuple[str, ...], _option("KEY=VALUE", name="set"), tyro.conf.UseAppendAction] = ()
+    sets: Sets = ()
 
 
 Common = Annotated[Settings, tyro.conf.arg(name="")]
