@@ -29,10 +29,12 @@ from pipeline.cli_options import (
     From,
     Looks,
     Members,
+    MotionSource,
     Name,
     Names,
     Number,
     Pairs,
+    Pixels,
     Place,
     Sets,
     Settings,
@@ -41,6 +43,7 @@ from pipeline.cli_options import (
     Target,
     Text,
     Until,
+    VideoFile,
     Weights,
     Words,
     Written,
@@ -246,6 +249,27 @@ def drive(
     from pipeline.workflow.drive_verb import drive_avatar
 
     drive_avatar(name, motion, _options(settings, names=(name,)), cameras, look, driving, out, frames, subject)
+    return 0
+
+
+@_verb("motion")
+def motion(source: MotionSource, file: VideoFile, out: File = None, focal: Pixels = None, frames: Text = "all") -> int:
+    """Make a motion file for `drive` of a plain video of a face: the 52 expressions and the head's rotation, by the fit of a capture with one camera.
+
+    For example:
+      ./c2a motion from-video selfie.mp4           writes selfie.npz
+      ./c2a drive anna --motion selfie.npz --out anna.mp4
+
+    Args:
+        source: from-video.
+        file: Video of one face, upright.
+        out: Motion file, .npz (default: the video's name, here).
+        focal: Focal length of the camera in pixels (default: 1.1 times the longer side of the image).
+        frames: all, or positions A:B in the video (default: all).
+    """
+    from pipeline.workflow.motion_verb import video_to_motion
+
+    video_to_motion(file, out, focal, frames)
     return 0
 
 

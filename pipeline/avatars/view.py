@@ -51,13 +51,17 @@ class PosedView:
     @torch.no_grad()
     def __init__(self, avatar: Avatar, frame: int | BodyPose, options: ViewOptions = PLAIN, subject: int = 0, device: torch.device | str = "cpu"):
         self.avatar, self.options, self.device = avatar, options, device
-        self._frame, self._body, self._kept = frame, avatar.body_of(subject), None
+        self._frame, self._subject, self._body, self._kept = frame, subject, avatar.body_of(subject), None
         if self._body is None and (options.regions or options.mesh_opacity > 0):
             raise InputError("this avatar has no body, so neither mesh nor regions", remedy="leave out mesh and regions")
         if self._body and options.regions:
             self._kept = face_mask(self._body, options.regions)
-        kept = None if self._kept is None else torch.as_tensor(self._kept, device=device)
-        self.state = changed_state(avatar.pose(frame, subject), options.scale, kept)
+        self.state = self._posed()
+
+    def _posed(self) -> Any:
+        """The avatar's state as the options ask."""
+        kept = None if self._kept is None else torch.as_tensor(self._kept, device=self.device)
+        return changed_state(self.avatar.pose(self._frame, self._subject), self.options.scale, kept)
 
     @torch.no_grad()
     def image(self, camera: Camera, color: np.ndarray | None = None) -> np.ndarray:

@@ -11,7 +11,7 @@ from pipeline.io.arrays import Numbers, Shape, check_finite, load_npz
 from pipeline.io.errors import InputError
 from pipeline.io.progress import log, progress
 from pipeline.motion.axes import Y_UP
-from pipeline.motion.motion import LARGEST, MOST_FRAMES, Motion, checked
+from pipeline.motion.motion import COMPONENT, LARGEST, MOST_FRAMES, Motion, checked
 
 JOINTS, PARENTS = ("root", "neck", "jaw", "left_eye", "right_eye"), (-1, 0, 1, 1, 1)
 FPS = 25.0  # VHAP's; the files state none
@@ -28,14 +28,14 @@ ARRAYS: dict[str, Shape] = {
 def read_flame(path: Path) -> Motion:
     """A flame_param.npz, or a folder of one npz per time step in the order of their names, as a motion of 25 frames per second.
 
-    Expressions are named `expr000` and so on: they are components of FLAME's basis. Raises InputError.
+    Expressions are named `expression_000` and so on, as in an imported FLAME: components of its basis. Raises InputError.
     """
     arrays = _folder(path) if path.is_dir() else load_npz(path, ARRAYS, only=ARRAYS)
     check_finite(arrays, LARGEST, path)
     log(f"{path.name}: FLAME parameters, taken as {FPS:g} frames per second, which the form does not state")
     vectors = np.concatenate([arrays[name] for name in ("rotation", "neck_pose", "jaw_pose", "eyes_pose")], axis=1)
     local = Y_UP @ rotvec_to_matrix(vectors.reshape(len(vectors), -1, 3)) @ Y_UP.T
-    names = tuple(f"expr{number:03d}" for number in range(arrays["expr"].shape[1]))
+    names = tuple(f"{COMPONENT}{number:03d}" for number in range(arrays["expr"].shape[1]))
     place = arrays["translation"].astype(np.float64) @ Y_UP.T
     motion = Motion(JOINTS, PARENTS, matrix_to_rotvec(local), place, FPS, names, arrays["expr"].astype(np.float64), model=True, world=Y_UP.T)
     return checked(motion, path)

@@ -17,7 +17,7 @@ from pipeline.motion.feet import planted, sole_of
 from pipeline.motion.guard import near_tracked
 from pipeline.motion.joints import SIDES, Slots, slots_of
 from pipeline.motion.limits import limited
-from pipeline.motion.motion import Motion
+from pipeline.motion.motion import COMPONENT, Motion
 from pipeline.motion.settings import RetargetOptions
 from pipeline.motion.smoothing import smoothed
 from pipeline.motion.target import Target
@@ -85,16 +85,24 @@ def _as_they_are(motion: Motion, target: Target) -> bool:
 
 
 def _expression(motion: Motion, target: Target, options: RetargetOptions, facts: dict[str, Any]) -> np.ndarray:
-    """[T, E] of the target's expressions."""
+    """[T, E] of the target's expressions: by name, whatever its case; numbered components only on a body of the same model."""
     names, own = {name.casefold(): number for number, name in enumerate(target.model.expression_names)}, target.neutral_expression()
-    result = np.tile(own, (len(motion), 1))
-    pairs = [(number, names[name.casefold()]) for number, name in enumerate(motion.expressions) if name.casefold() in names] if options.expressions else []
+    result, same = np.tile(own, (len(motion), 1)), target.has_parameters(motion)
+    known = [same or not name.startswith(COMPONENT) for name in motion.expressions]
+    pairs = [(number, names[name.casefold()]) for number, name in enumerate(motion.expressions) if known[number] and name.casefold() in names]
+    pairs = pairs if options.expressions else []
     unknown = [name for name in motion.expressions if name.casefold() not in names]
     facts["expressions"] = [target.model.expression_names[ours] for _, ours in pairs]
     facts["unknown_expressions"] = unknown
     if not options.expressions or not motion.expressions:
         return result
-    _check_components(motion, target, bool(pairs))
+    if not any(known):
+        raise InputError(
+            "the motion's expressions are components of another model's basis, which no name maps to the avatar's",
+            found=f"{motion.expressions[0]} ... {motion.expressions[-1]}",
+            expected=f"names such as {_some(target.model.expression_names)}, or an avatar that was tracked with that model",
+            remedy="leave the face out: --no-expressions",
+        )
     if unknown:
         log(f"left out: {len(unknown)} expressions that the avatar does not have: {_some(unknown)}")
     theirs, ours = (list(column) for column in zip(*pairs)) if pairs else ([], [])
@@ -103,24 +111,9 @@ def _expression(motion: Motion, target: Target, options: RetargetOptions, facts:
         neutral = np.median(values, axis=0) if options.neutral is None else values[options.neutral]
         values = own[ours] + values - neutral
     low, high = np.minimum(target.expression.min(0), 0)[ours], np.maximum(target.expression.max(0), 1)[ours]
-    named = np.array([not _is_component(motion.expressions[number]) for number in theirs], bool)
-    result[:, ours] = np.where(named, np.clip(values, low, high), values)
+    weights = np.array([not motion.expressions[number].startswith(COMPONENT) for number in theirs], bool)  # components have no bounds
+    result[:, ours] = np.where(weights, np.clip(values, low, high), values)
     return result
-
-
-def _check_components(motion: Motion, target: Target, known: bool) -> None:
-    """Components of a basis (of FLAME) mean nothing to a body with another one."""
-    if not known and all(map(_is_component, motion.expressions)):
-        raise InputError(
-            "the motion's expressions are components of another model's basis, which no name maps to the avatar's",
-            found=f"{motion.expressions[0]} ... {motion.expressions[-1]}",
-            expected=f"names such as {_some(target.model.expression_names)}",
-            remedy="drive an avatar that was tracked with that model, or leave the face out: --no-expressions",
-        )
-
-
-def _is_component(name: str) -> bool:
-    return name.startswith("expr")
 
 
 def _head_place(motion: Motion, target: Target, neutral: slice, moves: bool) -> np.ndarray:

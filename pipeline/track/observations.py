@@ -114,7 +114,7 @@ def observe(
         weight=weight,
         points3d=points3d,
         sigma=sigma,
-        temporal_weight=_temporal_weight(frames),
+        temporal_weight=temporal_weights(frames),
         detected=(score > 0).sum((0, 2)),
         kept=kept.sum((0, 2)),
         triangulation_px=triangulation_px,
@@ -142,6 +142,7 @@ def _median_diagonal(pixels: np.ndarray) -> float:
     return float(np.median(np.linalg.norm(np.nanmax(points, -2) - np.nanmin(points, -2), axis=-1)))
 
 
-def _temporal_weight(frames: tuple[Frame, ...]) -> np.ndarray:
+def temporal_weights(frames: tuple[Frame, ...]) -> np.ndarray:
+    """[F - 1] weight of the change from each frame to the next, see `Observations`."""
     steps = [b.time - a.time if a.sequence == b.sequence and b.time > a.time else np.inf for a, b in zip(frames, frames[1:])]
     return (1 / 30) / np.maximum(np.array(steps), 1 / 30)

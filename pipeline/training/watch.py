@@ -16,7 +16,7 @@ from pipeline.io.progress import log
 
 ASK_SECONDS = 0.5  # between looks at the request: the only cost while nobody watches
 ALIVE_SECONDS = 10.0  # a request counts for so long after it last changed
-LEAST_SECONDS = 1.0  # between two avatars
+LEAST_SECONDS = 2.0  # between two avatars
 SHARE = 0.03  # most of the training's time that writing them may take
 
 

@@ -14,19 +14,24 @@ from pipeline.capture.record import read_capture
 from pipeline.io.arrays import Text, load_npz
 from pipeline.io.errors import InputError
 from pipeline.training.contract import Avatar
+from pipeline.viewer.captured import CapturedAvatar
 
 FPS = 25.0  # of an avatar without a capture beside it
 
 
 @dataclass(frozen=True, eq=False)
 class OpenedAvatar:
-    """Args: name: for the browser. subject: which one of the avatar's. cameras: the capture's, pinhole; may be none. fps: of the tracked frames."""
+    """Args: name: for the browser. subject: which one of the avatar's. cameras: the capture's, pinhole; may be none. fps: of the tracked frames.
+
+    captured: draws it.
+    """
 
     name: str
     avatar: Avatar
     subject: int
     cameras: tuple[Camera, ...]
     fps: float
+    captured: CapturedAvatar
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -51,7 +56,9 @@ def open_file(path: Path, name: str, device: torch.device, captures: Path | None
     for number, subject in enumerate(avatar.subjects):
         own = captures and captures / (subject or name)
         cameras, fps = _of_capture(own) if own else ((), FPS)
-        opened.append(OpenedAvatar(name if len(avatar.subjects) == 1 else f"{name}/{subject}", avatar, number, cameras, fps))
+        opened.append(
+            OpenedAvatar(name if len(avatar.subjects) == 1 else f"{name}/{subject}", avatar, number, cameras, fps, CapturedAvatar(avatar, number, device))
+        )
     return opened
 
 

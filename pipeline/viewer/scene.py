@@ -6,10 +6,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 
-from pipeline.avatars.view import PosedView, ViewOptions
+from pipeline.avatars.view_options import ViewOptions
 from pipeline.body.body_pose import BodyPose
 from pipeline.capture.camera import Camera
 from pipeline.training.contract import AvatarBody
@@ -78,10 +79,9 @@ class ShownAvatar:
 
 @dataclass(eq=False)
 class Scene:
-    """Avatars and where they are drawn. splat_count: of the last image."""
+    """Avatars beside one another. splat_count: of the last image."""
 
     avatars: list[ShownAvatar]
-    device: torch.device
     splat_count: int = 0
 
     @property
@@ -93,22 +93,33 @@ class Scene:
 
         Raises InputError where an avatar cannot be shown with the options.
         """
-        shown = [avatar for avatar in self.avatars if avatar.visible]
+        with DRAWING, torch.no_grad():
+            layers = [self._layer(avatar, frame, camera, options) for avatar in self.avatars if avatar.visible]
+        self.splat_count = sum(layer.splats for layer in layers)
+        if len(layers) == 1:
+            return cv2.cvtColor(layers[0].image, cv2.COLOR_RGBA2RGB)
         background = np.array((0, 0, 0) if options.splats == "alpha" else options.background, np.float32)
         image = np.broadcast_to(background, (camera.height, camera.width, 3))
-        with DRAWING, torch.no_grad():
-            views = [self._view(avatar, frame, camera, options) for avatar in shown]
-            self.splat_count = sum(len(view.state.splats) for view, _, _ in views if hasattr(view.state, "splats"))
-            for view, moved, _ in sorted(views, key=lambda entry: -entry[2]):
-                layer = view.image(moved)
-                rest = 1 - layer[..., 3:].astype(np.float32) / 255
-                image = layer[..., :3] + rest * (image - background)
+        for layer in sorted(layers, key=lambda layer: -layer.distance):
+            rest = 1 - layer.image[..., 3:].astype(np.float32) / 255
+            image = layer.image[..., :3] + rest * (image - background)
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
-    def _view(self, avatar: ShownAvatar, frame: int, camera: Camera, options: ViewOptions) -> tuple[PosedView, Camera, float]:
-        """An avatar at a time, the camera in its own world, and its distance from the camera."""
+    def _layer(self, avatar: ShownAvatar, frame: int, camera: Camera, options: ViewOptions) -> _Layer:
         opened = avatar.opened
         moved = replace(camera, t=camera.t + camera.R @ avatar.offset)
-        view = PosedView(opened.avatar, avatar.pose(frame), options, opened.subject, self.device)
-        distance = np.linalg.norm(moved.centre - opened.avatar.centre(view.state)) if len(self.avatars) > 1 else 0.0
-        return view, moved, float(distance)
+        view = opened.captured.view(avatar.pose(frame), options)
+        image = view.image(moved)
+        splats = getattr(view.state, "splats", None)
+        several = len(self.avatars) > 1 and view.state is not None
+        distance = float(np.linalg.norm(moved.centre - opened.avatar.centre(view.state))) if several else 0.0
+        return _Layer(image, distance, 0 if splats is None else len(splats))
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """One avatar: uint8 [H, W, 4] over the background, metres from the camera, number of splats."""
+
+    image: np.ndarray
+    distance: float
+    splats: int

@@ -23,6 +23,7 @@ from pipeline.viewer.home import Home, home_of
 from pipeline.viewer.opened import OpenedAvatar
 from pipeline.viewer.panels.body import add_body_panel
 from pipeline.viewer.panels.camera import add_camera_panel, kept_camera
+from pipeline.viewer.panels.motion import add_motion_panel
 from pipeline.viewer.panels.record import add_record_panel
 from pipeline.viewer.panels.show import add_show_panel
 from pipeline.viewer.panels.time import add_time_panel
@@ -47,9 +48,9 @@ class ServerSettings:
 class ViewerServer:
     """Serves a scene to any number of browsers; each has a session of its own."""
 
-    def __init__(self, avatars: Sequence[OpenedAvatar], device: torch.device, settings: ServerSettings):
+    def __init__(self, avatars: Sequence[OpenedAvatar], settings: ServerSettings):
         """Begin to listen. Raises InputError where host or port cannot be used."""
-        self.avatars, self.settings, self._device = list(avatars), settings, device
+        self.avatars, self.settings = list(avatars), settings
         _, self.home = beside_one_another(self.avatars)
         self.sessions: dict[int, Session] = {}
         self.panels: list[Callable[[Any, Session], None]] = []
@@ -94,8 +95,7 @@ class ViewerServer:
                 for shown, opened in zip(session.scene.avatars, avatars):
                     shown.replace(opened)
         for session in list(self.sessions.values()):
-            session.player.set_count(session.scene.frame_count, time.monotonic())
-            session.changed()
+            session.set_frames()
 
     def _set_first_camera(self, home: Home) -> None:
         first = self._server.initial_camera
@@ -105,13 +105,13 @@ class ViewerServer:
     def _connect(self, client: Any) -> None:
         if not self._is_own(client):
             return
-        scene = Scene(beside_one_another(self.avatars)[0], self._device)
+        scene = Scene(beside_one_another(self.avatars)[0])
         session = Session(client, scene, self.home, self.settings.folder, self.settings.size)
         self.sessions[client.client_id] = session
         gui = client.gui
         figures = gui.add_markdown("")
         session.on_drawn.append(lambda text: setattr(figures, "content", text))
-        on_tab = {"show": add_show_panel, "body": add_body_panel, "camera": add_camera_panel, "record": add_record_panel}
+        on_tab = {"show": add_show_panel, "body": add_body_panel, "motion": add_motion_panel, "camera": add_camera_panel, "record": add_record_panel}
         for add in self.panels:
             add(gui, session)
         add_time_panel(gui, session)
@@ -137,9 +137,9 @@ class ViewerServer:
         return request is not None and is_own_page(request.headers.get("Origin"), request.headers.get("Host", ""), self.settings.host)
 
 
-def serve(avatars: Sequence[OpenedAvatar], device: torch.device, settings: ServerSettings) -> None:
+def serve(avatars: Sequence[OpenedAvatar], settings: ServerSettings) -> None:
     """Show avatars until Ctrl-C. Raises InputError where host or port cannot be used."""
-    _run(ViewerServer(avatars, device, settings))
+    _run(ViewerServer(avatars, settings))
 
 
 def serve_training(name: str, layout: Layout, device: torch.device, settings: ServerSettings) -> None:
@@ -151,7 +151,7 @@ def serve_training(name: str, layout: Layout, device: torch.device, settings: Se
         if not training.update():
             print(f"waiting for an avatar of {name} (its training is{' ' if training.is_running else ' not '}running); Ctrl-C ends", flush=True)
             training.wait_for_avatar()
-        server = ViewerServer(training.avatars, device, settings)
+        server = ViewerServer(training.avatars, settings)
         server.panels.append(lambda gui, session: add_training_panel(gui, session, training))
         training.follow(lambda: bool(server.sessions), server.replace)
         _run(server)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.avatars.view import ViewOptions
+from pipeline.avatars.view_options import ViewOptions
 from pipeline.io.errors import InputError
 from pipeline.io.progress import log
 from pipeline.viewer.home import Home
@@ -47,7 +47,8 @@ class Session:
     def __init__(self, client: viser.ClientHandle, scene: Scene, home: Home, folder: Path, size: int):
         self.client, self.scene, self.home, self.folder = client, scene, home, folder
         self.options = ViewOptions(mesh_samples=1)
-        self.player = Player(scene.frame_count, scene.avatars[0].fps)
+        self._rate = scene.avatars[0].fps
+        self.player = Player(scene.frame_count, self._rate)
         self.quality = Quality(size)
         self.on_frame: list[Callable[[], None]] = []
         self.on_tick: list[Callable[[], None]] = []
@@ -74,6 +75,15 @@ class Session:
     def closed(self) -> bool:
         """Whether the browser is gone."""
         return not self._open
+
+    def set_frames(self) -> None:
+        """Another motion, or a newer avatar, may have more or fewer frames, at another rate."""
+        now, rate = time.monotonic(), self.scene.avatars[0].fps
+        self.player.set_count(self.scene.frame_count, now)
+        if rate != self._rate:
+            self._rate = rate
+            self.player.set_speed(rate, now)
+        self.changed()
 
     def changed(self) -> None:
         """Something that is shown has changed."""

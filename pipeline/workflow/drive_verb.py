@@ -36,7 +36,7 @@ def drive_avatar(
         raise InputError("--split names frames of the avatar's own capture", expected="--camera NAME, --cameras FILE, --orbit", remedy="leave out --split")
     if not 0 <= driving.smooth <= SMOOTHEST:
         raise InputError("cannot be smoothed by that", found=driving.smooth, expected=f"0 to {SMOOTHEST:g} seconds", remedy="correct --smooth")
-    view, wanted, film = view_options(look), _frames(frames), out.suffix.lower() == ".mp4"
+    view, wanted, film = view_options(look), frame_range(frames), out.suffix.lower() == ".mp4"
     folder, video = output_paths(options.here, None if film else out, out if film else None)
     from pipeline.avatars.shots import Output
     from pipeline.stages.drive import DriveRequest, drive
@@ -50,7 +50,7 @@ def drive_avatar(
         print(f"wrote {path}")
 
 
-def _frames(text: str) -> tuple[int, int | None]:
+def frame_range(text: str) -> tuple[int, int | None]:
     """First and end of `A:B`; None for the last. Raises InputError."""
     if text == "all":
         return 0, None

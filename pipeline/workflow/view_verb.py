@@ -52,7 +52,7 @@ def view_avatars(wish: ViewWish, options: RunOptions) -> None:
     if wish.attach:
         serve_training(wish.attach, layout_of(wish.attach, config_of(wish.attach, options)), device, settings)
     else:
-        serve([avatar for source in sources for avatar in open_file(source.path, source.name, device, source.captures, source.remedy)], device, settings)
+        serve([avatar for source in sources for avatar in open_file(source.path, source.name, device, source.captures, source.remedy)], settings)
 
 
 @dataclass(frozen=True)

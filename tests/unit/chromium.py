@@ -34,12 +34,13 @@ class Chromium:
     def __init__(self, folder: Path, width: int = 1000, height: int = 700):
         command = [executable() or "chromium", *FLAGS, f"--user-data-dir={folder}", f"--window-size={width},{height}", "about:blank"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self._count = 0
+        self._count, self._events = 0, list[dict[str, Any]]()
         try:
             port = until(lambda: (folder / "DevToolsActivePort").read_text().split()[0] if (folder / "DevToolsActivePort").is_file() else "", 30)
             pages = until(lambda: [p for p in json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=10)) if p["type"] == "page"], 30)
             self._socket = connect(pages[0]["webSocketDebuggerUrl"], max_size=1 << 28)
             size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            self.call("Page.enable")
             self.call("Emulation.setDeviceMetricsOverride", **size)
         except BaseException:
             self._process.kill()
@@ -66,6 +67,18 @@ class Chromium:
             if answer.get("id") == self._count:
                 assert "error" not in answer, answer
                 return answer["result"]
+            self._events.append(answer)
+
+    def _wait_for(self, event: str) -> dict[str, Any]:
+        """The parameters of the last event of a kind."""
+
+        def last() -> Any:
+            self.call("Runtime.enable")  # reads what has arrived
+            return next((entry["params"] for entry in reversed(self._events) if entry.get("method") == event), None)
+
+        parameters = until(last, 10)
+        self._events.clear()
+        return parameters
 
     def open(self, address: str) -> None:
         self.call("Page.navigate", url=address)
@@ -111,6 +124,13 @@ class Chromium:
             x, y = (float(a + part * (b - a)) for a, b in zip(start, end))
             self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button="left", buttons=1)
         self.call("Input.dispatchMouseEvent", type="mouseReleased", x=end[0], y=end[1], button="left", clickCount=1)
+
+    def upload(self, text: str, file: Path) -> None:
+        """Choose a file for the upload button with this text."""
+        self.call("Page.setInterceptFileChooserDialog", enabled=True)
+        self.click(text)
+        chooser = self._wait_for("Page.fileChooserOpened")
+        self.call("DOM.setFileInputFiles", files=[str(file)], backendNodeId=chooser["backendNodeId"])
 
     def set_number(self, label: str, value: float) -> None:
         """Type a number into the input of a row (slider or number) with this label."""

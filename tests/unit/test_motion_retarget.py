@@ -248,7 +248,7 @@ def flame_body():
         joint_names=("root", "neck", "jaw", "left_eye", "right_eye"),
         parents=(-1, 0, 1, 1, 1),
         rest_joints=torch.from_numpy(joints),
-        expression_names=tuple(f"expr{i:03d}" for i in range(100)),
+        expression_names=tuple(f"expression_{i:03d}" for i in range(100)),
         lbs_weights=torch.zeros(count, 5),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from dataclasses import replace
 
@@ -12,10 +13,13 @@ import torch
 from pipeline.avatars.view import PLAIN, view_image
 from pipeline.capture.trajectory import read_trajectory
 from pipeline.io.errors import InputError
+from pipeline.motion.settings import RetargetOptions
 from pipeline.viewer.address import free_port, is_own_page
 from pipeline.viewer.body_control import BodyControl, folder_of
+from pipeline.viewer.captured import CapturedAvatar
 from pipeline.viewer.home import home_of
 from pipeline.viewer.opened import OpenedAvatar, open_file
+from pipeline.viewer.panels.motion import apply_motion
 from pipeline.viewer.player import Player
 from pipeline.viewer.quality import SECONDS, Quality
 from pipeline.viewer.recording import Recording, load_keyframes, render, save_image, save_trajectory
@@ -23,10 +27,12 @@ from pipeline.viewer.scene import Scene, ShownAvatar
 from pipeline.viewer.server import beside_one_another
 from pipeline.viewer.viewpoint import PathSettings, Viewpoint
 from tests.unit import rigged_toy
+from tests.unit.painted_head import head
 
 
 def opened(cameras=(), avatar=None) -> OpenedAvatar:
-    return OpenedAvatar("toy", avatar or rigged_toy.avatar(), 0, tuple(cameras), 25.0)
+    avatar = avatar or rigged_toy.avatar()
+    return OpenedAvatar("toy", avatar, 0, tuple(cameras), 25.0, CapturedAvatar(avatar, 0, torch.device("cpu")))
 
 
 class StandInSession:
@@ -34,7 +40,7 @@ class StandInSession:
 
     def __init__(self, folder, count=3):
         self.folder, self.closed = folder, False
-        self.scene = Scene([ShownAvatar(opened(), np.zeros(3))], torch.device("cpu"))
+        self.scene = Scene([ShownAvatar(opened(), np.zeros(3))])
         self.player = Player(count, 25.0)
         self.viewpoint = Viewpoint.of(rigged_toy.cameras()[0])
 
@@ -59,7 +65,7 @@ def test_sliders_follow_the_frames_until_they_are_under_control():
 
 def test_control_without_a_change_shows_the_tracked_frame():
     shown = ShownAvatar(opened(), np.zeros(3))
-    scene, camera = Scene([shown], torch.device("cpu")), rigged_toy.cameras()[0]
+    scene, camera = Scene([shown]), rigged_toy.cameras()[0]
     tracked = scene.image(1, camera, PLAIN)
     shown.follow(1)
     shown.control.enabled = True
@@ -82,7 +88,7 @@ def test_avatars_stand_beside_one_another_each_as_it_is_alone():
     one, two = opened(rigged_toy.cameras()), opened(rigged_toy.cameras())
     two.avatar.local["sh_dc"].data += 1
     avatars, home = beside_one_another([one, two])
-    scene, camera = Scene(avatars, torch.device("cpu")), home.viewpoint.camera(120, 80)
+    scene, camera = Scene(avatars), home.viewpoint.camera(120, 80)
     both = scene.image(0, camera, PLAIN)
     alone = []
     for avatar in avatars:
@@ -105,7 +111,7 @@ def test_the_nearer_avatar_covers_the_other():
     forward = camera.R[2]
     avatars = [ShownAvatar(near, -0.05 * forward), ShownAvatar(far, 0.05 * forward)]
     for order in (avatars, avatars[::-1]):
-        image = Scene(order, torch.device("cpu")).image(0, camera, PLAIN)
+        image = Scene(order).image(0, camera, PLAIN)
         red, _, blue = image[20, 24].astype(int)
         assert red > blue + 100
 
@@ -116,7 +122,7 @@ def test_home_is_in_front_with_or_without_cameras():
         home = home_of(avatar)
         view = home.viewpoint.camera(100, 100)
         assert view.project(home.target) == pytest.approx((50, 50), abs=1e-6) and view.to_camera(home.target)[2] > 0
-        image = Scene([ShownAvatar(avatar, np.zeros(3))], torch.device("cpu")).image(0, view, PLAIN)
+        image = Scene([ShownAvatar(avatar, np.zeros(3))]).image(0, view, PLAIN)
         assert 0.05 < (image.min(-1) < 250).mean() < 0.9, "all of it, with a margin"
         assert abs(home.up @ view.R[1] + 1) < 0.1
 
@@ -223,3 +229,19 @@ def test_a_host_or_port_that_cannot_be_used_is_named():
 ])  # fmt: skip
 def test_pages_of_other_sites_may_not_connect(origin, host, listening, own):
     assert is_own_page(origin, host, listening) is own
+
+
+def test_a_motion_file_takes_the_place_of_the_tracked_frames():
+    shown = ShownAvatar(opened(avatar=head()), np.zeros(3))
+    weights, names = (0.0, 0.25, 0.5, 0.75), shown.control.expression_names
+    document = {"fps": 50, "frames": [{"blendShapes": {"jawOpen": weight}} for weight in weights]}
+    told = apply_motion(shown, "talk.json", json.dumps(document).encode(), RetargetOptions(absolute=True))
+    assert "talk.json, 4 frames at 50 per second" in told and shown.frame_count == 4 and shown.fps == 50
+    assert [float(shown.pose(i).expression[names.index("jawOpen")]) for i in range(4)] == pytest.approx(weights)
+    shown.follow(2)
+    assert shown.control.expression[names.index("jawOpen")] == pytest.approx(0.5), "the sliders follow it"
+    with pytest.raises(InputError, match="^talk.json: is no recording"):
+        apply_motion(shown, "talk.json", b'{"frames": 3}', RetargetOptions())
+    assert shown.frame_count == 4
+    shown.motion = None
+    assert shown.frame_count == 3 and shown.pose(1) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -12,49 +11,23 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avatars.rigged.avatar import RiggedAvatar
-from pipeline.avatars.rigged.initialise import initial_splats
-from pipeline.avatars.rigged.posed_body import PosedBody
-from pipeline.avatars.rigged.settings import InitSettings
 from pipeline.avatars.view import view_image
-from pipeline.body.model import load_model
-from pipeline.capture.processed import ImageSet
 from pipeline.capture.trajectory import read_trajectory
 from pipeline.contract.layout import Layout
 from pipeline.io.arrays import save_npz
 from pipeline.training.watch import Watch, avatar_file, request_file
 from pipeline.viewer.attach import AttachedTraining
+from pipeline.viewer.captured import CapturedAvatar
 from pipeline.viewer.opened import OpenedAvatar, open_file
 from pipeline.viewer.panels.training import add_training_panel
 from pipeline.viewer.server import ServerSettings, ViewerServer
 from tests.unit.chromium import NAMES, Chromium, executable, until
+from tests.unit.painted_head import FRAMES, head
 
 pytestmark = pytest.mark.skipif(executable() is None, reason=f"no browser on this machine (one of {', '.join(NAMES)})")
 
 WIDTH, HEIGHT = 1000, 600
 LEFT, RIGHT = 320, 590  # columns that show neither messages nor controls
-FRAMES = ("take_000000", "take_000001", "take_000002")
-
-
-@cache
-def head(skin: float = 0.5) -> RiggedAvatar:
-    """The embedded head with three frames of a turn: grey skin (-1 is darker), red lips, and the inner mouth black."""
-    model = load_model("anny_head")
-    poses = np.zeros((3, len(model.parents), 3), np.float32)
-    poses[:, 0, 2] = (0, 0.3, 0.6)
-    fit = {
-        "model": np.array("anny_head"), "frames": np.array(FRAMES), "scale": np.float32(1), "pose": poses,
-        "identity": np.zeros(len(model.identity_basis), np.float32), "offsets": np.zeros((model.vertex_count, 3), np.float32),
-        "expression": np.zeros((3, len(model.expression_basis)), np.float32), "translation": np.zeros((3, 3), np.float32),
-    }  # fmt: skip
-    avatar = RiggedAvatar(PosedBody(model, fit))
-    arrays = initial_splats(avatar.body, ImageSet(None, (), (), {}, {}), (), FRAMES, InitSettings(splats=1))
-    count, corners = len(arrays["binding"]), model.faces.numpy()[arrays["binding"]]
-    colors = np.full((count, 1, 3), skin, np.float32)
-    colors[model.regions["lips"][corners].all(1)] = (1.5, -1.5, -1.5)
-    colors[model.regions["inner_mouth"][corners].all(1)] = -2
-    avatar.initialise({**arrays, "sh_dc": colors, "sh_rest": np.zeros((count, 0, 3), np.float32)})
-    return avatar.eval()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +38,9 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def server(tmp_path):
-    made = ViewerServer([OpenedAvatar("head", head(), 0, (), 25.0)], torch.device("cpu"), ServerSettings("127.0.0.1", 0, tmp_path / "views", 320))
+    made = ViewerServer(
+        [OpenedAvatar("head", head(), 0, (), 25.0, CapturedAvatar(head(), 0, torch.device("cpu")))], ServerSettings("127.0.0.1", 0, tmp_path / "views", 320)
+    )
     yield made
     made.stop()
 
@@ -170,6 +145,25 @@ def test_a_camera_path_is_saved_rendered_and_loaded_again(browser, server, tmp_p
     assert session.viewpoint.position == pytest.approx(steps[0].camera.centre, abs=1e-3)
 
 
+def test_a_motion_that_is_uploaded_moves_the_face(browser, server, tmp_path):
+    file = tmp_path / "talk.json"
+    file.write_text(json.dumps({"fps": 50, "frames": [{"blendShapes": {"jawOpen": weight, "mouthLeft": 0}} for weight in (0, 0.3, 0.6, 0.9)]}))
+    first = loaded(browser, server)
+    browser.click("motion")
+    browser.upload("motion file of this computer", file)
+    until(lambda: "4 frames at 50 per second" in browser.text(), 20)
+    until(lambda: "frame 1 of 4" in browser.text(), 10)
+    browser.click("last")
+    still(browser, unlike=first)
+    (session,) = server.sessions.values()
+    assert session.player.count == 4 and session.player.fps == 50
+    browser.click("tracked frames")
+    until(lambda: "of 3" in browser.text(), 10)
+    file.write_text('{"frames": 3}')
+    browser.upload("motion file of this computer", file)
+    until(lambda: "talk.json: is no recording of expressions" in browser.text(), 10)
+
+
 def test_attached_it_shows_a_training_and_pauses_it(browser, tmp_path):
     layout, skin = Layout(tmp_path / "results" / "anna", tmp_path / "work" / "anna"), 0.5
 
@@ -187,7 +181,7 @@ def test_attached_it_shows_a_training_and_pauses_it(browser, tmp_path):
     training.values = {"loss": 0.25}
     training.show(0, 100, 11366)
     assert viewer.update() and not viewer.update()
-    server = ViewerServer(viewer.avatars, torch.device("cpu"), ServerSettings("127.0.0.1", 0, tmp_path / "views", 320))
+    server = ViewerServer(viewer.avatars, ServerSettings("127.0.0.1", 0, tmp_path / "views", 320))
     server.panels.append(lambda gui, session: add_training_panel(gui, session, viewer))
     viewer.follow(lambda: bool(server.sessions), server.replace)
     try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
-from pipeline.avatars.mesh_layer import MeshColors
-from pipeline.avatars.view import ViewOptions
+from pipeline.avatars.view_options import MeshColors, SplatColors
 from pipeline.viewer.panels.events import on_click, on_user
 from pipeline.viewer.session import Session
 
@@ -16,7 +15,7 @@ assert set(MESHES.values()) == set(get_args(MeshColors))
 def add_show_panel(gui: Any, session: Session) -> None:
     """Splats and mesh, their blend, background, sizes; the avatars and where they stand; regions of the body."""
     options = session.options
-    splats = gui.add_dropdown("splats", get_args(get_type_hints(ViewOptions)["splats"]), initial_value=options.splats)
+    splats = gui.add_dropdown("splats", get_args(SplatColors), initial_value=options.splats)
     scale = gui.add_slider("splat scale", min=0.01, max=2.0, step=0.01, initial_value=1.0)
     background = gui.add_rgb("background", initial_value=options.background)
     on_user(session, splats, scale, background)(lambda: session.show(splats=splats.value, scale=float(scale.value), background=tuple(background.value)))

@@ -45,6 +45,8 @@ def add_time_panel(gui: Any, session: Session) -> None:
     def follow() -> None:
         if slider.max != max(player.count - 1, 1):
             slider.max, slider.disabled = max(player.count - 1, 1), player.count < 2
+        if fps.value != player.fps:
+            fps.value = player.fps
         if slider.value != player.frame:
             slider.value = player.frame
         if play.value != player.playing:
