@@ -11,25 +11,36 @@ from typing import Any, TypeVar
 import tyro
 
 from pipeline.cli_options import (
+    AS_IT_IS,
     DEFAULTS,
+    FRONT,
+    NOTHING,
+    PLAIN,
+    Avatars,
     BodyWords,
     Common,
+    Driven,
     DryRun,
     File,
+    Filmed,
     Flag,
     Folder,
     From,
+    Looks,
     Members,
     Name,
     Names,
     Number,
     Pairs,
+    Place,
     Sets,
     Settings,
     StageName,
     Text,
     Until,
+    Weights,
     Words,
+    Written,
 )
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
@@ -172,33 +183,180 @@ def clean_work(names: Names = (), /, dry_run: DryRun = False, settings: Common =
 @_verb("render")
 def render(
     name: Name,
-    cameras: Text,
-    out: Folder = None,
-    video: File = None,
+    cameras: Filmed = FRONT,
     frames: Text = "all",
     subject: Text = "",
-    alpha: Flag = False,
+    look: Looks = PLAIN,
+    files: Written = NOTHING,
     settings: Common = DEFAULTS,
 ) -> int:
     """Render a trained avatar at the tracked frames of its capture, as images, a video or both.
 
     For example:
-      ./c2a render anna --cameras orbit --video anna.mp4
-      ./c2a render anna --cameras val --out images --frames take_000012
-      ./c2a render anna --cameras mycameras.json --out images --alpha
+      ./c2a render anna --orbit --video anna.mp4
+      ./c2a render anna --split val --beside-truth --video val.mp4
+      ./c2a render anna --split test --out renders --truth images      then: ./c2a metrics renders images
+      ./c2a render anna --camera cam04 --frames 0:50 --mesh 0.5 --size 550x802 --video mesh.mp4
+      ./c2a render anna --cameras mycameras.json --out images --frames take_000012 --alpha --depth
+      ./c2a render anna --trajectory path.json --show normals --background black --video path.mp4
 
     Args:
         name: Capture or group.
-        cameras: front, orbit, val or test, or a calibration file (docs/datasets.md); rendered without distortion.
-        out: Folder for <camera>/<sequence>_<frame>.png, RGB over white.
-        video: MP4 file; with several cameras one file for each, FILE_<camera>.mp4.
-        frames: all, or frame ids separated by commas (default: all; with test: the test frames).
+        frames: all, positions A:B, or frame ids separated by commas (default: all of the split, or of the capture).
         subject: Of a group: which of its captures (default: the first).
-        alpha: Also write mattes, <camera>/<sequence>_<frame>_alpha.png.
     """
     from pipeline.workflow.render_verb import render_avatar
 
-    render_avatar(name, _options(settings, names=(name,)), cameras, out, video, frames, subject, alpha)
+    render_avatar(name, _options(settings, names=(name,)), cameras, look, files, frames, subject)
+    return 0
+
+
+@_verb("drive")
+def drive(
+    name: Name,
+    motion: Text = "",
+    cameras: Filmed = FRONT,
+    out: File = None,
+    frames: Text = "all",
+    subject: Text = "",
+    driving: Driven = AS_IT_IS,
+    look: Looks = PLAIN,
+    settings: Common = DEFAULTS,
+) -> int:
+    """Drive a trained avatar with any motion: another capture, or a file (docs/motion.md); a driving capture is shown on the left.
+
+    For example:
+      ./c2a drive anna --motion bob --out anna_as_bob.mp4
+      ./c2a drive anna --motion take.csv --smooth 0.04 --guard --out anna.mp4
+      ./c2a drive ben --motion walk.bvh --fps 30 --follow --out ben.mp4
+      ./c2a drive ben --motion dance.pkl --orbit --frames 0:300 --out images
+
+    Args:
+        name: Capture or group.
+        motion: Capture whose fit drives, or a motion file: BVH, AMASS, AIST++, FLAME, Live Link Face, ARKit, MediaPipe.
+        out: MP4 file, or a folder for <camera>/<number>.png.
+        frames: all, or positions A:B in the motion (default: all).
+        subject: Of a group: which of its captures (default: the first).
+    """
+    from pipeline.workflow.drive_verb import drive_avatar
+
+    drive_avatar(name, motion, _options(settings, names=(name,)), cameras, look, driving, out, frames, subject)
+    return 0
+
+
+@_verb("metrics")
+def metrics(first: Place, second: Place, common: Flag = False, lpips: Weights = (), out: File = None, cores: Number = None) -> int:
+    """Compare two folders of images by their names: PSNR over all channels and per channel, SSIM, L1, and LPIPS with weights of your own.
+
+    For example:
+      ./c2a metrics renders truth --out figures.json
+      ./c2a metrics renders truth --lpips alexnet.pth alex.pth --lpips vgg16.pth vgg.pth
+
+    Args:
+        first: Folder of images; folders in it are searched too.
+        second: Folder with images of the same names, in folders of the same names.
+        common: Leave out images that only one of them has (default: that is an error).
+        lpips: State dict of torchvision's AlexNet or VGG16, and the linear layers of LPIPS v0.1 for it; repeatable.
+        out: JSON file for the metrics of every image, their means and their definitions.
+        cores: CPU cores to use (default: all).
+    """
+    from pipeline.workflow.metrics_verb import compare
+
+    compare(first, second, common, lpips, out, cores)
+    return 0
+
+
+@_verb("export")
+def export(name: Name, out: Path, format: Text = "gaussian_avatars", iteration: int = 1, settings: Common = DEFAULTS) -> int:
+    """Write a trained avatar in the files of another system: a model folder that GaussianAvatars' viewer opens. Its body must be a FLAME.
+
+    For example:
+      ./c2a export anna --out model
+
+    Args:
+        name: Capture, or an avatar.npz.
+        out: Folder to write.
+        format: gaussian_avatars.
+        iteration: Number of the folder point_cloud/iteration_N.
+    """
+    from pipeline.workflow.exchange_verbs import export_avatar
+
+    export_avatar(name, _options(settings, names=(name,)), format, out, iteration)
+    return 0
+
+
+@_verb("import")
+def import_model(folder: tyro.conf.Positional[Path], body: Text, out: Path, format: Text = "gaussian_avatars") -> int:
+    """Make an avatar.npz of a trained model of GaussianAvatars (point_cloud.ply with binding_0, flame_param.npz).
+
+    For example:
+      ./c2a import model --body flame2023 --out model/avatar.npz
+
+    Args:
+        folder: Of the model; its last iteration is taken.
+        body: The FLAME that it was trained with (./c2a body import flame).
+        out: The avatar.npz to write.
+        format: gaussian_avatars.
+    """
+    from pipeline.workflow.exchange_verbs import import_avatar
+
+    import_avatar(folder, format, body, out, Path.cwd())
+    return 0
+
+
+@_verb("benchmark")
+def benchmark(name: Name, subject: Text = "", frames: Number = None, rounds: int = 3, out: File = None, settings: Common = DEFAULTS) -> int:
+    """Measure how many images per second an avatar is drawn at, its rig included, by GaussianAvatars' protocol: 550x802, 500 frames, 3 rounds.
+
+    For example:
+      ./c2a benchmark anna --out speed.json
+
+    Args:
+        name: Capture or group.
+        subject: Of a group: which of its captures (default: the first).
+        frames: Frames of a round (default: 500, on a CPU 10).
+        rounds: How often to measure; the median counts.
+        out: JSON file for the figures.
+    """
+    from pipeline.workflow.benchmark_verb import measure
+
+    measure(name, _options(settings, names=(name,)), subject, frames, rounds, out)
+    return 0
+
+
+@_verb("view")
+def view(
+    names: Avatars = (),
+    /,
+    attach: Text = "",
+    host: Text = "127.0.0.1",
+    port: int = 8080,
+    device: Text = "auto",
+    size: int = 960,
+    out: Folder = None,
+    settings: Common = DEFAULTS,
+) -> int:
+    """Show avatars in the browser: move the camera, the time, the face and the body; save images, videos and camera paths (docs/viewer.md).
+
+    For example:
+      ./c2a view anna                              then open the address that it prints
+      ./c2a view anna bob                          two, beside one another
+      ./c2a view my/avatar.npz                       a file
+      ./c2a view --attach anna                     follow the training that runs: its avatar, losses, pause
+      ssh -L 8080:127.0.0.1:8080 HOST              a viewer of another machine, in the browser of this one
+
+    Args:
+        names: Captures, groups, avatar.npz files or folders that hold one.
+        attach: Capture or group whose training to follow.
+        host: Address to listen on: 127.0.0.1 = this machine alone; 0.0.0.0 = every network, without a password.
+        port: Port to listen on; 0 = any that is free.
+        device: auto, cpu or cuda.
+        size: Longest side of an image in pixels when nothing moves.
+        out: Folder for what is saved in the browser (default: views/NAME).
+    """
+    from pipeline.workflow.view_verb import ViewWish, view_avatars
+
+    view_avatars(ViewWish(names, attach, host, port, device, size, out), _options(settings, names=names))
     return 0
 
 

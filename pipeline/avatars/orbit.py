@@ -36,6 +36,15 @@ def orbit(cameras: Sequence[Camera], target: np.ndarray, count: int, degrees: fl
     return path
 
 
+def circle(camera: Camera, target: np.ndarray, forward: np.ndarray, up: np.ndarray, distance: float, count: int) -> list[Camera]:
+    """Cameras of one full circle about the axis `up` through `target`, looking at it; the first one stands in the direction `forward` (all [3], world)."""
+    up = _unit(up)
+    ahead = _unit(forward - up * (forward @ up))
+    side = np.cross(up, ahead)
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return [look_at(camera, target + distance * (np.cos(a) * ahead + np.sin(a) * side), target, up) for a in angles]
+
+
 def look_at(camera: Camera, centre: np.ndarray, target: np.ndarray, up: np.ndarray) -> Camera:
     """The camera moved to `centre` and turned to `target`, the image's upper edge towards `up` (all [3], world)."""
     z = _unit(target - centre)

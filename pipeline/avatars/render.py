@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.body.body_pose import BodyPose
 from pipeline.capture.camera import Camera
@@ -36,13 +37,23 @@ def render_views(
     state, images = avatar.pose(frame, subject), []
     for camera in cameras:
         drawn = avatar.draw(state, Views.from_cameras([camera], device))
-        image, alpha = drawn.image[0], drawn.alpha[0, ..., None]
-        if colors and camera.name in colors:
-            change = torch.as_tensor(colors[camera.name], dtype=image.dtype, device=image.device)
-            image = image @ change[:, :3].T + alpha * change[:, 3]
-        values = torch.cat([image + 1 - alpha, alpha], dim=-1)
-        images.append(values.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy())
+        image = as_taken_by(drawn.image[0], drawn.alpha[0], (colors or {}).get(camera.name))
+        images.append(as_bytes(image, drawn.alpha[0]))
     return images
+
+
+def as_taken_by(image: Tensor, alpha: Tensor, color: np.ndarray | None) -> Tensor:
+    """Colours [H, W, 3] over black, changed by the colour map [3, 4] of a camera, if there is one: c' = A c + b, of what alpha [H, W] covers."""
+    if color is None:
+        return image
+    change = torch.as_tensor(color, dtype=image.dtype, device=image.device)
+    return image @ change[:, :3].T + alpha[..., None] * change[:, 3]
+
+
+def as_bytes(image: Tensor, alpha: Tensor, background: Tensor | float = 1.0) -> np.ndarray:
+    """uint8 [H, W, 4], RGB over a background [3] (white, if left out) and alpha, of colours [H, W, 3] over black and alpha [H, W]."""
+    values = torch.cat([image + background - background * alpha[..., None], alpha[..., None]], dim=-1)
+    return values.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
 
 
 def camera_colors(path: str | Path, subject: int = 0) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from pipeline.avatars.render import render_views
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
 from pipeline.capture.sample import Sample
-from pipeline.io.packed import PackedImages, packed_writer
+from pipeline.io.packed import PackedImages, over_background, packed_writer
 from pipeline.io.progress import progress
 from pipeline.io.video import write_video
 from pipeline.training.contract import Avatar
@@ -71,15 +71,12 @@ def comparison(renders: Path, images: ImageSet, camera: str, frames: Iterable[st
     """Video frames: the image over white by its matte on the left, the render on the right."""
     rendered, given = PackedImages(renders), images.open(camera)
     for frame in frames:
-        rgba = given.read(frame).astype(np.uint16)
-        alpha = rgba[..., 3:]
-        truth = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
-        yield np.concatenate([truth.astype(np.uint8), rendered.read(frame)[..., :3]], axis=1)
+        yield np.concatenate([over_background(given.read(frame)), rendered.read(frame)[..., :3]], axis=1)
 
 
 def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float) -> list[Path]:
-    """`val_<camera>.mp4` of the training frames and `test_<camera>.mp4` of the test frames, from the val cameras (without any: the first training camera, test only)."""
-    films = [(f"val_{camera}.mp4", camera, sample.train) for camera in sample.val_cameras]
+    """Videos of more than one frame: `val_<camera>.mp4` of the training frames and `test_<camera>.mp4` of the test frames, from the val cameras (without any: the first training camera, test only)."""
+    films = [(f"val_{camera}.mp4", camera, sample.train) for camera in sample.val_cameras if len(sample.train) > 1]
     films += [(f"test_{camera}.mp4", camera, sample.test) for camera in sample.val_cameras or sample.train_cameras[:1] if sample.test]
     for name, camera, frames in films:
         write_video(folder / name, comparison(folder / f"{camera}.zip", images, camera, frames), fps)

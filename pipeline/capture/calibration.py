@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,7 @@ def read_calibration(path: str | Path, *, convention: str = "", units: str = "")
         cameras = read(path, table)
     else:
         cameras = _from_cameras_json(path, read_json(path), convention)
-    if not cameras:
-        raise InputError("contains no cameras", file=path, expected="at least one camera")
-    if len(cameras) > MOST_CAMERAS:
-        raise InputError("contains too many cameras", file=path, found=len(cameras), expected=f"at most {MOST_CAMERAS}")
-    name, count = Counter(camera.name for camera in cameras).most_common(1)[0]
-    if count > 1:
-        found = ", ".join(camera.name for camera in cameras)
-        raise InputError(f"two cameras are named '{name}'", file=path, found=found, expected="unique camera names")
-    return tuple(_as_read(check_camera(camera, path), convention or "opencv", UNITS[units or "m"]) for camera in cameras)
+    return tuple(_as_read(camera, convention or "opencv", UNITS[units or "m"]) for camera in check_cameras(cameras, path))
 
 
 def calibration_files(path: Path) -> tuple[Path, ...]:
@@ -79,6 +71,19 @@ def _as_read(camera: Camera, convention: str, metres: float) -> Camera:
 def write_calibration(path: str | Path, cameras: Iterable[Camera], **facts: Any) -> None:
     """Write a `cameras.json`. facts: further JSON entries beside the cameras."""
     write_json(path, {"convention": CONVENTION, **facts, "cameras": [camera.to_json() for camera in cameras]})
+
+
+def check_cameras(cameras: Sequence[Camera], path: Path, most: int = MOST_CAMERAS) -> tuple[Camera, ...]:
+    """The cameras, each checked. Raises InputError where there are none, or too many, or two of one name. path: for the message."""
+    if not cameras:
+        raise InputError("contains no cameras", file=path, expected="at least one camera")
+    if len(cameras) > most:
+        raise InputError("contains too many cameras", file=path, found=len(cameras), expected=f"at most {most}")
+    name, count = Counter(camera.name for camera in cameras).most_common(1)[0]
+    if count > 1:
+        found = ", ".join(camera.name for camera in cameras)
+        raise InputError(f"two cameras are named '{name}'", file=path, found=found, expected="unique camera names")
+    return tuple(check_camera(camera, path) for camera in cameras)
 
 
 def check_camera(camera: Camera, path: str | Path) -> Camera:

@@ -71,6 +71,13 @@ class Camera:
         K = np.diag([width / self.width, height / self.height, 1.0]) @ self.K
         return replace(self, K=K, width=width, height=height)
 
+    def fitted(self, width: int, height: int) -> Camera:
+        """The camera of an image of this size which has all of this one's view in its middle, as large as it can be."""
+        scale = min(width / self.width, height / self.height)
+        K = np.diag([scale, scale, 1.0]) @ self.K
+        K[:2, 2] += (width - scale * self.width) / 2, (height - scale * self.height) / 2
+        return replace(self, K=K, width=width, height=height)
+
     def to_json(self) -> dict[str, Any]:
         """The camera as an entry of `cameras.json`."""
         return {

@@ -12,7 +12,8 @@ from typing import Any
 from pipeline.contract.bodies import bodies, body_kind
 from pipeline.io.errors import InputError
 
-KINDS = ("nersemble", "rig", "synthetic")
+KINDS = ("nersemble", "rig", "synthetic", "gaussian_avatars", "colmap", "blender")
+TRACKED = ("gaussian_avatars",)  # kinds that bring the parameters of a model
 MODELS = ("head", "body")  # whose model is the project's own; else the name of an imported one
 REQUIRED = ("id", "kind", "path")
 OPTIONAL = (

@@ -1,4 +1,4 @@
-"""Colour maps of image differences."""
+"""Colour maps of images that hold one value per pixel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ def error_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Black: equal. Brightest: FULL_ERROR or more.
     """
-    error = np.clip(np.abs(a - b).mean(-1) / FULL_ERROR, 0, 1)
-    colors = cv2.applyColorMap(np.rint(error * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    return cv2.cvtColor(colors, cv2.COLOR_BGR2RGB)
+    return color_map(np.abs(a - b).mean(-1), 0, FULL_ERROR, cv2.COLORMAP_INFERNO)
+
+
+def color_map(values: np.ndarray, low: float, high: float, colors: int = cv2.COLORMAP_TURBO) -> np.ndarray:
+    """Values [H, W] as uint8 RGB [H, W, 3], from the first colour at `low` and below to the last one at `high` and above.
+
+    Args:
+        colors: one of OpenCV's colour maps.
+    """
+    share = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    return cv2.cvtColor(cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), colors), cv2.COLOR_BGR2RGB)

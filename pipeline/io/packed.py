@@ -77,8 +77,14 @@ class PackedImages:
             raise InputError(f"image '{name}' is damaged", file=self.path, found=error, expected="a PNG", remedy=self.remedy) from None
 
 
+def over_background(rgba: np.ndarray, background: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:
+    """uint8 RGB [H, W, 3] of uint8 RGBA [H, W, 4], colour not premultiplied, over an RGB colour."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + np.array(background, np.uint16) * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
 def encode_png(image: np.ndarray, level: int = 1) -> bytes:
-    """PNG bytes of a uint8 grey, RGB or RGBA image."""
+    """PNG bytes of a uint8 grey, RGB or RGBA image, or of a uint16 grey one."""
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
     success, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, level])
@@ -108,6 +114,15 @@ def decode_unchanged(data: bytes) -> np.ndarray:
 def decode_rgb(data: bytes) -> np.ndarray:
     """Decode an image's bytes to uint8 RGB [H, W, 3]. Raises ValueError if they are no complete image of a known format."""
     return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def decode_rgb_as_stored(data: bytes) -> np.ndarray:
+    """The same, not turned as EXIF says; transparent pixels of RGBA images are put over black."""
+    image = _decode(data, cv2.IMREAD_UNCHANGED)
+    if image.ndim == 3 and image.shape[2] == 4 and image.dtype == np.uint8:
+        alpha = image[..., 3:].astype(np.uint16)
+        return cv2.cvtColor(((image[..., :3] * alpha + 127) // 255).astype(np.uint8), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
 
 
 def read_image(path: str | Path, decode: Callable[[bytes], np.ndarray] = decode_rgb) -> np.ndarray:

@@ -69,8 +69,8 @@ def files(context: Context) -> str:
 
 
 def _expected(layout: Layout) -> list[str]:
-    places = records.stage_places(layout).items()
-    return [name for name, (place, stage) in places if stage != LAST_STAGE and (stage != "synthesise" or place.truth.is_file())]
+    table, places = method_of(layout.method).table, records.stage_places(layout).items()
+    return [name for name, (place, stage) in places if stage != LAST_STAGE and table[stage].is_for(records.kind_of(place))]
 
 
 def _pair(context: Context, split: str, rows: list[dict[str, Any]]) -> str:

@@ -30,6 +30,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
     from pipeline.training.loop import Places, train
     from pipeline.training.trainer import Trainer
     from pipeline.training.validation import Validation
+    from pipeline.training.watch import Watch
 
     layout, method = job.layout, job.method
     samples = [read_sample(subject.layout.sample) for subject in job.subjects]
@@ -48,8 +49,9 @@ def run(job: AvatarJob) -> dict[str, Any]:
         images = TrainingImages(sources, frames=settings.frames_per_step, views=settings.views_per_frame, memory_mb=memory, device=device)
         trainer = Trainer(avatar, images, settings)
         places = Places(job.scratch, layout.boards, layout.trained)
-        keys = results.training_keys(settings, _inputs(layout), job.stage.version)
-        facts = train(trainer, Validation(sources, held_out, device), places, keys)
+        keys = results.training_keys(settings, _inputs(layout, method.reads), job.stage.version)
+        watch = Watch(layout.watch, lambda path: results.save_avatar(trainer, method.name, path))
+        facts = train(trainer, Validation(sources, held_out, device), places, keys, watch)
         results.save_avatar(trainer, method.name, job.outputs.avatar)
         avatar.eval().export_files({name: getattr(job.outputs, name) for name in method.outputs})
         results.save_curve(places, job.outputs.train_log, job.outputs.validation)
@@ -71,6 +73,7 @@ def _sources(subjects: Sequence[Subject], samples: Sequence[Sample], frames: Any
     return sources, held_out
 
 
-def _inputs(layout: Layout) -> list[Path]:
-    """Files whose bytes decide what a training results in."""
-    return [layout.init, *(path for m in layout.members for path in (m.fit, m.sample, m.alpha_json, m.frames_json))]
+def _inputs(layout: Layout, reads: Sequence[str]) -> list[Path]:
+    """Files whose bytes decide what a training results in. reads: what the method reads of a capture."""
+    names = [name for name in ("fit", "sample", "alpha_json", "frames_json") if name in reads]
+    return [layout.init, *(getattr(member, name) for member in layout.members for name in names)]

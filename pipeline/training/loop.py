@@ -19,6 +19,7 @@ from pipeline.training.curve import CURVE
 from pipeline.training.monitor import Monitor
 from pipeline.training.trainer import Trainer
 from pipeline.training.validation import Validation
+from pipeline.training.watch import Watch
 
 
 class Interrupted(SystemExit):
@@ -43,8 +44,11 @@ class Places:
         return self.folder / "validation"
 
 
-def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys) -> dict[str, Any]:
+def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, watch: Watch | None = None) -> dict[str, Any]:
     """Train to the end, resuming from the newest checkpoint of this training; where the settings say so, also from that of a shorter one.
+
+    Args:
+        watch: shows the training to viewers; None: to none.
 
     Returns:
         facts: steps, seconds, splats, resumed_at (step or None), and lengthened_at where a shorter training was resumed from.
@@ -58,7 +62,7 @@ def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys) 
     monitor = Monitor(places.folder, places.boards, trainer.done, trainer.settings.iterations, trainer.seconds)
     with _signals() as received:
         try:
-            _Loop(trainer, validation, places, keys, monitor, received).run()
+            _Loop(trainer, validation, places, keys, monitor, watch or Watch(), received).run()
             monitor.flush()
         finally:
             monitor.close()
@@ -75,6 +79,7 @@ class _Loop:
     places: Places
     keys: Keys
     monitor: Monitor
+    watch: Watch
     received: list[int]
 
     def run(self) -> None:
@@ -90,6 +95,9 @@ class _Loop:
             if trainer.done % settings.log_every == 0 or last:
                 self._report(last)
             due = settings.checkpoint_every and trainer.done % settings.checkpoint_every == 0
+            if self.watch.is_due() and trainer.settle():
+                self.watch.show(trainer.done, settings.iterations, trainer.avatar.splat_count)
+                self.monitor.leave_out(self.watch.wait(lambda: bool(self.received) or budget.is_over()))
             if self.received or due or time.monotonic() > self._next_save:
                 self._save()
             if self.received and not last:
@@ -104,6 +112,7 @@ class _Loop:
             psnr, strip = self.validation.run(trainer.avatar)
             values["val_psnr"] = round(psnr, 3)
             self.monitor.image(trainer.done, self.places.validation / f"{trainer.done:07d}.png", strip)
+        self.watch.values = values
         self.monitor.row(trainer.done, {**values, "splats": trainer.avatar.splat_count})
 
     def _save(self) -> None:

@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.workflow.kept_settings import config_of
 from pipeline.workflow.run_options import RunOptions
+from pipeline.workflow.shot_options import camera_request, output_paths, view_options
 from pipeline.workflow.targets import layout_of
 
+if TYPE_CHECKING:
+    from pipeline.cli_options import Cameras, Files, Look
 
-def render_avatar(name: str, options: RunOptions, cameras: str, out: Path | None, video: Path | None, frames: str, subject: str, alpha: bool) -> None:
+
+def render_avatar(name: str, options: RunOptions, cameras: Cameras, look: Look, files: Files, frames: str, subject: str) -> None:
     """Render, and name what was written; the arguments are those of the command line. Raises InputError where they are not as expected."""
     config = config_of(name, options)
-    layout = layout_of(name, config)
+    layout = trained(name, layout_of(name, config), options)
+    folder, video = output_paths(options.here, files.out, files.video)
+    if (files.alpha or files.depth) and folder is None:
+        option = "--alpha" if files.alpha else "--depth"
+        raise InputError(f"{option} writes images", expected="--out FOLDER", remedy="add --out")
+    settings = config.stages["render"]
+    request = camera_request(cameras, options.here, settings)
+    truth = options.here / files.truth.expanduser() if files.truth else None
+    _check_truth("--beside-truth" if files.beside_truth else "--truth" if truth else "", cameras, request.of_capture)
+    if truth:
+        check_writable(truth, "--truth")
+    view = view_options(look)
+    from pipeline.avatars.shots import Output
+    from pipeline.stages.render_cameras import RenderRequest, render_cameras
+
+    output = Output(folder, video, files.alpha, files.depth)
+    for path in render_cameras(layout, RenderRequest(request, view, output, frames, subject, files.beside_truth, truth, settings.device)):
+        print(f"wrote {path}")
+
+
+def trained(name: str, layout: Layout, options: RunOptions) -> Layout:
+    """A layout whose avatar is there. Raises InputError, with the command that trains it."""
     if not layout.avatar.is_file():
         expected = "a capture whose training is done"
         raise InputError(f"no avatar of '{name}'", file=layout.avatar, expected=expected, remedy=f"{options.resume(name)}, or see ./c2a status")
-    if out is None and video is None:
-        raise InputError("nothing to write", expected="--out FOLDER for images, --video FILE.mp4 for a video, or both", remedy="add one of them")
-    if video is not None and video.suffix.lower() != ".mp4":
-        raise InputError("the video is not an MP4 file", found=str(video), expected="--video FILE.mp4", remedy="correct --video")
-    if alpha and out is None:
-        raise InputError("--alpha writes images", expected="--out FOLDER", remedy="add --out")
-    from pipeline.stages.render_cameras import NAMED, RenderWish, render_cameras
+    return layout
 
-    source: str | Path = cameras
-    if cameras not in NAMED:
-        source = options.here / Path(cameras).expanduser()
-        if not source.exists():
-            expected = ", ".join(NAMED) + ", or a calibration in any form that docs/datasets.md describes"
-            raise InputError("no such file", file=source, expected=expected, remedy="correct --cameras")
-    folder, film = (options.here / path if path else None for path in (out, video))
-    for place, option in ((folder, "--out"), (film and film.parent, "--video")):
-        if place:
-            check_writable(place, option)
-    settings = config.stages["render"]
-    chosen = None if frames == "all" else [frame.strip() for frame in frames.split(",") if frame.strip()]
-    wish = RenderWish(source, folder, film, chosen, subject, alpha, settings.orbit_frames, settings.orbit_degrees, settings.device)
-    for path in render_cameras(layout, wish):
-        print(f"wrote {path}")
+
+def _check_truth(option: str, cameras: Cameras, of_capture: bool) -> None:
+    """Raise InputError where an option needs the images of the capture's cameras, and others film, or images of another size are asked for."""
+    if option and not of_capture:
+        expected = "cameras of the capture: --split, or --camera NAME"
+        raise InputError(f"{option} needs images of the same cameras", expected=expected, remedy="choose one of these, or leave out " + option)
+    if option and cameras.size:
+        raise InputError("options contradict each other", found=f"{option} and --size", expected="images of their own size", remedy="leave out --size")

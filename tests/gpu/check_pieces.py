@@ -18,10 +18,10 @@ from torch import Tensor
 
 from pipeline.avatars.rigged.binding import bind_reference
 from pipeline.avatars.rigged.binding_gpu import BindOnGpu
-from pipeline.avatars.rigged.density_gpu import accumulate
 from pipeline.avatars.rigged.regularise import splat_terms_reference
 from pipeline.avatars.rigged.regularise_gpu import splat_terms
 from pipeline.avatars.rigged.settings import SPLAT_TERMS
+from pipeline.avatars.splats.density_gpu import accumulate
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_gpu import pose_vertices
 from pipeline.body.posing_tables import PosingTables
