@@ -13,8 +13,11 @@ import numpy as np
 import scipy.sparse
 from scipy.optimize import linear_sum_assignment
 
+from pipeline.body.importers.flame import read_flame
 from pipeline.body.importers.flame_teeth import LOWER_LIP, UPPER_LIP
-from pipeline.body.model import ParametricModel, load_model
+from pipeline.body.importers.source import model_arrays
+from pipeline.body.model import ParametricModel, load_model, model_of
+from pipeline.body.store import checked_arrays, with_facts
 from pipeline.geometry.rotations import rotvec_to_matrix
 from tests.python2_pickles import chumpy, chumpy_select, python2_pickle
 
@@ -86,6 +89,13 @@ def write_masks(path: Path, **changed: object) -> Path:
     value = {name: np.flatnonzero(mask) for name, mask in masks.items()} | changed
     path.write_bytes(python2_pickle({name: entry for name, entry in value.items() if entry is not None}))
     return path
+
+
+def flame_model(folder: Path, teeth: bool = True, **changed: object) -> ParametricModel:
+    """The stand-in as the importer reads it from its files, which are written to a folder; without landmarks. changed: as of `write_flame`."""
+    path, masks = write_flame(folder / "generic_model.pkl", **changed), write_masks(folder / "FLAME_masks.pkl")
+    arrays, facts = model_arrays(read_flame([path], masks, teeth), path)
+    return model_of(checked_arrays(with_facts(arrays, facts), path), folder / "flame.npz")
 
 
 def flame_vertices(

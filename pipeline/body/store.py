@@ -140,9 +140,9 @@ def checked_arrays(a: dict[str, np.ndarray], path: str | Path) -> dict[str, np.n
     return a
 
 
-def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], facts: dict) -> None:
+def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], facts: dict, *, compress: bool = True) -> None:
     """Write a model file, with `facts` as JSON text."""
-    save_npz(path, with_facts(arrays, facts))
+    save_npz(path, with_facts(arrays, facts), compress=compress)
 
 
 def with_facts(arrays: dict[str, np.ndarray], facts: dict) -> dict[str, np.ndarray]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zipfile
 from pathlib import Path
 
+from pipeline.io.documents import parse_json
 from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
 
@@ -48,13 +48,13 @@ def body_path(name: str) -> Path:
 
 def body_kind(name: str) -> str:
     """ "head" or "body": what a model by name is, without loading it. Raises InputError."""
+    from pipeline.io.arrays import DAMAGED, read_array
+
     path = body_path(name)
     try:
         with zipfile.ZipFile(path) as archive, archive.open("facts.npy") as file:
-            from pipeline.io.arrays import read_array
-
-            kind = json.loads(str(read_array(file, archive.getinfo("facts.npy").file_size)))["traits"]["kind"]
-    except Exception as error:
+            kind = parse_json(str(read_array(file, archive.getinfo("facts.npy").file_size)))["traits"]["kind"]
+    except DAMAGED as error:
         raise InputError("is no model of this version", file=path, found=error, expected="a file of ./c2a body import", remedy="import it again") from None
     if kind not in ("head", "body"):
         raise InputError("is no model of this version", file=path, found=repr(kind), expected="head or body", remedy="import it again")

@@ -8,15 +8,12 @@ import pytest
 
 from pipeline.body.bake import landmark_views, landmarks
 from pipeline.body.importers import importer
-from pipeline.body.importers.flame import read_flame
-from pipeline.body.importers.source import model_arrays
-from pipeline.body.model import load_model, model_of
-from pipeline.body.store import checked_arrays, with_facts
+from pipeline.body.model import load_model
 from pipeline.contract.captures_table import read_captures
 from pipeline.io.errors import InputError
 from pipeline.workflow.body_verb import body_verb
 from pipeline.workflow.run_options import RunOptions
-from tests.flame_standin import TO_FLAME, write_flame, write_masks
+from tests.flame_standin import TO_FLAME, flame_model, write_flame
 
 FLAT = np.zeros((5023, 3, 400), np.uint8)
 
@@ -81,9 +78,7 @@ def test_landmarks_of_another_mesh_with_other_axes_lie_where_ours_do(tmp_path, m
     for module, name, value in ((landmark_views, "YAWS", (-14, 0, 14)), (landmark_views, "PITCHES", (-4, 6)), (landmark_views, "PEOPLE", 1)):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(landmarks, "FEWEST_VIEWS", 2)
-    files = write_flame(tmp_path / "flame.pkl", shapedirs=FLAT), write_masks(tmp_path / "masks.pkl")
-    arrays, facts = model_arrays(read_flame([files[0]], files[1], teeth=True), files[0])
-    model = model_of(checked_arrays(with_facts(arrays, facts), files[0]), files[0])
+    model = flame_model(tmp_path, shapedirs=FLAT)
     face = landmarks.face_table(model, landmark_views.detections(model))
     ours = load_model("anny_head")
     expected = ours.landmarks["mediapipe_face"].points(ours.template).numpy() @ TO_FLAME.T

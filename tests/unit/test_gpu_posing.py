@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from pipeline.body.model import ParametricModel
 from pipeline.body.posing_tables import PosingTables
+from tests.flame_standin import flame_model
 from tests.unit.rigged_toy import model as toy
 from tests.unit.triton_interpreter import interpreted
 
@@ -80,6 +81,22 @@ def test_posing_agrees_with_the_model_in_values_and_gradients(make, frames):
         results.append([x.detach().double() for x in (vertices, *(x.grad for x in inputs))])
     for ours, reference in zip(*results):
         assert_close(ours, reference, rtol=1e-4, atol=1e-5 * float(reference.abs().max()))
+
+
+def test_flame_of_a_users_file(tmp_path):
+    """A part of the stand-in, teeth and lips included."""
+    whole = flame_model(tmp_path)
+    model = whole.subset(np.r_[np.arange(0, 5023, 50), np.arange(5023, 5143, 7)])
+    identity = torch.randn(300, generator=torch.Generator().manual_seed(2))
+    shaped = replace(model, template=model.shape_vertices(identity, torch.zeros(1, 100))[0], rest_joints=model.shape_joints(identity, torch.zeros(1, 100))[0])
+    offsets, expression, pose, translation = (x.requires_grad_() for x in parameters(model, 1))
+    ours = posing.pose_vertices(PosingTables.of(with_identity(shaped)), offsets, expression, pose, translation, 1.0)
+    ours.square().sum().backward()
+    gradient, pose.grad = pose.grad, None
+    expected = model.pose_vertices(identity, expression, pose, translation, 1.0, offsets).vertices
+    expected.square().sum().backward()
+    assert_close(ours, expected, rtol=0, atol=1e-5)
+    assert_close(gradient, pose.grad, rtol=1e-4, atol=1e-4 * float(pose.grad.abs().max()))
 
 
 def test_offsets_of_a_light_model_move_no_joint():

@@ -60,6 +60,7 @@ def detections(model: ParametricModel) -> list[list[SurfacePoint]]:
     """For each of the 478 landmarks its detections on the mesh. In every other view the mouth is open (lips apart)."""
     allowed, opens = _allowed_faces(model), "jawOpen" in model.expression_names or "jaw" in model.traits.roles
     points: list[list[SurfacePoint]] = [[] for _ in range(LANDMARKS)]
+    shapes: dict[tuple[int, bool], tuple[np.ndarray, np.ndarray]] = {}
     jobs = [(person, yaw, pitch) for person in range(PEOPLE) for yaw in YAWS for pitch in PITCHES]
     with quiet_mediapipe() as mediapipe:
         detector = mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True)
@@ -67,7 +68,10 @@ def detections(model: ParametricModel) -> list[list[SurfacePoint]]:
     with detector:
         for number, (person, yaw, pitch) in enumerate(progress(jobs, "landmarks")):
             mouth_open = opens and number % 2 == 1
-            view = render(model, person, yaw, pitch, mouth_open)
+            key = person, mouth_open
+            if key not in shapes:
+                shapes[key] = _shape(model, *key)
+            view = render(model, *shapes[key], yaw, pitch)
             result = detector.process(view.image)
             if not result.multi_face_landmarks:
                 continue
@@ -117,8 +121,8 @@ def _surface_point(view: View, pixel: np.ndarray, allowed: np.ndarray, snap: boo
     return SurfacePoint(int(view.buffers.face_id[at]), view.buffers.barycentric[at].astype(np.float64))
 
 
-def render(model: ParametricModel, person: int, yaw: float, pitch: float, mouth_open: bool) -> View:
-    """Render one view. person: 0 is the mean shape, others are random. yaw, pitch: degrees about the head."""
+def _shape(model: ParametricModel, person: int, mouth_open: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and normals [V, 3]. person: 0 is the mean shape, others are random."""
     parameters = model.zeros(1)
     if person:
         noise = torch.randn(len(parameters["identity"]), generator=torch.Generator().manual_seed(person))
@@ -126,9 +130,13 @@ def render(model: ParametricModel, person: int, yaw: float, pitch: float, mouth_
     if mouth_open:
         _open_mouth(model, parameters)
     vertices = model.pose_vertices(**parameters).vertices
-    normals = vertex_normals(vertices, model.faces)[0].numpy()
+    return vertices[0].numpy(), vertex_normals(vertices, model.faces)[0].numpy()
+
+
+def render(model: ParametricModel, vertices: np.ndarray, normals: np.ndarray, yaw: float, pitch: float) -> View:
+    """Render one view. yaw, pitch: degrees about the head."""
     rotation = _camera_rotation(np.radians(yaw), np.radians(pitch)) @ (model.traits.axes[[0, 2, 1]] * [[1], [-1], [1]])
-    camera = (vertices[0].numpy() - _face_centre(model)) @ rotation.T + np.array([0, 0, DISTANCE])
+    camera = (vertices - _face_centre(model)) @ rotation.T + np.array([0, 0, DISTANCE])
     faces = model.faces.numpy()
     buffers = zbuffer(camera[:, :2] / camera[:, 2:] * FOCAL + SIZE / 2, camera[:, 2], faces, SIZE, SIZE)
     covered = buffers.face_id >= 0

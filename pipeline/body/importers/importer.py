@@ -39,7 +39,7 @@ def import_model(kind: str, files: list[Path], out: Path, masks: Path | None = N
     checked = store.checked_arrays(store.with_facts(dict(arrays), facts), files[0])
     model = model_of(checked, out)
     landmarks, about = landmark_arrays(model, face_table(model, detections(model)))
-    store.write_arrays(out, arrays | landmarks, facts | about)
+    store.write_arrays(out, arrays | landmarks, facts | about, compress=False)  # float32 bases hardly shrink
     return facts | about
 
 
