@@ -361,6 +361,7 @@ def view(
     names: Avatars = (),
     /,
     attach: Text = "",
+    body: Text = "",
     host: Text = "127.0.0.1",
     port: int = 8080,
     device: Text = "auto",
@@ -373,13 +374,15 @@ def view(
     For example:
       ./c2a view anna                              then open the address that it prints
       ./c2a view anna bob                          two, beside one another
-      ./c2a view my/avatar.npz                       a file
+      ./c2a view my/avatar.npz                     a file
+      ./c2a view MODEL --body flame2023            a trained model of GaussianAvatars
       ./c2a view --attach anna                     follow the training that runs: its avatar, losses, pause
       ssh -L 8080:127.0.0.1:8080 HOST              a viewer of another machine, in the browser of this one
 
     Args:
-        names: Captures, groups, avatar.npz files or folders that hold one.
+        names: Captures, groups, avatar.npz files or folders that hold one, model folders of GaussianAvatars.
         attach: Capture or group whose training to follow.
+        body: Of a model folder: the FLAME that it was trained with (./c2a body import flame).
         host: Address to listen on: 127.0.0.1 = this machine alone; 0.0.0.0 = every network, without a password.
         port: Port to listen on; 0 = any that is free.
         device: auto, cpu or cuda.
@@ -388,7 +391,7 @@ def view(
     """
     from pipeline.workflow.view_verb import ViewWish, view_avatars
 
-    view_avatars(ViewWish(names, attach, host, port, device, size, out), _options(settings, names=names))
+    view_avatars(ViewWish(names, attach, body, host, port, device, size, out), _options(settings, names=names))
     return 0
 
 

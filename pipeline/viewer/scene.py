@@ -43,7 +43,7 @@ class ShownAvatar:
 
     @property
     def frame_count(self) -> int:
-        return len(self.motion[0]) if self.motion else len(self.opened.frames)
+        return max(len(self.motion[0] if self.motion else self.opened.frames), 1)
 
     @property
     def fps(self) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
+from pipeline.workflow.exchange_verbs import import_avatar
 from pipeline.workflow.kept_settings import config_of
 from pipeline.workflow.render_verb import trained_avatar
 from pipeline.workflow.run_options import RunOptions
@@ -20,12 +21,14 @@ class ViewWish:
     """What to view, and how.
 
     Attributes:
-        names: captures, groups, avatar.npz files or folders that hold one. attach: the one capture or group whose training to follow; empty = none.
+        names: captures, groups, avatar.npz files or folders that hold one, model folders. attach: the one capture or group whose training to follow; empty =
+            none. body: of a model folder the FLAME that it was trained with.
         host, port: where to listen. device: as `render.device`. size: longest side of an image, pixels. out: folder for what the browser saves.
     """
 
     names: tuple[str, ...]
     attach: str
+    body: str
     host: str
     port: int
     device: str
@@ -42,8 +45,8 @@ def view_avatars(wish: ViewWish, options: RunOptions) -> None:
     if not SMALLEST <= wish.size <= LARGEST:
         raise InputError("--size is out of range", found=wish.size, expected=f"{SMALLEST} to {LARGEST} pixels", remedy="correct --size")
     folder = options.here / (wish.out or Path("views") / Path(names[0]).stem)
-    sources = [_source(name, options) for name in wish.names]
     check_writable(folder, "--out")
+    sources = [_source(name, options, wish.body, folder) for name in wish.names]
     from pipeline.machine.device import choose_device
     from pipeline.viewer.opened import open_file
     from pipeline.viewer.server import ServerSettings, serve, serve_training
@@ -65,14 +68,21 @@ class _Source:
     remedy: str
 
 
-def _source(name: str, options: RunOptions) -> _Source:
-    """Where an avatar lies. Raises InputError where there is none."""
+def _source(name: str, options: RunOptions, body: str, folder: Path) -> _Source:
+    """Where an avatar lies; that of a model folder is written to `folder`. Raises InputError where there is none."""
     path = options.here / Path(name).expanduser()
     if path.suffix == ".npz" or (path / "avatar.npz").is_file():
         file = path / "avatar.npz" if path.is_dir() else path
         label = file.resolve().parent.parent.name if file.stem == "avatar" else file.stem
         return _Source(label, file, file.resolve().parent.parent.parent, "name another file")
+    if path.is_dir() and any((path / part).exists() for part in ("point_cloud", "point_cloud.ply")):
+        if not body:
+            remedy = f"./c2a view {name} --body NAME; ./c2a body list names those that are there"
+            raise InputError("--body is missing", file=path, expected="the FLAME that this model was trained with", remedy=remedy)
+        import_avatar(path, "gaussian_avatars", body, folder / "model.npz", options.here)
+        return _Source(path.resolve().name, folder / "model.npz", folder, "name another folder")
     if path.is_dir() and len(Path(name).parts) > 1:
-        raise InputError("this folder holds no avatar", file=path, expected="avatar.npz in it", remedy="name a capture, or a folder results/ID/METHOD")
+        expected = "avatar.npz in it, or a model folder of GaussianAvatars"
+        raise InputError("this folder holds no avatar", file=path, expected=expected, remedy="name a capture, or a folder results/ID/METHOD")
     layout = layout_of(name, config_of(name, options))
     return _Source(name, trained_avatar(name, layout, options), layout.results.parent, f"{options.resume(name)} --from train")

@@ -26,6 +26,8 @@ from pipeline.viewer.recording import Recording, load_keyframes, render, save_im
 from pipeline.viewer.scene import Scene, ShownAvatar
 from pipeline.viewer.server import beside_one_another
 from pipeline.viewer.viewpoint import PathSettings, Viewpoint
+from pipeline.workflow import view_verb
+from pipeline.workflow.run_options import RunOptions
 from tests.unit import rigged_toy
 from tests.unit.painted_head import head
 
@@ -245,3 +247,13 @@ def test_a_motion_file_takes_the_place_of_the_tracked_frames():
     assert shown.frame_count == 4
     shown.motion = None
     assert shown.frame_count == 3 and shown.pose(1) == 1
+
+
+def test_a_model_folder_is_viewed_with_its_body_alone(tmp_path, monkeypatch):
+    (tmp_path / "model" / "point_cloud").mkdir(parents=True)
+    options, asked = RunOptions(here=tmp_path), []
+    with pytest.raises(InputError, match="--body is missing"):
+        view_verb._source("model", options, "", tmp_path / "views")
+    monkeypatch.setattr(view_verb, "import_avatar", lambda *arguments: asked.append(arguments))
+    source = view_verb._source("model", options, "flame", tmp_path / "views")
+    assert source.path == tmp_path / "views" / "model.npz" and asked == [(tmp_path / "model", "gaussian_avatars", "flame", source.path, tmp_path)]

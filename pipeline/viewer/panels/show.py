@@ -54,6 +54,6 @@ def _add_avatars(gui: Any, session: Session) -> None:
     with gui.add_folder("avatars"):
         for avatar in session.scene.avatars:
             shown = gui.add_checkbox(avatar.opened.name, True)
-            offset = gui.add_vector3("moved by (m)", tuple(avatar.offset), step=0.01)
+            offset = gui.add_vector3("moved by (m)", tuple(avatar.offset.round(3)), step=0.01)
             on_user(session, shown)(lambda avatar=avatar, shown=shown: setattr(avatar, "visible", shown.value))
             on_user(session, offset)(lambda avatar=avatar, offset=offset: avatar.move(offset.value))
