@@ -11,7 +11,7 @@ import tokenize
 from pathlib import Path
 from typing import Any
 
-from pipeline.avatars.method import PRESETS, Method
+from pipeline.avatars.method import Method
 from pipeline.avatars.registry import METHODS
 from pipeline.config import RUN_KEYS, SHARED, Config
 
@@ -94,7 +94,7 @@ def tables() -> str:
 
 
 def _presets(method: Method, stage: str) -> dict[str, dict[str, Any]]:
-    return {preset: method.preset(preset).get(stage, {}) for preset in PRESETS}
+    return {preset: method.preset(preset).get(stage, {}) for preset in method.preset_names}
 
 
 def _table(title: str, rows: list[Key], presets: dict[str, dict[str, Any]]) -> str:

@@ -11,11 +11,16 @@ from typing import Any, TypeVar
 import tyro
 
 from pipeline.cli_options import (
+    AS_IT_IS,
     DEFAULTS,
     FRONT,
     NOTHING,
     PLAIN,
+    Action,
+    Avatars,
+    BodyWords,
     Common,
+    Driven,
     DryRun,
     File,
     Filmed,
@@ -29,8 +34,11 @@ from pipeline.cli_options import (
     Number,
     Pairs,
     Place,
+    Sets,
     Settings,
+    Source,
     StageName,
+    Target,
     Text,
     Until,
     Weights,
@@ -208,6 +216,39 @@ def render(
     return 0
 
 
+@_verb("drive")
+def drive(
+    name: Name,
+    motion: Text = "",
+    cameras: Filmed = FRONT,
+    out: File = None,
+    frames: Text = "all",
+    subject: Text = "",
+    driving: Driven = AS_IT_IS,
+    look: Looks = PLAIN,
+    settings: Common = DEFAULTS,
+) -> int:
+    """Drive a trained avatar with any motion: another capture, or a file (docs/motion.md); a driving capture is shown on the left.
+
+    For example:
+      ./c2a drive anna --motion bob --out anna_as_bob.mp4
+      ./c2a drive anna --motion take.csv --smooth 0.04 --guard --out anna.mp4
+      ./c2a drive ben --motion walk.bvh --fps 30 --follow --out ben.mp4
+      ./c2a drive ben --motion dance.pkl --orbit --frames 0:300 --out images
+
+    Args:
+        name: Capture or group.
+        motion: Capture whose fit drives, or a motion file: BVH, AMASS, AIST++, FLAME, Live Link Face, ARKit, MediaPipe.
+        out: MP4 file, or a folder for <camera>/<number>.png.
+        frames: all, or positions A:B in the motion (default: all).
+        subject: Of a group: which of its captures (default: the first).
+    """
+    from pipeline.workflow.drive_verb import drive_avatar
+
+    drive_avatar(name, motion, _options(settings, names=(name,)), cameras, look, driving, out, frames, subject)
+    return 0
+
+
 @_verb("metrics")
 def metrics(first: Place, second: Place, common: Flag = False, lpips: Weights = (), out: File = None, cores: Number = None) -> int:
     """Compare two folders of images by their names: PSNR over all channels and per channel, SSIM, L1, and LPIPS with weights of your own.
@@ -227,6 +268,44 @@ def metrics(first: Place, second: Place, common: Flag = False, lpips: Weights = 
     from pipeline.workflow.metrics_verb import compare
 
     compare(first, second, common, lpips, out, cores)
+    return 0
+
+
+@_verb("export")
+def export(name: Name, out: Path, format: Text = "gaussian_avatars", iteration: int = 1, settings: Common = DEFAULTS) -> int:
+    """Write a trained avatar in the files of another system: a model folder that GaussianAvatars' viewer opens. Its body must be a FLAME.
+
+    For example:
+      ./c2a export anna --out model
+
+    Args:
+        name: Capture, or an avatar.npz.
+        out: Folder to write.
+        format: gaussian_avatars.
+        iteration: Number of the folder point_cloud/iteration_N.
+    """
+    from pipeline.workflow.exchange_verbs import export_avatar
+
+    export_avatar(name, _options(settings, names=(name,)), format, out, iteration)
+    return 0
+
+
+@_verb("import")
+def import_model(folder: tyro.conf.Positional[Path], body: Text, out: Path, format: Text = "gaussian_avatars") -> int:
+    """Make an avatar.npz of a trained model of GaussianAvatars (point_cloud.ply with binding_0, flame_param.npz).
+
+    For example:
+      ./c2a import model --body flame2023 --out model/avatar.npz
+
+    Args:
+        folder: Of the model; its last iteration is taken.
+        body: The FLAME that it was trained with (./c2a body import flame).
+        out: The avatar.npz to write.
+        format: gaussian_avatars.
+    """
+    from pipeline.workflow.exchange_verbs import import_avatar
+
+    import_avatar(folder, format, body, out, Path.cwd())
     return 0
 
 
@@ -253,6 +332,67 @@ def benchmark(
     return 0
 
 
+@_verb("view")
+def view(
+    names: Avatars = (),
+    /,
+    attach: Text = "",
+    host: Text = "127.0.0.1",
+    port: int = 8080,
+    device: Text = "auto",
+    size: int = 960,
+    out: Folder = None,
+    settings: Common = DEFAULTS,
+) -> int:
+    """Show avatars in the browser: move the camera, the time, the face and the body; save images, videos and camera paths (docs/viewer.md).
+
+    For example:
+      ./c2a view anna                              then open the address that it prints
+      ./c2a view anna bob                          two, beside one another
+      ./c2a view my/avatar.npz                       a file
+      ./c2a view --attach anna                     follow the training that runs: its avatar, losses, pause
+      ssh -L 8080:127.0.0.1:8080 HOST              a viewer of another machine, in the browser of this one
+
+    Args:
+        names: Captures, groups, avatar.npz files or folders that hold one.
+        attach: Capture or group whose training to follow.
+        host: Address to listen on: 127.0.0.1 = this machine alone; 0.0.0.0 = every network, without a password.
+        port: Port to listen on; 0 = any that is free.
+        device: auto, cpu or cuda.
+        size: Longest side of an image in pixels when nothing moves.
+        out: Folder for what is saved in the browser (default: views/NAME).
+    """
+    from pipeline.workflow.view_verb import ViewWish, view_avatars
+
+    view_avatars(ViewWish(names, attach, host, port, device, size, out), _options(settings, names=names))
+    return 0
+
+
+@_verb("body")
+def body(words: BodyWords = (), /, name: Text = "", masks: File = None, teeth: Flag = False, out: File = None, config: File = None, sets: Sets = ()) -> int:
+    """Import a parametric model from its authors' files, list all models, or draw one: body import|list|show.
+
+    For example:
+      ./c2a body import flame generic_model.pkl --name flame2023 --masks FLAME_masks.pkl --teeth
+      ./c2a body import smplx SMPLX_NEUTRAL.npz --name smplx
+      ./c2a body list
+      ./c2a body show flame2023 --out flame2023.png
+
+    Args:
+        words: import FORMAT FILE ..., where the format is flame, smpl, smplx, bfm, ict or gnm; list; or show NAME.
+        name: What the imported model is called in captures.tsv and in fit.model.
+        masks: FLAME_masks.pkl, for FLAME's regions.
+        teeth: Add the teeth of GaussianAvatars to FLAME.
+        out: PNG file of show.
+        config: YAML file that overrides config.yaml.
+        sets: Override one setting, such as bodies=FOLDER, where imported models lie.
+    """
+    from pipeline.workflow.body_verb import body_verb
+    from pipeline.workflow.run_options import RunOptions
+
+    return body_verb(words, name, masks, teeth, out, RunOptions(config=config, sets=sets))
+
+
 @_verb("unzip")
 def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8) -> int:
     """Extract a folder of dataset archives in parallel; complete ones are skipped.
@@ -265,6 +405,35 @@ def unzip(folder: tyro.conf.Positional[Path], out: Folder = None, jobs: int = 8)
     from pipeline.stages import unzip as stage
 
     stage.run(folder, out or folder, jobs)
+    return 0
+
+
+@_verb("calibration")
+def calibration(
+    action: Action,
+    source: Source,
+    target: Target,
+    form: Text = "",
+    convention: Text = "",
+    units: Text = "",
+) -> int:
+    """Convert a calibration into another form.
+
+    Examples:
+        ./c2a calibration convert sparse/0 cameras.json
+        ./c2a calibration convert cameras.json rig.calibration
+
+    Args:
+        action: convert
+        source: A calibration in any form that docs/datasets.md describes.
+        target: The file to write; for colmap and opencv a folder.
+        form: cameras_json, colmap, colmap_binary, transforms, captury, animatable_gaussians, opencv, pose2sim or caliscope (default: by the name of the file).
+        convention: What R and t of the source mean, as in captures.tsv.
+        units: Of the source's translations, as in captures.tsv.
+    """
+    from pipeline.workflow.calibration_verb import run_calibration
+
+    run_calibration(source, target, form, convention, units)
     return 0
 
 

@@ -11,6 +11,7 @@ import tyro
 from pipeline.avatars.registry import METHODS
 
 STAGES = tuple(dict.fromkeys(name for method in METHODS.values() for name in method.table))
+PRESETS = ("auto", *dict.fromkeys(name for method in METHODS.values() for name in method.preset_names))
 _CHOICES = "{" + ",".join(STAGES) + "}"
 
 
@@ -20,8 +21,13 @@ def _option(metavar: str, **others: Any) -> Any:
 
 
 Names = tyro.conf.Positional[Annotated[tuple[str, ...], _option("[CAPTURE ...]")]]
+Avatars = tyro.conf.Positional[Annotated[tuple[str, ...], _option("[CAPTURE|FILE ...]")]]
 Name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="CAPTURE")]]
+BodyWords = tyro.conf.Positional[Annotated[tuple[str, ...], _option("import FORMAT FILE ... | list | show NAME")]]
 Words = tyro.conf.Positional[Annotated[tuple[str, ...], _option("WORD")]]
+Action = tyro.conf.Positional[Annotated[Literal["convert"], tyro.conf.arg(metavar="convert")]]
+Source = tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="IN")]]
+Target = tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
 StageName = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar=_CHOICES)]]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 DryRun = Annotated[bool, tyro.conf.arg(aliases=["-n"], help_behavior_hint="")]
@@ -34,6 +40,7 @@ Place = tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FOLDER")]]
 Weights = Annotated[tuple[tuple[Path, Path], ...], _option("NETWORK LINEAR"), tyro.conf.UseAppendAction]
 Number = Annotated[int | None, _option("N")]
 Members = Annotated[tuple[str, ...], _option("CAPTURE ...")]
+Sets = Annotated[tuple[str, ...], _option("KEY=VALUE", name="set"), tyro.conf.UseAppendAction]
 Pairs = Annotated[tuple[str, ...], _option("NAME=PATH ...")]
 
 
@@ -54,12 +61,12 @@ class Settings:
 
     method: Annotated[str | None, _option("{" + ",".join(METHODS) + "}")] = None
     variant: Annotated[str | None, _option("NAME", name="name")] = None
-    preset: Annotated[Literal["auto", "draft", "standard", "high"] | None, _option("{auto,draft,standard,high}")] = None
+    preset: Annotated[str | None, _option("{" + ",".join(PRESETS) + "}")] = None
     captures: File = None
     results: Folder = None
     work: Folder = None
     config: File = None
-    sets: Annotated[tuple[str, ...], _option("KEY=VALUE", name="set"), tyro.conf.UseAppendAction] = ()
+    sets: Sets = ()
 
 
 Common = Annotated[Settings, tyro.conf.arg(name="")]
@@ -127,9 +134,36 @@ class Files:
     truth: Folder = None
 
 
+@dataclass(frozen=True)
+class Driving:
+    """How a motion is brought to the avatar (docs/motion.md).
+
+    Attributes:
+        fps: Frames per second of the output (default: those of the motion).
+        absolute: Take expressions, head and place as the motion has them, not relative to the driver's neutral.
+        neutral: Frame of the motion in which the driver is neutral (default: the median of all).
+        smooth: Smooth over so many seconds, such as 0.04 (default: not at all).
+        guard: Keep poses and expressions near those that the avatar was trained with.
+        free_feet: Leave feet as the joint rotations move them, even if they slide.
+        no_expressions: Drive the joints alone.
+        follow: Cameras move along with the body.
+    """
+
+    fps: Annotated[float | None, _option("RATE")] = None
+    absolute: Flag = False
+    neutral: Number = None
+    smooth: Annotated[float, _option("SECONDS")] = 0.0
+    guard: Flag = False
+    free_feet: Flag = False
+    no_expressions: Flag = False
+    follow: Flag = False
+
+
 Filmed = Annotated[Cameras, tyro.conf.arg(name="")]
 Looks = Annotated[Look, tyro.conf.arg(name="")]
+Driven = Annotated[Driving, tyro.conf.arg(name="")]
 Written = Annotated[Files, tyro.conf.arg(name="")]
 FRONT = Cameras()
 PLAIN = Look()
 NOTHING = Files()
+AS_IT_IS = Driving()

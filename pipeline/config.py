@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from pipeline.avatars.method import PRESETS, Method
+from pipeline.avatars.method import Method
 from pipeline.avatars.registry import METHODS, method_of
 from pipeline.avatars.settings import RenderSettings
 from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
@@ -35,7 +35,6 @@ SHARED = {
     "evaluate": EvaluateSettings,
     "report": ReportSettings,
 }  # settings of the stages that all methods share
-Preset = Literal["auto", "draft", "standard", "high"]
 _VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AGAIN, _RENAME = "correct the value, then run again", "correct the key, then run again"
 
@@ -52,9 +51,10 @@ class Config(CheckedSettings):
     captures: str = "captures.tsv"  # the table of captures; paths on this page are relative to the checkout
     results: str = "results"  # where results go
     work: str = "work"  # scratch: logs, errors, checkpoints; may be deleted between runs
+    bodies: str = "bodies"  # imported body models (./c2a body import)
     method: str = DEFAULT_METHOD  # the avatar method
     variant: str = ""  # a name: results with other settings of the method lie beside those without one (--name)
-    preset: Preset = "auto"  # draft: minutes on a CPU; standard, high: for a GPU; auto: standard where there is one, else draft
+    preset: str = "auto"  # draft: minutes on a CPU; standard, high: for a GPU; auto: standard where there is one, else draft
     until: str = LAST_STAGE  # the last stage to run
     threads: int = number(8, 1, 4096)  # the most cores one stage of one capture uses
     scatter: int = number(1, 1, 1000)  # jobs that share the cameras of one capture in the stages frames, matte and keypoints; 1 = none (docs/cluster.md)
@@ -119,8 +119,9 @@ def parse_config(values: Mapping[str, Any], *, file: str | Path = "config.yaml")
             raise InputError(f"unknown key '{key}'", file=file, found=f"{key}: {value!r}", expected="one of " + ", ".join(allowed), remedy=_RENAME)
     run = {key: values[key] for key in RUN_KEYS if key in values}
     preset = "draft" if run.get("preset", "auto") == "auto" else run["preset"]
-    if preset not in PRESETS:
-        raise InputError("bad value of 'preset'", file=file, found=repr(preset), expected="one of " + ", ".join(get_args(Preset)), remedy=_AGAIN)
+    if preset not in method.preset_names:
+        expected = "one of " + ", ".join(("auto", *method.preset_names))
+        raise InputError("bad value of 'preset'", file=file, found=repr(preset), expected=expected, remedy=_AGAIN)
     for other in METHODS.values():
         _parse_method(other, values.get(other.name, {}), {}, file)
     stages = {stage: _validate(SHARED[stage], values.get(stage, {}), file, stage) for stage in method.table if stage in SHARED}

@@ -46,7 +46,7 @@ def part_rule(stage):
             command_of(stage, stage.inputs, (), "--part {wildcards.part}/{wildcards.parts}")
 
 
-for stage in CAPTURE_STAGES.values():
+for stage in METHOD.capture_stages:
     capture_rule(stage)
     if stage.scattered:
         part_rule(stage)

@@ -8,20 +8,23 @@ sys.path.insert(0, workflow.basedir)
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import parse_config
+from pipeline.contract.bodies import use_folder
 from pipeline.contract.captures_table import groups_of, read_captures
 from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
-from pipeline.contract.stages import CAPTURE_STAGES
+from pipeline.contract.stages import is_made
 
 RUN = {"subjects": "all", "members": {}, "planned": None} | {
     name: config[name] for name in ("subjects", "members", "planned") if name in config
 }
 CONFIG = parse_config({name: value for name, value in config.items() if name not in RUN})
+use_folder(CONFIG.bodies)
 METHOD = method_of(CONFIG.method)
 TABLE = read_captures(Path(CONFIG.captures))
 GROUPS = {name: [row.id for row in rows] for name, rows in groups_of(TABLE).items()} | RUN["members"]
 MADE = [name for stage in METHOD.avatar_stages for name in stage.outputs]
-ORDER = list(METHOD.table)[: list(METHOD.table).index(CONFIG.until) + 1]
+STAGES = [*METHOD.capture_stages, *METHOD.avatar_stages]
+ORDER = STAGES[: [stage.name for stage in STAGES].index(CONFIG.until) + 1]
 
 
 wildcard_constraints:
@@ -43,8 +46,9 @@ def members_of(subject):
     return GROUPS[subject] if METHOD.scope == "group" else [subject]
 
 
-def is_synthetic(capture):
-    return TABLE[capture].kind == "synthetic"
+def has(capture, name):
+    """Whether a capture (None: every capture) has an artefact."""
+    return is_made(name, TABLE[capture].kind if capture else None)
 
 
 @functools.cache
@@ -75,11 +79,16 @@ def input_now(stage, path, wildcards):
 
 
 def capture_input(stage):
-    """Declared artefacts by name; a filmed capture has no truth."""
-    paths = {name: str(METHOD.path(CAPTURE, name)) for name in stage.inputs}
-    if "truth" in paths:
-        paths["truth"] = lambda wildcards: str(CAPTURE.truth) if is_synthetic(wildcards.capture) else []
-    return settled(stage, paths)
+    """Declared artefacts by name, as far as they are made for the capture's kind of dataset."""
+    return settled(stage, {name: path_of(name) for name in stage.inputs})
+
+
+def path_of(name):
+    """A plain path where every capture has the artefact: functions make the planning of thousands of jobs slow."""
+    path = str(METHOD.path(CAPTURE, name))
+    if has(None, name):
+        return path
+    return lambda wildcards: path.format(**wildcards) if has(wildcards.capture, name) else []
 
 
 def parts_of(stage):
@@ -96,15 +105,15 @@ def of_members(name):
     """An artefact of every capture that the avatar is made of."""
 
     def paths(wildcards):
-        members = [member for member in members_of(wildcards.subject) if name != "truth" or is_synthetic(member)]
+        members = [member for member in members_of(wildcards.subject) if has(member, name)]
         return [str(METHOD.path(layout_of(member), name)) for member in members]
 
     return paths
 
 
 def avatar_input(stage):
-    """Declared artefacts by name. Plain paths where they suffice: functions make the planning of thousands of jobs slow."""
-    plain = [name for name in stage.inputs if name in MADE or (METHOD.scope == "capture" and name != "truth")]
+    """Declared artefacts by name; plain paths where they suffice."""
+    plain = [name for name in stage.inputs if name in MADE or (METHOD.scope == "capture" and has(None, name))]
     return settled(
         stage, {name: str(METHOD.path(SUBJECT, name)) if name in plain else of_members(name) for name in stage.inputs}
     )
@@ -169,8 +178,8 @@ def every_output(wildcards):
     """
     subjects = RUN["subjects"]
     subjects = list(TABLE) if subjects == "all" else subjects.split(",") if isinstance(subjects, str) else subjects
-    patterns = {name: list(output_of(METHOD.table[name], layout_of("{name}")).values()) for name in ORDER}
-    stages = [METHOD.table[name] for name in (ORDER[-1:] if RUN["planned"] is None else ORDER)]
+    patterns = {stage.name: list(output_of(stage, layout_of("{name}")).values()) for stage in ORDER}
+    stages = ORDER[-1:] if RUN["planned"] is None else ORDER
     return [
         path.format(name=name)
         for name in subjects
@@ -184,4 +193,4 @@ def has_stage(name, stage):
     """Whether a stage belongs to a capture, or to a group."""
     if stage.scope == "avatar":
         return name not in TABLE or METHOD.scope == "capture"
-    return name in TABLE and ("truth" not in stage.outputs or is_synthetic(name))
+    return name in TABLE and stage.is_for(TABLE[name].kind)

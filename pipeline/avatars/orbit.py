@@ -9,13 +9,14 @@ import numpy as np
 
 from pipeline.capture.camera import Camera
 
+SURROUND = 0.35  # cameras whose mean sideways direction is shorter than this part of the directions' own mean length stand all around
 RISE = 0.3  # the camera rises and sinks by this part of the sideways angle, at twice its rhythm
 
 
 def orbit(cameras: Sequence[Camera], target: np.ndarray, count: int, degrees: float) -> list[Camera]:
     """Cameras of one full swing: from the middle of the given cameras to one side, to the other and back, always looking at `target`.
 
-    Distance, zoom and image size are those of the given cameras (the median).
+    Where the given cameras stand all around the target it is one full turn, at their mean height. Distance, zoom and image size are those of the given cameras (the median).
 
     Args:
         target: [3] metres, world. count: how many cameras. degrees: greatest angle to either side.
@@ -23,14 +24,18 @@ def orbit(cameras: Sequence[Camera], target: np.ndarray, count: int, degrees: fl
     offsets = np.stack([camera.centre for camera in cameras]) - target
     distance = float(np.median(np.linalg.norm(offsets, axis=1)))
     up = _unit(-np.sum([camera.R[1] for camera in cameras], axis=0))
-    middle = np.sum([_unit(offset) for offset in offsets], axis=0)
-    forward = _unit(middle - up * (middle @ up))
+    directions = np.stack([_unit(offset) for offset in offsets])
+    flat = directions - (directions @ up)[:, None] * up
+    around = np.linalg.norm(flat.mean(0)) < SURROUND * np.linalg.norm(flat, axis=1).mean()
+    forward = _unit(flat[0] if around else flat.sum(0))
     side = np.cross(up, forward)
     template = sorted(cameras, key=lambda camera: camera.K[0, 0] / camera.width)[len(cameras) // 2]
     K = np.array([[template.K[0, 0], 0, template.width / 2], [0, template.K[1, 1], template.height / 2], [0, 0, 1]])
     path = []
     for phase in np.linspace(0, 2 * np.pi, count, endpoint=False):
         yaw, pitch = np.radians(degrees) * np.sin(phase), np.radians(degrees) * RISE * np.sin(2 * phase)
+        if around:
+            yaw, pitch = phase, np.arcsin(np.clip((directions @ up).mean(), -1, 1))
         direction = np.cos(pitch) * (np.cos(yaw) * forward + np.sin(yaw) * side) + np.sin(pitch) * up
         path.append(look_at(replace(template, name="orbit", K=K, dist=()), target + distance * direction, target, up))
     return path

@@ -11,7 +11,7 @@ from pipeline.contract.stages import DEFAULT_METHOD
 from pipeline.io.errors import InputError
 
 __all__ = ["DEFAULT_METHOD", "METHODS", "Method", "load_methods", "method_of"]
-BUILT_IN = ("pipeline.avatars.rigged.method:METHOD",)
+BUILT_IN = ("pipeline.avatars.rigged.method:METHOD", "pipeline.avatars.static.method:METHOD")
 VARIABLE = "C2A_METHODS"  # further methods, as name=module:attribute, separated by commas
 
 

@@ -75,8 +75,8 @@ def comparison(renders: Path, images: ImageSet, camera: str, frames: Iterable[st
 
 
 def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float) -> list[Path]:
-    """`val_<camera>.mp4` of the training frames and `test_<camera>.mp4` of the test frames, from the val cameras (without any: the first training camera, test only)."""
-    films = [(f"val_{camera}.mp4", camera, sample.train) for camera in sample.val_cameras]
+    """Videos of more than one frame: `val_<camera>.mp4` of the training frames and `test_<camera>.mp4` of the test frames, from the val cameras (without any: the first training camera, test only)."""
+    films = [(f"val_{camera}.mp4", camera, sample.train) for camera in sample.val_cameras if len(sample.train) > 1]
     films += [(f"test_{camera}.mp4", camera, sample.test) for camera in sample.val_cameras or sample.train_cameras[:1] if sample.test]
     for name, camera, frames in films:
         write_video(folder / name, comparison(folder / f"{camera}.zip", images, camera, frames), fps)

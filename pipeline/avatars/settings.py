@@ -18,4 +18,6 @@ class RenderSettings(CheckedSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: as train.device
     train_frames: int = number(6, 0, 10_000)  # training frames, evenly spread, at which the training cameras are rendered too; 0 = none
     orbit_frames: int = number(72, 1, 10_000)  # length of the orbit video, frames
-    orbit_degrees: float = number(40.0, 0, 180)  # amplitude of the orbit to either side, degrees
+    orbit_degrees: float = number(
+        40.0, 0, 180
+    )  # amplitude of the orbit to either side, degrees; where the cameras stand all around the subject it is a full turn instead

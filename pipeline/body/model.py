@@ -2,19 +2,19 @@
 
 v_shaped = template + identity . identity_basis + expression . expression_basis + offsets
 joints   = joint_regressor @ v_shaped
-posed    = linear blend skinning of v_shaped with rotation vectors about the joints
-           (SMPL: Loper et al. 2015, eq. 2 to 4, without pose correctives)
+posed    = linear blend skinning of v_shaped + correctives . pose_basis with rotation vectors about the joints
+           (SMPL: Loper et al. 2015, eq. 2 to 4 and 9); correctives: R - I of all joints but the root, row by row
 world    = scale * posed + translation
 
 Axes of the embedded models (anny_head, anny_body): metres, z up, the body faces -y, its left is +x (names ending in .L
-/ Left). The origin of `anny_head` is the head joint of the mean shape, that of `anny_body` the root (pelvis) joint.
-Rest pose: A-pose, arms about 45 degrees down, elbows bent forward. The rotations of all joints are in these axes. The
-fit must not depend on the axes.
+/ Left); `traits` has those of any model. The origin of `anny_head` is the head joint of the mean shape, that of
+`anny_body` the root (pelvis) joint. Rest pose: A-pose, arms about 45 degrees down, elbows bent forward. The rotations
+of all joints are in these axes. The fit must not depend on the axes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,11 +23,13 @@ import torch
 
 from pipeline.body import store
 from pipeline.body.landmarks import LandmarkTable
-from pipeline.body.skinning import linear_blend_skinning, posed_joints
+from pipeline.body.skinning import correctives, linear_blend_skinning, posed_joints
+from pipeline.body.traits import Traits
+from pipeline.contract.bodies import EMBEDDED, body_path
 from pipeline.io.documents import parse_json
 from pipeline.io.errors import InputError
 
-DATA = Path(__file__).parent / "data"
+DATA = EMBEDDED
 
 
 class Posed(NamedTuple):
@@ -45,7 +47,8 @@ class ParametricModel:
     Attributes:
         template: [V, 3] mean shape, metres. faces: [F, 3] int64.
         identity_basis: [I, V, 3] metres; coefficients have unit variance over the population.
-        expression_basis: [E, V, 3] metres; coefficients 0 to 1. expression_names: [E].
+        expression_basis: [E, V, 3] metres; coefficients 0 to 1, or of unit variance (see `Traits.bounded`). expression_names: [E].
+        pose_basis: [9 (J - 1), V, 3] metres, or [0, V, 3] of a model without pose correctives.
         joint_names, parents: [J]; parents precede children; the root is first, with parent -1.
         joint_regressor: [J, V] sparse. lbs_weights: [V, J], rows sum to 1.
         uv: [U, 2], v upwards. uv_faces: [F, 3] int64 indices into uv.
@@ -53,7 +56,7 @@ class ParametricModel:
         vertex_ids: [V] index of each vertex in the full model; not 0..V-1 in a `subset`.
         rest_joints [J, 3], identity_joints [I, J, 3], expression_joints [E, J, 3]: the regressor applied to template
             and bases.
-        facts: source, licence, rest pose and measured errors of the model.
+        facts: source, licence, rest pose and measured errors of the model. traits: what the fit needs to know of it.
     """
 
     name: str
@@ -61,6 +64,7 @@ class ParametricModel:
     faces: torch.Tensor
     identity_basis: torch.Tensor
     expression_basis: torch.Tensor
+    pose_basis: torch.Tensor
     expression_names: tuple[str, ...]
     joint_names: tuple[str, ...]
     parents: tuple[int, ...]
@@ -75,6 +79,7 @@ class ParametricModel:
     identity_joints: torch.Tensor
     expression_joints: torch.Tensor
     facts: dict[str, Any]
+    traits: Traits = field(default_factory=Traits)
 
     @property
     def vertex_count(self) -> int:
@@ -127,6 +132,8 @@ class ParametricModel:
         """
         shaped = self.shape_vertices(identity, expression, offsets)
         joints = self.shape_joints(identity, expression, offsets)
+        if len(self.pose_basis):
+            shaped = shaped + (correctives(pose) @ self.pose_basis.flatten(1)).unflatten(1, (self.vertex_count, 3))
         rotations, positions = posed_joints(pose, joints, self.parents)
         translations = positions - (rotations * joints[..., None, :]).sum(-1)
         vertices = linear_blend_skinning(shaped, self.lbs_weights, rotations, translations)
@@ -171,6 +178,7 @@ class ParametricModel:
             faces=faces[complete],
             identity_basis=self.identity_basis[:, ids].contiguous(),
             expression_basis=self.expression_basis[:, ids].contiguous(),
+            pose_basis=self.pose_basis[:, ids].contiguous(),
             joint_regressor=no_regressor.coalesce().to(ids.device),
             lbs_weights=self.lbs_weights[ids],
             uv_faces=self.uv_faces[complete],
@@ -181,14 +189,18 @@ class ParametricModel:
 
 
 def load_model(name_or_path: str | Path) -> ParametricModel:
-    """An embedded model by name ("anny_head", "anny_body") or a baked npz by path, on the CPU.
+    """A model by name ("anny_head", "anny_body", or an imported one) or a baked npz by path, on the CPU.
 
-    Raises InputError if the file is missing or damaged.
+    Raises InputError if there is none of that name, or the file is damaged.
     """
     path = Path(name_or_path)
-    if not path.suffix:
-        path = DATA / f"{name_or_path}.npz"
-    a = store.read_arrays(path)
+    path = path if path.suffix else body_path(str(name_or_path))
+    return model_of(store.read_arrays(path), path)
+
+
+def model_of(a: dict[str, np.ndarray], path: Path) -> ParametricModel:
+    """The model of the arrays of a file, see store.py. Raises InputError where its facts are not as expected."""
+    facts, traits = _facts(str(a["facts"]), path)
     vertex_count, joint_count = len(a["template"]), len(a["parents"])
     template = torch.from_numpy(a["template"].astype(np.float32))
     identity = torch.from_numpy(a["identity_basis"] * a["identity_step"].astype(np.float32))
@@ -202,6 +214,7 @@ def load_model(name_or_path: str | Path) -> ParametricModel:
         faces=torch.from_numpy(a["faces"].astype(np.int64)),
         identity_basis=identity,
         expression_basis=expression,
+        pose_basis=torch.from_numpy(a["pose_basis"].astype(np.float32)),
         expression_names=tuple(a["expression_names"].tolist()),
         joint_names=tuple(a["joint_names"].tolist()),
         parents=tuple(a["parents"].tolist()),
@@ -215,15 +228,19 @@ def load_model(name_or_path: str | Path) -> ParametricModel:
         rest_joints=torch.sparse.mm(regressor, template),
         identity_joints=_regress(regressor, identity),
         expression_joints=_regress(regressor, expression),
-        facts=_facts(str(a["facts"]), path),
+        facts=facts,
+        traits=traits,
     )
 
 
-def _facts(text: str, path: Path) -> dict:
+def _facts(text: str, path: Path) -> tuple[dict[str, Any], Traits]:
     try:
-        return dict(parse_json(text))
+        facts = dict(parse_json(text))
+        return facts, Traits.of(facts.pop("traits", None))
     except (TypeError, ValueError) as error:
-        raise InputError("array 'facts' is not JSON", file=path, found=error, expected="an object", remedy="bake the model again, see docs/body.md") from None
+        raise InputError(
+            "array 'facts' is not as expected", file=path, found=error, expected="a JSON object, with traits", remedy="bake the model again, see docs/body.md"
+        ) from None
 
 
 def _regress(regressor: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:

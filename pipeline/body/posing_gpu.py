@@ -1,4 +1,7 @@
-"""Posing on a GPU (Triton): four kernels forward, three and a product with the basis backward, with the derivative written by hand."""
+"""Posing on a GPU (Triton): four kernels forward, three and a product with the basis backward, with the derivative written by hand.
+
+A model with pose correctives takes one kernel more each way: its correctives are further components beside those of the expression.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,18 @@ class _Pose(torch.autograd.Function):
     def forward(ctx, tables, offsets, expression, pose, translation, scale):
         offsets, expression, pose, translation = (x.detach().contiguous() for x in (offsets, expression, pose, translation))
         frames, vertices, joints, values = len(pose), tables.vertex_count, tables.joint_count, tables.rest.numel()
-        rest, points = offsets.new_empty(joints, 3), offsets.new_empty(frames, values)
+        rest, points, lanes = offsets.new_empty(joints, 3), offsets.new_empty(frames, values), triton.next_power_of_2(joints)
+        expressions, components = expression.shape[1], len(tables.basis)
+        if components > expressions:
+            weights = offsets.new_empty(frames, components)
+            kernels.coefficients[(frames,)](expression, pose, weights, expressions, joints, EXPRESSIONS=triton.next_power_of_2(expressions), LANES=lanes)
+            expression = weights
         kernels.rest_joints[(joints,)](
             tables.rest, offsets, tables.regressed_start, tables.regressed_vertices, tables.regressed_weights, rest, vertices, BLOCK=_ROWS
         )
         kernels.shape[(triton.cdiv(values, _POINTS), frames)](
-            tables.rest, offsets, rest, expression, tables.basis, points, 3 * vertices, values, expression.shape[1], ROWS=16, BLOCK=_POINTS
+            tables.rest, offsets, rest, expression, tables.basis, points, 3 * vertices, values, components, ROWS=16, BLOCK=_POINTS
         )
-        lanes = triton.next_power_of_2(joints)
         local, moves = offsets.new_empty(frames, 12 * joints), offsets.new_empty(frames, 12 * joints)
         kernels.kinematics[(frames,)](pose, points, tables.chains, local, moves, vertices, joints, len(tables.chains), LANES=lanes)
         posed = offsets.new_empty(frames, vertices, 3)
@@ -41,7 +48,7 @@ class _Pose(torch.autograd.Function):
             points, moves, tables.joints, tables.weights, translation, posed, scale, vertices, joints, K=len(tables.joints), BLOCK=_VERTICES, num_warps=2
         )
         ctx.save_for_backward(pose, points, moves)
-        ctx.tables, ctx.scale = tables, scale
+        ctx.tables, ctx.scale, ctx.expressions = tables, scale, expressions
         return posed
 
     @staticmethod
@@ -65,9 +72,14 @@ class _Pose(torch.autograd.Function):
             d_posed, moves, tables.joints, tables.weights, tables.regressing_joints, tables.regressing_weights, d_points, d_offsets,
             ctx.scale, vertices, joints, frames, K=len(tables.joints), L=len(tables.regressing_joints), BLOCK=_VERTICES, num_warps=2,
         )  # fmt: skip
-        return None, d_offsets, _components(d_points, tables.basis), d_pose, d_translation, None
+        d_weights = _components(d_points, tables.basis)
+        if d_weights.shape[1] > ctx.expressions:
+            lanes = triton.next_power_of_2(joints)
+            kernels.coefficients_backward[(frames,)](pose, d_weights, d_pose, ctx.expressions, joints, LANES=lanes)
+            d_weights = d_weights[:, : ctx.expressions]
+        return None, d_offsets, d_weights, d_pose, d_translation, None
 
 
 def _components(d_points: Tensor, basis: Tensor) -> Tensor:
-    """[B, E] derivative by the expression."""
+    """[B, E + P] derivative by the components of the basis."""
     return torch.mv(basis, d_points[0])[None] if len(d_points) == 1 else d_points @ basis.T  # one row: the product with a vector is faster

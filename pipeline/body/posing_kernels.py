@@ -39,6 +39,35 @@ def _turn_of_axis_angle(pose, torque):
     return torque[0] - c * once[0] + third * twice[0], torque[1] - c * once[1] + third * twice[1], torque[2] - c * once[2] + third * twice[2]
 
 
+@triton.jit(do_not_specialize=["expressions", "joints"])
+def coefficients(expression, pose, weights, expressions, joints, EXPRESSIONS: tl.constexpr, LANES: tl.constexpr):
+    """weights [B, E + 9 (J - 1)]: the expression, then R - I of each joint but the root, row by row."""
+    frame = tl.program_id(0)
+    row = weights + frame * (expressions + 9 * (joints - 1))
+    e = tl.arange(0, EXPRESSIONS)
+    tl.store(row + e, tl.load(expression + frame * expressions + e, mask=e < expressions, other=0.0), mask=e < expressions)
+    joint = tl.arange(0, LANES)
+    on = (joint > 0) & (joint < joints)
+    a = load_vector(pose + frame * joints * 3 + 3 * joint, on)
+    R = _rotation(a[0], a[1], a[2])
+    store_matrix(row + expressions + 9 * (joint - 1), (R[0] - 1, R[1], R[2], R[3], R[4] - 1, R[5], R[6], R[7], R[8] - 1), on)
+
+
+@triton.jit(do_not_specialize=["expressions", "joints"])
+def coefficients_backward(pose, d_weights, d_pose, expressions, joints, LANES: tl.constexpr):
+    """Adds to d_pose [B, J, 3] what comes through the correctives: the columns of R and of its derivative G make the torque sum(R_c x G_c)."""
+    frame, joint = tl.program_id(0), tl.arange(0, LANES)
+    on = (joint > 0) & (joint < joints)
+    a = load_vector(pose + frame * joints * 3 + 3 * joint, on)
+    R = _rotation(a[0], a[1], a[2])
+    G = load_matrix(d_weights + frame * (expressions + 9 * (joints - 1)) + expressions + 9 * (joint - 1), on)
+    x, y, z = cross((R[0], R[3], R[6]), (G[0], G[3], G[6])), cross((R[1], R[4], R[7]), (G[1], G[4], G[7])), cross((R[2], R[5], R[8]), (G[2], G[5], G[8]))
+    turn = _turn_of_axis_angle(a, (x[0] + y[0] + z[0], x[1] + y[1] + z[1], x[2] + y[2] + z[2]))
+    place = d_pose + frame * joints * 3 + 3 * joint
+    before = load_vector(place, on)
+    store_vector(place, (before[0] + turn[0], before[1] + turn[1], before[2] + turn[2]), on)
+
+
 @triton.jit(do_not_specialize=["vertices"])
 def rest_joints(rest_points, offsets, start, vertex, weight, rest, vertices, BLOCK: tl.constexpr):
     """rest [J, 3]: one joint per program, moved by the offsets of the vertices that it is regressed from."""

@@ -18,7 +18,7 @@ class PosingTables:
     """Constant tensors of a model with V vertices, J joints and E expression components. Points are the vertices, then the joints.
 
     Attributes:
-        rest: [V + J, 3] mean points. basis: [E, 3 (V + J)] their expression components.
+        rest: [V + J, 3] mean points. basis: [E + P, 3 (V + J)] their expression components, then their pose correctives: P = 9 (J - 1), or 0 without.
         parents: int32 [J], -1 at the root. chains: int32 [D, J] each joint, its parent, its parent's parent ...; -1 above the root.
         joints, weights: [K, V] int32 and float32, the joints that move a vertex; weight 0 where there are fewer than K.
         run_start: int32 [R + 1] of runs of at most RUN entries in `run_vertices` and `run_weights`. run_joint: int32 [R], the joint that moves all vertices of
@@ -68,6 +68,8 @@ class PosingTables:
         }
         tensors = {name: _tensor(array).to(model.template.device) for name, array in arrays.items()}
         basis = torch.cat([model.expression_basis.flatten(1), model.expression_joints.flatten(1)], dim=1).contiguous()
+        if len(model.pose_basis):
+            basis = torch.cat([basis, torch.nn.functional.pad(model.pose_basis.flatten(1), (0, 3 * len(model.parents)))])
         return PosingTables(torch.cat([model.template, model.rest_joints]), basis, **tensors)
 
     @property

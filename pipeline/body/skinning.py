@@ -1,4 +1,4 @@
-"""Forward kinematics and linear blend skinning (SMPL: Loper et al. 2015, eq. 2 to 4), batched and differentiable."""
+"""Forward kinematics and linear blend skinning (SMPL: Loper et al. 2015, eq. 2 to 4 and 9), batched and differentiable."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ def posed_joints(pose: torch.Tensor, joints: torch.Tensor, parents: tuple[int, .
         positions.append(positions[-1][:, parent_index] + (parent_rotation * bones[:, level, None]).sum(-1))
         rotations.append(parent_rotation @ local[:, level])
     return torch.cat(rotations, dim=1)[:, inverse_order], torch.cat(positions, dim=1)[:, inverse_order]
+
+
+def correctives(pose: torch.Tensor) -> torch.Tensor:
+    """Coefficients [B, 9 (J - 1)] of a pose basis: R - I of each joint of pose [B, J, 3] but the first, row by row (SMPL, eq. 9)."""
+    return (rotvec_to_matrix_torch(pose[:, 1:]) - torch.eye(3, dtype=pose.dtype, device=pose.device)).flatten(1)
 
 
 def linear_blend_skinning(

@@ -5,10 +5,11 @@ vertices per landmark):
 
     source_vertices [V] i4: index of each vertex in the source mesh; tables of two parts of one mesh are exchanged by it
     template [V, 3] f4 m, faces [F, 3] i4, uv [U, 2] f4 (v upwards), uv_faces [F, 3] i4
-    identity_basis [I, V, 3] i2, expression_basis [E, V, 3] i2       times identity_step, expression_step (m)
+    identity_basis [I, V, 3], expression_basis [E, V, 3] i2 or f4    times identity_step, expression_step (m)
+    pose_basis [9 (J - 1), V, 3] f4 m: pose correctives, optional
     joint_names, expression_names: text;  parents [J] i4 (-1 = root)
     regressor_joints, regressor_vertices [M] i4, regressor_weights [M] f4        joints = weighted sums of shaped
-    vertices lbs_joints [V, K] u1, lbs_weights [V, K] u2 (sum 65535)
+    vertices lbs_joints [V, K] u1, lbs_weights [V, K] u2 (sum 65535) or f4 (sum 1)
     region_names: text, regions [R, ceil(V/8)] u1 (bits)
     landmarks.NAME.vertices [L, N] i4, .weights [L, N] f4, .valid [L] bool, .spread_mm [L] f4
     facts: JSON text: source, licence, rest pose, measured errors
@@ -44,12 +45,13 @@ _EXPECTED: dict[str, Shape] = {
     "regressor_vertices": Integers(("regressor",)),
     "regressor_weights": Numbers(("regressor",)),
     "lbs_joints": Integers(("vertices", "weights")),
-    "lbs_weights": Integers(("vertices", "weights")),
+    "lbs_weights": Numbers(("vertices", "weights")),
     "region_names": Text(("regions",)),
     "regions": Integers(("regions", None)),
     "facts": Text(()),
 }
 _LARGEST = 1e6  # of any number, such as metres
+_REMEDY = "bake or import the model again, see docs/body.md"
 
 
 def quantise_basis(basis: np.ndarray) -> tuple[np.ndarray, np.float32]:
@@ -74,9 +76,10 @@ def pack_lbs(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def unpack_lbs(joints: np.ndarray, counts: np.ndarray, joint_count: int) -> np.ndarray:
-    """Inverse of `pack_lbs`: dense [V, J] float32."""
+    """Inverse of `pack_lbs`: dense [V, J] float32. counts: also weights themselves, as floats."""
     weights = np.zeros((len(joints), joint_count), np.float64)
-    np.add.at(weights, (np.arange(len(joints))[:, None], joints.astype(np.int64)), counts / 65535.0)
+    shares = counts if counts.dtype.kind == "f" else counts / 65535.0
+    np.add.at(weights, (np.arange(len(joints))[:, None], joints.astype(np.int64)), shares)
     return weights.astype(np.float32)
 
 
@@ -110,8 +113,16 @@ def pack_landmarks(
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays of a model file. Raises InputError if one is missing, has a wrong shape, or points at what is not there."""
-    remedy = "bake the model again, see docs/body.md"
-    a = load_npz(path, _EXPECTED, remedy=remedy)
+    return checked_arrays(load_npz(path, remedy=_REMEDY), path)
+
+
+def checked_arrays(a: dict[str, np.ndarray], path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a model, with those that may be left out. Raises InputError as `read_arrays`."""
+    remedy = _REMEDY
+    check_arrays(a, _EXPECTED, path, remedy)
+    a.setdefault("pose_basis", np.zeros((0, len(a["template"]), 3), np.float32))
+    correctives = 9 * (len(a["parents"]) - 1) if len(a["pose_basis"]) else 0
+    check_arrays(a, {"pose_basis": Numbers((correctives, len(a["template"]), 3))}, path, remedy)
     for key in [key[: -len("valid")] for key in a if key.startswith("landmarks.") and key.endswith(".valid")]:
         table: dict[str, Shape] = {"vertices": Integers(("points", "corners")), "weights": Numbers(("points", "corners")), "valid": Integers(("points",))}
         check_arrays(a, {key + name: shape for name, shape in {**table, "spread_mm": Numbers(("points",))}.items()}, path, remedy)
@@ -131,4 +142,9 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], facts: dict) -> None:
     """Write a model file, with `facts` as JSON text."""
-    save_npz(path, {**arrays, "facts": np.array(json.dumps(facts, sort_keys=True))})
+    save_npz(path, with_facts(arrays, facts))
+
+
+def with_facts(arrays: dict[str, np.ndarray], facts: dict) -> dict[str, np.ndarray]:
+    """The arrays with the facts as JSON text."""
+    return {**arrays, "facts": np.array(json.dumps(facts, sort_keys=True))}

@@ -1,9 +1,9 @@
-"""Calibration files: reads and writes `cameras.json`, reads the formats of `calibration_formats`."""
+"""Calibration files: reads and writes `cameras.json`, reads the formats of `calibration_formats` and of `forms/`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,12 @@ import numpy as np
 
 from pipeline.capture import calibration_formats as formats
 from pipeline.capture.camera import Camera
+from pipeline.capture.forms.animatable_gaussians import animatable_gaussians_cameras, is_animatable_gaussians
+from pipeline.capture.forms.captury import UNITS as CAPTURY_UNITS
+from pipeline.capture.forms.captury import captury_cameras
+from pipeline.capture.forms.colmap import Model, colmap_cameras, find_model
+from pipeline.capture.forms.transforms import transforms_cameras
+from pipeline.capture.media import image_size
 from pipeline.geometry.camera_readings import READINGS, UNITS
 from pipeline.io.documents import parse_toml, read_document
 from pipeline.io.errors import MALFORMED, InputError
@@ -30,19 +36,23 @@ ENDINGS = (".json", ".toml", ".yml", ".yaml", ".xml")
 def read_calibration(path: str | Path, *, convention: str = "", units: str = "") -> tuple[Camera, ...]:
     """Read and check the cameras of a calibration file.
 
-    Formats: `.json`: `cameras.json`; `.toml`: Pose2Sim or Caliscope; `.yml`, `.yaml`, `.xml` or a folder: OpenCV (see
-    `calibration_formats.opencv_cameras`). K is used as stored in every format. Width and height are 0 if the file does
-    not state them (OpenCV yaml without a size).
+    Formats: `.json`: `cameras.json`, transforms.json, AnimatableGaussians'; `.toml`: Pose2Sim or Caliscope; `.yml`, `.yaml`, `.xml` or a folder: OpenCV (see
+    `calibration_formats.opencv_cameras`); a folder or file of a sparse model: COLMAP; `.calibration`: Captury. K is used as stored in every format. Width and
+    height are 0 if the file does not state them (OpenCV yaml without a size).
 
     Args:
         convention: what R and t mean, of `camera_readings.READINGS`; empty: OpenCV's world to camera, as a cameras.json must say.
-        units: of t, of `camera_readings.UNITS`; empty: metres.
+        units: of t, of `camera_readings.UNITS`; empty: metres (Captury: mm).
 
     Raises:
         InputError: the file is missing, has an unknown format, or contains an invalid camera, which is named.
     """
     path = Path(path)
-    if path.is_dir() or path.suffix.lower() in ENDINGS[2:]:
+    if model := _colmap_model(path):
+        cameras = colmap_cameras(model)[0]
+    elif path.suffix.lower() == ".calibration":
+        cameras, units = captury_cameras(path), units or CAPTURY_UNITS
+    elif path.is_dir() or path.suffix.lower() in ENDINGS[2:]:
         cameras = formats.opencv_cameras(path)
     elif path.suffix.lower() == ".toml":
         again = "correct the column 'calibration' of captures.tsv"
@@ -50,20 +60,14 @@ def read_calibration(path: str | Path, *, convention: str = "", units: str = "")
         read = formats.caliscope_cameras if "cameras" in table else formats.pose2sim_cameras
         cameras = read(path, table)
     else:
-        cameras = _from_cameras_json(path, read_json(path), convention)
-    if not cameras:
-        raise InputError("contains no cameras", file=path, expected="at least one camera")
-    if len(cameras) > MOST_CAMERAS:
-        raise InputError("contains too many cameras", file=path, found=len(cameras), expected=f"at most {MOST_CAMERAS}")
-    name, count = Counter(camera.name for camera in cameras).most_common(1)[0]
-    if count > 1:
-        found = ", ".join(camera.name for camera in cameras)
-        raise InputError(f"two cameras are named '{name}'", file=path, found=found, expected="unique camera names")
-    return tuple(_as_read(check_camera(camera, path), convention or "opencv", UNITS[units or "m"]) for camera in cameras)
+        cameras = _from_json(path, read_json(path), convention)
+    return tuple(_as_read(camera, convention or "opencv", UNITS[units or "m"]) for camera in check_cameras(cameras, path))
 
 
 def calibration_files(path: Path) -> tuple[Path, ...]:
     """The files that `read_calibration` reads."""
+    if model := _colmap_model(path):
+        return (model.cameras, model.images)
     if not path.is_dir() and path.suffix.lower() not in ENDINGS[2:]:
         return (path,)
     folder = path if path.is_dir() else path.parent
@@ -79,6 +83,19 @@ def _as_read(camera: Camera, convention: str, metres: float) -> Camera:
 def write_calibration(path: str | Path, cameras: Iterable[Camera], **facts: Any) -> None:
     """Write a `cameras.json`. facts: further JSON entries beside the cameras."""
     write_json(path, {"convention": CONVENTION, **facts, "cameras": [camera.to_json() for camera in cameras]})
+
+
+def check_cameras(cameras: Sequence[Camera], path: Path, most: int = MOST_CAMERAS) -> tuple[Camera, ...]:
+    """The cameras, each checked. Raises InputError where there are none, or too many, or two of one name. path: for the message."""
+    if not cameras:
+        raise InputError("contains no cameras", file=path, expected="at least one camera")
+    if len(cameras) > most:
+        raise InputError("contains too many cameras", file=path, found=len(cameras), expected=f"at most {most}")
+    name, count = Counter(camera.name for camera in cameras).most_common(1)[0]
+    if count > 1:
+        found = ", ".join(camera.name for camera in cameras)
+        raise InputError(f"two cameras are named '{name}'", file=path, found=found, expected="unique camera names")
+    return tuple(check_camera(camera, path) for camera in cameras)
 
 
 def check_camera(camera: Camera, path: str | Path) -> Camera:
@@ -115,6 +132,28 @@ def check_camera(camera: Camera, path: str | Path) -> Camera:
     if len(camera.dist) not in (0, 4, 5):
         raise invalid("unsupported distortion model", list(camera.dist), "0, 4 or 5 terms: k1 k2 p1 p2 (k3)")
     return camera
+
+
+def _colmap_model(path: Path) -> Model | None:
+    """The sparse model that a folder, or one of its files, belongs to."""
+    return find_model(path) if path.is_dir() else find_model(path.parent) if path.suffix in (".bin", ".txt") else None
+
+
+def _from_json(path: Path, record: Any, convention: str) -> list[Camera]:
+    """Cameras of one of the forms of JSON."""
+    if is_animatable_gaussians(record):
+        return animatable_gaussians_cameras(path, record)
+    if not isinstance(record, dict) or "frames" not in record or "cameras" in record:
+        return _from_cameras_json(path, record, convention)
+    if convention:
+        remedy = "leave the column 'convention' of captures.tsv empty"
+        raise InputError("the form itself says what its matrices mean", file=path, found=f"convention {convention}", expected="none", remedy=remedy)
+
+    def size(image: str) -> tuple[int, int]:
+        file = path.parent / image
+        return image_size(file if file.suffix else file.with_name(file.name + ".png"))
+
+    return transforms_cameras(path, size)[0]
 
 
 def _from_cameras_json(path: Path, record: Any, convention: str) -> list[Camera]:

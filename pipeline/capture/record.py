@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
 from pipeline.capture.color import ColorCalibration
+from pipeline.capture.source import HeldOut, Tracking
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, write_json
 from pipeline.io.validation import is_name
@@ -21,9 +22,10 @@ class Capture:
     Attributes:
         cameras: as calibrated, with distortion.
         sequences: {name: {"frames", "videos": {camera: {"path", "size", "sha256", "width", "height", "frames", "fps"}},
-            "sync"}}; a video with mattes of the user's has "matte": {"path", "sha256"}.
+            "sync"}}; a video with mattes of the user's has "matte": {"path", "sha256"}, a tracked sequence "tracking": {"files", "shift"}.
         plates: {camera: image or None}. plates_sha256: of those that there are. color: {camera: correction}, empty without a colour calibration.
         truth: folder of a synthetic capture's ground truth. checks: [{"what", "ok", "detail"}].
+        held_out, whole: as in `Source`. points: the file of a sparse model's points, points_sha256 its hash.
     """
 
     id: str
@@ -36,6 +38,10 @@ class Capture:
     truth: Path | None
     checks: tuple[dict[str, Any], ...]
     plates_sha256: dict[str, str] = field(default_factory=dict)
+    held_out: HeldOut | None = None
+    points: Path | None = None
+    points_sha256: str = ""
+    whole: bool = False
 
     def footage(self, sequence: str, camera: str) -> Path:
         """The video or image folder of a camera."""
@@ -45,6 +51,11 @@ class Capture:
         """The video or image folder of the mattes that the user gave for a camera; None where there is none."""
         record = self.sequences[sequence]["videos"][camera].get("matte")
         return Path(record["path"]) if record else None
+
+    def tracking(self, sequence: str) -> Tracking | None:
+        """The model parameters that the dataset brings; None where it has none."""
+        record = self.sequences[sequence].get("tracking")
+        return Tracking(tuple(Path(file) for file in record["files"]), tuple(float(x) for x in record["shift"])) if record else None
 
     def index(self, sequence: str, camera: str, frame: int) -> int:
         """Index in `camera`'s footage of the frame that is simultaneous with `frame` of the first camera."""
@@ -72,6 +83,9 @@ class Capture:
             "color": {name: color.to_json() for name, color in self.color.items()},
             "truth": None if self.truth is None else str(self.truth),
             "checks": list(self.checks),
+            **({"held_out": asdict(self.held_out)} if self.held_out else {}),
+            **({"points": {"path": str(self.points), "sha256": self.points_sha256}} if self.points else {}),
+            **({"whole": True} if self.whole else {}),
         }
 
 
@@ -96,6 +110,10 @@ def read_capture(path: Path) -> Capture:
             truth=None if record["truth"] is None else Path(record["truth"]),
             checks=tuple(record["checks"]),
             plates_sha256=dict(record.get("plates_sha256", {})),
+            held_out=_held_out(record.get("held_out")),
+            points=Path(record["points"]["path"]) if "points" in record else None,
+            points_sha256=str(record["points"]["sha256"]) if "points" in record else "",
+            whole=bool(record.get("whole", False)),
         )
     except MALFORMED as error:
         raise InputError(
@@ -105,6 +123,15 @@ def read_capture(path: Path) -> Capture:
             expected="the file that `ingest` writes",
             remedy=remedy,
         ) from None
+
+
+def _held_out(record: Any) -> HeldOut | None:
+    """The entry `held_out`; raises one of MALFORMED where it is another thing."""
+    if record is None:
+        return None
+    frames = record.get("frames")
+    tested = None if frames is None else {str(name): tuple(int(index) for index in indices) for name, indices in frames.items()}
+    return HeldOut(tuple(map(str, record["cameras"])), str(record["why"]), tested)
 
 
 def _checked(sequences: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -47,7 +47,7 @@ def find_calibration(homes: list[Path]) -> tuple[Path, Looked, str]:
 
 def _calibrations(home: Path) -> list[Path]:
     """The calibrations of a folder, the preferred one first."""
-    files = [path for path in _files(home) if path.suffix.lower() in ENDINGS]
+    files = [path for path in _files(home) if path.suffix.lower() in (*ENDINGS, ".calibration")]
     preferred = [home / name for name in _FIRST_CHOICES if home / name in files]
     named = [path for path in files if _CALIBRATION.search(path.stem) and path not in preferred]
     folders = [home / name for name in _CALIBRATION_FOLDERS if (home / name).is_dir()]

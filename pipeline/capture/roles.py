@@ -9,13 +9,14 @@ import numpy as np
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.nersemble import FRONTAL
+from pipeline.capture.source import HeldOut
 from pipeline.io.errors import InputError
 
 
-def choose_val_cameras(cameras: Sequence[Camera], requested: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+def choose_val_cameras(cameras: Sequence[Camera], requested: tuple[str, ...], held_out: HeldOut | None = None) -> tuple[tuple[str, ...], str]:
     """Validation cameras: (names, reason).
 
-    The requested ones ("none": no camera); else NeRSemble's frontal camera; else, with six or more cameras, the one
+    The requested ones ("none": no camera); else those that the dataset holds out; else NeRSemble's frontal camera; else, with six or more cameras, the one
     nearest to the mean viewing direction.
 
     Raises InputError if a requested camera does not exist or no camera is left for training.
@@ -39,6 +40,8 @@ def choose_val_cameras(cameras: Sequence[Camera], requested: tuple[str, ...]) ->
                 remedy="shorten the column 'val_cameras' of captures.tsv",
             )
         return val_cameras, "val cameras: as in captures.tsv" if val_cameras else "no val camera: as in captures.tsv"
+    if held_out is not None:
+        return held_out.cameras, f"{len(held_out.cameras)} val cameras: {held_out.why}" if held_out.cameras else "no val camera: the dataset holds out none"
     if FRONTAL in names and len(names) > 1:
         return (FRONTAL,), f"val camera {FRONTAL}: NeRSemble's frontal camera"
     if len(names) < 6:
@@ -63,10 +66,10 @@ def check_enough(cameras: Sequence[Camera], val_cameras: Sequence[str], calibrat
     )
 
 
-def choose_test_sequences(sequences: Sequence[str], requested: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+def choose_test_sequences(sequences: Sequence[str], requested: tuple[str, ...], held_out: HeldOut | None = None) -> tuple[tuple[str, ...], str]:
     """Test sequences: (names, reason).
 
-    The requested ones ("none": no sequence); else, with three or more sequences, the last by name; else none, and the
+    The requested ones ("none": no sequence); else none, where the dataset itself says which frames test; else, with three or more sequences, the last by name; else none, and the
     last frames are for test.
 
     Raises InputError if a requested sequence does not exist or no sequence is left for training.
@@ -91,6 +94,8 @@ def choose_test_sequences(sequences: Sequence[str], requested: tuple[str, ...]) 
         if test_sequences:
             return test_sequences, "test sequences: as in captures.tsv"
         return (), "no test sequence: as in captures.tsv; the last frames are for test"
+    if held_out and held_out.frames is not None:
+        return (), "test frames: the dataset's own"
     if len(sequences) < 3:
         return (), f"no test sequence: fewer than three ({len(sequences)}); the last frames are for test"
     return (sorted(sequences)[-1],), f"test sequence {sorted(sequences)[-1]}: the last by name"

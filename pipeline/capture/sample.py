@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +71,11 @@ def choose(
     val_cameras: Sequence[str],
     test_sequences: Sequence[str],
     settings: SampleSettings,
+    own_test: set[str] | None = None,
 ) -> dict[str, Any]:
     """The content of sample.json.
 
-    In this order: drop unsynchronised frames; apply the stride; draw at most `most_frames` frames, one at random from
+    A dataset with a split of its own keeps all its frames but those that the stride leaves out. Otherwise, in this order: drop unsynchronised frames; apply the stride; draw at most `most_frames` frames, one at random from
     each of as many equal intervals; split into train and test; drop blurred training frames. Blurred test frames stay:
     dropping them would improve the metrics without improving the avatar.
 
@@ -83,11 +84,16 @@ def choose(
         sharpness: {id: sharpness relative to the neighbours}, see `relative_sharpness`; missing ids count as sharp.
         unsynced: ids of frames whose cameras are more than half a frame apart.
         cameras: all names. val_cameras: names of the held-out ones. test_sequences: names; empty: the last frames.
+        own_test: ids of the test frames of the dataset's own split, where it has one.
 
     Raises InputError if no training frame is left.
     """
+    if own_test is not None:
+        settings = replace(settings, most_frames=len(frames) + 1, blur=0.0)
     kept, dropped, rules = _subsample(frames, unsynced, settings)
-    test, rule = _test_frames(kept, test_sequences, settings.test_share)
+    test, rule = (
+        _test_frames(kept, test_sequences, settings.test_share) if own_test is None else (own_test, f"test: {len(own_test)} frames of the dataset's split")
+    )
     blurred = {f.id for f in kept if f.id not in test and sharpness.get(f.id, 1.0) < settings.blur}
     dropped |= {name: f"blurred: sharpness {sharpness[name]:.2f} of its neighbours'" for name in blurred}
     rules += [rule, f"sharpness below {settings.blur:g} of the neighbours': {len(blurred)} training frames dropped"]

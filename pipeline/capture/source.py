@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.color import ColorCalibration
-from pipeline.capture.media import image_size
+from pipeline.capture.media import image_size, is_there, listed_at
 from pipeline.io.errors import InputError
 from pipeline.io.files import portable
 from pipeline.io.fingerprints import fingerprint, folders
@@ -21,16 +21,36 @@ BLANK_RANGE = 4  # grey levels: an image whose values span less counts as blank
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """What a dataset itself holds out, and why. cameras: for validation. frames: {sequence: indices} for test; None: it says nothing about them."""
+
+    cameras: tuple[str, ...]
+    why: str
+    frames: dict[str, tuple[int, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Model parameters that a dataset brings for a sequence. files: one per frame. shift: [3] metres, to subtract from their positions."""
+
+    files: tuple[Path, ...]
+    shift: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Source:
     """Files and cameras of a raw capture.
 
     Attributes:
-        calibration: the file of the cameras. footage: {sequence: {camera: video or image folder}}.
+        calibration: the file of the cameras. footage: {sequence: {camera: video, image folder or image}}.
         plates: {camera: image of the empty scene, or None}. timestamps: {sequence: csv}, where there is one.
         mattes: as footage, the cameras whose mattes the user gives.
         color: {camera: colour correction}. truth: folder of a synthetic capture's ground truth.
         read: files whose content it has: calibration, time stamps, colours. looked: what would be used if it were there.
         growing: folders and patterns in which a new folder is a new sequence.
+        held_out: None where the dataset says nothing about it. points: a sparse model's points of the scene.
+        whole: images without mattes are wholly the subject.
+        tracking: by sequence, where it is tracked. rate: images per second of image folders, where it is known.
         notes: choices that the reader made by default, for capture.json.
     """
 
@@ -45,11 +65,16 @@ class Source:
     read: tuple[Path, ...] = ()
     looked: tuple[Path, ...] = ()
     growing: tuple[tuple[Path, str], ...] = ()
+    tracking: dict[str, Tracking] = field(default_factory=dict)
+    rate: float | None = None
     notes: tuple[str, ...] = ()
+    held_out: HeldOut | None = None
+    points: Path | None = None
+    whole: bool = False
 
     def fingerprints(self) -> dict[str, Any]:
         """Of every file that the capture is made of, and of what would be used if it were there, by `portable` path."""
-        media = [path for videos in (*self.footage.values(), *self.mattes.values()) for path in videos.values()]
+        media = dict.fromkeys(listed_at(path) for videos in (*self.footage.values(), *self.mattes.values()) for path in videos.values())
         plates = [path for path in self.plates.values() if path]
         return {
             **{portable(path): folders(path, pattern) for path, pattern in self.growing},
@@ -89,7 +114,7 @@ def check_complete(source: Source) -> None:
     for sequence, videos in source.footage.items():
         for camera in source.cameras:
             path = videos.get(camera.name)
-            if path is None or not path.exists():
+            if path is None or not is_there(path):
                 where = path or next(iter(videos.values()), source.calibration).parent
                 raise InputError(
                     f"camera '{camera.name}' has no footage in sequence '{sequence}'",

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
+from pipeline.capture.forms.transforms import camera_entry, camera_of_entry
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, write_json
 
 MOST_STEPS = 100_000
-_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenGL's camera axes: x right, y up, z back
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,44 +72,16 @@ def read_trajectory(path: str | Path) -> Trajectory:
 
 
 def _record(step: Step) -> dict[str, Any]:
-    camera, pose = step.camera, np.eye(4)
-    pose[:3, :3], pose[:3, 3] = camera.R.T, camera.centre
     frame = {} if step.frame is None else {"frame" if isinstance(step.frame, str) else "timestep_index": step.frame}
-    return {
-        **frame,
-        "w": camera.width,
-        "h": camera.height,
-        **{name: float(value) for name, value in zip(("fl_x", "fl_y", "cx", "cy"), (camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]))},
-        "camera_angle_x": float(2 * np.arctan(camera.width / 2 / camera.K[0, 0])),
-        "transform_matrix": (pose @ _TO_OPENCV).tolist(),
-    }
+    return {**frame, **camera_entry(step.camera)}
 
 
 def _step(entry: Mapping[str, Any]) -> Step:
     """One entry of the file; raises one of MALFORMED where something is missing or of another kind."""
-    width, height = (int(entry[name]) for name in ("w", "h"))
-    focal = [_focal(entry, axis, side) for axis, side in (("x", width), ("y", height))]
-    if focal == [None, None]:
-        raise KeyError("fl_x")
-    fx, fy = (own or other for own, other in zip(focal, reversed(focal)))
-    cx, cy = float(entry.get("cx", width / 2)), float(entry.get("cy", height / 2))
-    pose = np.array(entry["transform_matrix"], np.float64)
-    if pose.shape != (4, 4):
-        raise ValueError(f"a transform_matrix of shape {pose.shape}")
-    pose = pose @ _TO_OPENCV
-    R = pose[:3, :3].T
     frame = entry.get("frame", entry.get("timestep_index"))
     if frame is not None and (isinstance(frame, bool) or not isinstance(frame, str | int)):
         raise TypeError(f"a frame {frame!r}")
-    return Step(Camera("trajectory", width, height, np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64), R, -R @ pose[:3, 3]), frame)
-
-
-def _focal(entry: Mapping[str, Any], axis: str, side: int) -> float | None:
-    """Focal length of an axis in pixels, None where nothing states it."""
-    if f"fl_{axis}" in entry:
-        return float(entry[f"fl_{axis}"])
-    angle = entry.get(f"camera_angle_{axis}")
-    return None if angle is None else side / 2 / float(np.tan(float(angle) / 2))
+    return Step(camera_of_entry(entry, "trajectory").without_distortion(), frame)
 
 
 def _rate(value: Any, path: Path) -> float | None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.bodies import bodies, body_kind
 from pipeline.io.errors import InputError
 
-KINDS = ("nersemble", "rig", "synthetic")
-MODELS = ("head", "body")
+KINDS = ("nersemble", "rig", "synthetic", "gaussian_avatars", "colmap", "blender")
+TRACKED = ("gaussian_avatars",)  # kinds that bring the parameters of a model
+MODELS = ("head", "body")  # whose model is the project's own; else the name of an imported one
 REQUIRED = ("id", "kind", "path")
 OPTIONAL = (
     *("model", "calibration", "units", "convention", "plates", "mattes", "timestamps", "fps"),
@@ -33,6 +35,7 @@ class CaptureRow:
     """One capture as the user describes it. Paths are absolute; what the table leaves out is empty or None.
 
     Attributes:
+        model: "head" or "body". body: the imported model of that kind that the table names, or "".
         plates: folder of clean plates, "none" (absent on purpose) or "" (where the kind of dataset keeps them).
         mattes: the same of mattes. units, convention: of the calibration, or "". fps: of image folders; None: 30.
         first, last, stride: frames to read, `last` included; None where the table says nothing.
@@ -44,6 +47,7 @@ class CaptureRow:
     kind: str
     path: Path
     model: str = "head"
+    body: str = ""
     calibration: Path | None = None
     units: str = ""
     convention: str = ""
@@ -182,15 +186,17 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         raise _bad(path, line, "kind", cell("kind"), " | ".join(KINDS))
     if not cell("path"):
         raise _bad(path, line, "path", "", "the dataset's folder, relative to the table's")
-    for name, allowed in (("model", MODELS), ("units", UNITS), ("convention", CONVENTIONS)):
+    for name, allowed in (("units", UNITS), ("convention", CONVENTIONS)):
         if cell(name) not in (*allowed, ""):
             raise _bad(path, line, name, cell(name), " | ".join(allowed))
+    model, body = _parse_model(path, line, cell("model"))
     first, last, stride = _parse_frames(path, line, cell("frames"))
     return CaptureRow(
         id=cell("id"),
         kind=cell("kind"),
         path=Path(place("path")),
-        model=cell("model") or "head",
+        model=model,
+        body=body,
         calibration=_optional_path(place("calibration")),
         units=cell("units"),
         convention=cell("convention"),
@@ -208,6 +214,15 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         color=place("color"),
         group=cell("group"),
     )
+
+
+def _parse_model(path: Path, line: int, text: str) -> tuple[str, str]:
+    """Kind of the model, and its name where it is not the project's own."""
+    if text in ("", *MODELS):
+        return text or MODELS[0], ""
+    if text not in bodies():
+        raise _bad(path, line, "model", text, " | ".join((*MODELS, *bodies())) + "; ./c2a body import adds others")
+    return body_kind(text), text
 
 
 def _parse_frames(path: Path, line: int, text: str) -> tuple[int | None, int | None, int | None]:

@@ -25,7 +25,7 @@ def capture_keys(row: CaptureRow, settings: Settings) -> dict[str, str]:
     keys: dict[str, str] = {}
     makers = upstream(tuple(CAPTURE_STAGES.values()))
     for name, stage in CAPTURE_STAGES.items():
-        if name == "synthesise" and row.kind != "synthetic":
+        if not stage.is_for(row.kind):
             continue
         cells = {field: as_key(value) for field, value in row.cells(stage.cells).items()}
         keys[name] = digest([name, stage.version, settings[name], cells, {maker: keys[maker] for maker in makers[name] if maker in keys}])

@@ -162,6 +162,11 @@ class Layout:
         """The last checkpoint of a finished training, for a longer one to resume from; beside the work, so that it outlives the stage."""
         return self.scratch("train").parent / "trained.pt"
 
+    @property
+    def watch(self) -> Path:
+        """Where a running training and its viewers meet (training/watch.py)."""
+        return self.scratch("train").parent / "watch"
+
     def manifest(self, stage: str) -> Path:
         """`manifests/<stage>.json`; that of a stage which belongs to a method lies in the method's folder."""
         return (self.results if _of_capture(stage) else self.avatar_folder) / "manifests" / f"{stage}.json"

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipeline.contract.captures_table import KINDS, TRACKED
+
 DEFAULT_METHOD = "rigged"  # the avatar method of a run that names none
 
 
@@ -18,8 +20,9 @@ class Stage:
 
     Attributes:
         version: raised whenever the results change; older results then count as stale.
-        inputs, outputs: artefacts by name, attributes of `Layout`. "truth" exists for synthetic captures alone.
-        cells: columns of captures.tsv that it reads.
+        inputs, outputs: artefacts by name, attributes of `Layout`.
+        kinds: of datasets, for whose captures it runs; for others its outputs are absent, and the inputs of later stages None.
+        cells: columns of captures.tsv that it reads; "body" is the name in the column model, of an imported one.
         cores: the most it can use. gpu: it works on a GPU where there is one.
         scattered: its cameras are independent, at first or throughout: `scatter` splits them over several jobs.
         scope: "avatar" stages belong to a method, and their subject is a capture or a group of captures.
@@ -29,6 +32,7 @@ class Stage:
     version: int
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = KINDS
     cells: tuple[str, ...] = ()
     cores: int = 1
     gpu: bool = False
@@ -39,9 +43,13 @@ class Stage:
         """How many GPUs it holds; device: `train.device`. A run on the CPU holds none."""
         return int(self.gpu and device != "cpu")
 
+    def is_for(self, kind: str | None) -> bool:
+        """Whether it runs for captures of a kind of dataset; of an unknown one (None): of every kind."""
+        return set(KINDS) <= set(self.kinds) if kind is None else kind in self.kinds
+
 
 PREPARE = (
-    Stage("synthesise", 1, outputs=("truth",), cells=("id", "path", "model"), cores=16),
+    Stage("synthesise", 1, outputs=("truth",), kinds=("synthetic",), cells=("id", "path", "model"), cores=16),
     Stage(
         "ingest",
         3,
@@ -58,6 +66,7 @@ PREPARE = (
         3,
         inputs=("frames", "frames_json", "alpha", "alpha_json"),
         outputs=("keypoints",),
+        kinds=tuple(kind for kind in KINDS if kind not in TRACKED),
         cells=("model", "convention"),
         cores=128,
         scattered=True,
@@ -65,33 +74,44 @@ PREPARE = (
     Stage(
         "fit",
         3,
-        inputs=("frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints"),
+        inputs=("capture", "frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints"),
         outputs=("fit", "overlay"),
-        cells=("model",),
+        cells=("model", "body"),
         cores=8,
     ),
 )
-PREPARED = ("capture", "frames", "frames_json", "sample", "alpha", "alpha_json", "keypoints", "fit")  # what a method may read of every capture
+IMAGES = ("capture", "frames", "frames_json", "sample", "alpha", "alpha_json")  # what every method reads of every capture
+PREPARED = (*IMAGES, "keypoints", "fit")  # what a method may read
 CAPTURE_STAGES = {stage.name: stage for stage in PREPARE}
+_MAKERS = {artefact: stage for stage in PREPARE for artefact in stage.outputs}
 
 
-def avatar_stages(versions: Mapping[str, int], own: Sequence[Stage] = (), extra_outputs: Sequence[str] = ()) -> tuple[Stage, ...]:
+def is_made(artefact: str, kind: str | None) -> bool:
+    """Whether captures of a kind of dataset have an artefact, as far as stages of captures make it; of an unknown kind (None): whether all have it."""
+    return artefact not in _MAKERS or _MAKERS[artefact].is_for(kind)
+
+
+def avatar_stages(
+    versions: Mapping[str, int], own: Sequence[Stage] = (), extra_outputs: Sequence[str] = (), reads: tuple[str, ...] = PREPARED
+) -> tuple[Stage, ...]:
     """The stages of an avatar method: init, the method's own, train, render, evaluate, report.
 
     Args:
         versions: version of each stage as far as it is the method's; that of a shared stage is added to it.
         own: stages between init and train; train reads what they write.
         extra_outputs: artefacts that train writes besides the avatar and its log.
+        reads: of PREPARED, what they need.
     """
     made = tuple(name for stage in own for name in stage.outputs)
+    overlay = ("overlay",) if "fit" in reads else ()
     avatar = ("init", *made, "avatar", *extra_outputs, "train_log", "validation", "snapshots")
     shared = (
-        Stage("init", 0, inputs=PREPARED, outputs=("init",), cores=4),
+        Stage("init", 0, inputs=reads, outputs=("init",), cores=4),
         *own,
-        Stage("train", 1, inputs=(*PREPARED, "init", *made), outputs=avatar[1 + len(made) :], cores=16, gpu=True),
-        Stage("render", 2, inputs=("truth", *PREPARED, "avatar"), outputs=("render",), cores=8, gpu=True),
-        Stage("evaluate", 1, inputs=("truth", *PREPARED, "avatar", "train_log", "render"), outputs=("metrics",), cores=8),
-        Stage("report", 1, inputs=("truth", *PREPARED, "overlay", *avatar, "render", "metrics"), outputs=("report",)),
+        Stage("train", 1, inputs=(*reads, "init", *made), outputs=avatar[1 + len(made) :], cores=16, gpu=True),
+        Stage("render", 3, inputs=("truth", *reads, "avatar"), outputs=("render",), cores=8, gpu=True),
+        Stage("evaluate", 1, inputs=("truth", *reads, "avatar", "train_log", "render"), outputs=("metrics",), cores=8),
+        Stage("report", 1, inputs=("truth", *reads, *overlay, *avatar, "render", "metrics"), outputs=("report",)),
     )
     return tuple(replace(stage, version=stage.version + versions.get(stage.name, 0), scope="avatar") for stage in shared)
 

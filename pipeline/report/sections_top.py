@@ -40,7 +40,7 @@ def avatar(contexts: Sequence[Context]) -> str:
             own = [row for row in context.metrics["images"] if row["subject"] == context.subject.name]
             found = by_split(own)
             parts += [_pair(context, split, found[split]) for split in [split for split in SPLITS if split in found][:MOST_PAIRS]]
-        if (orbit := context.renders / "orbit.mp4").is_file():
+        if (orbit := context.orbit).is_file():
             parts.append(video(context, orbit))
     return f'<div class="strip hero">{"".join(parts)}</div>' if parts else ""
 
@@ -69,8 +69,8 @@ def files(context: Context) -> str:
 
 
 def _expected(layout: Layout) -> list[str]:
-    places = records.stage_places(layout).items()
-    return [name for name, (place, stage) in places if stage != LAST_STAGE and (stage != "synthesise" or place.truth.is_file())]
+    table, places = method_of(layout.method).table, records.stage_places(layout).items()
+    return [name for name, (place, stage) in places if stage != LAST_STAGE and table[stage].is_for(records.kind_of(place))]
 
 
 def _pair(context: Context, split: str, rows: list[dict[str, Any]]) -> str:

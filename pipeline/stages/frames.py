@@ -30,6 +30,6 @@ def run(job: Job) -> dict:
         return {}
     publish_folder([target for *_, target in jobs], job.outputs.frames)
     facts = {"crop": {name: list(window) for name, window in windows.items()}, "size": {c.name: [c.width, c.height] for c in cameras}}
-    write_image_set(job.outputs.frames_json, job.outputs.frames, cameras, frames, facts)
+    write_image_set(job.outputs.frames_json, job.outputs.frames, cameras, frames, facts | ({"whole": True} if capture.whole else {}))
     shutil.rmtree(job.scratch, ignore_errors=True)
     return {"frames": len(frames), "cameras": len(cameras), "size": facts["size"], "corrected_colors": len(capture.color), "warnings": warnings}

@@ -11,7 +11,7 @@ from pipeline.avatars.method import Method
 from pipeline.contract.captures_table import CaptureRow
 from pipeline.contract.keys import as_key
 from pipeline.contract.layout import Layout, Subject
-from pipeline.contract.stages import CAPTURE_STAGES, Stage
+from pipeline.contract.stages import CAPTURE_STAGES, Stage, is_made
 from pipeline.io.errors import InputError
 
 Paths = Mapping[str, Path | None]  # artefact -> where it lies
@@ -38,7 +38,7 @@ class Job:
 
     Attributes:
         subject: the capture (of an `AvatarJob`: or the group).
-        inputs, outputs: paths of the declared artefacts; `inputs.truth` is None for a filmed capture.
+        inputs, outputs: paths of the declared artefacts; inputs that are not made for its kind of dataset are None.
         cells: the declared columns of captures.tsv.
         scratch: folder for unfinished work, kept after a failure and removed when the stage is done.
         part: of a scattered stage only these cameras; nothing is published.
@@ -102,8 +102,7 @@ def make_job(
     stage = method.table[name]
     made = {artefact for other in method.avatar_stages for artefact in other.outputs}
     declared = [artefact for artefact in stage.inputs if stage.scope == "capture" or artefact in made]
-    filmed = row is None or row.kind != "synthetic"
-    own = {artefact: None if artefact == "truth" and filmed else method.path(layout, artefact) for artefact in declared}
+    own = {artefact: method.path(layout, artefact) if row is None or is_made(artefact, row.kind) else None for artefact in declared}
     common = {
         "stage": stage,
         "settings": settings,

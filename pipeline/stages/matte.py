@@ -26,8 +26,9 @@ def run(job: Job) -> dict:
     images.verify(job.part)
     if settings.person == "auto":
         settings = replace(settings, person="always" if job.cells.model == "body" else "never")
+    whole = settings.backend == "auto" and bool(images.facts.get("whole"))
     waiting = job.scratch / digest([job.stage.version, asdict(settings), images.archives, sample.frames])
-    jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip") for camera in images.cameras]
+    jobs = [(settings, images.open(camera.name).path, sample.frames, waiting / f"{camera.name}.zip", whole) for camera in images.cameras]
     if job.part:
         map_processes(matte_camera, jobs[job.part], job.threads, "cameras")
         return {}
@@ -37,7 +38,7 @@ def run(job: Job) -> dict:
         raise InputError(
             "matting found no subject in any view", file=inputs.frames, found=found, remedy="look at the plates and at matte.backend in config.yaml"
         )
-    publish_folder([target for *_, target in jobs], outputs.alpha)
+    publish_folder([target for *_, target, _ in jobs], outputs.alpha)
     frames = {frame.id: frame for frame in images.frames}
     write_image_set(outputs.alpha_json, outputs.alpha, images.cameras, tuple(frames[name] for name in sample.frames), {"cameras": facts})
     shutil.rmtree(job.scratch, ignore_errors=True)

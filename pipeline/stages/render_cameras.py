@@ -16,9 +16,11 @@ from pipeline.stages.shot_cameras import CameraRequest, shots_of
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from pipeline.avatars.shots import Output, Shot
     from pipeline.avatars.view_options import ViewOptions
+    from pipeline.training.contract import Avatar
 
 
 @dataclass(frozen=True)
@@ -52,28 +54,39 @@ def render_cameras(layout: Layout, request: RenderRequest, threads: int = 2) -> 
     """
     import torch
 
-    from pipeline.avatars.registry import method_of
     from pipeline.avatars.render import camera_colors
     from pipeline.avatars.shots import write_shots
-    from pipeline.machine.device import choose_device
 
     torch.set_num_threads(threads)
-    device, file = choose_device(request.device), request.avatar or layout.avatar
-    avatar = method_of(layout.method).function("open_avatar")(file, device, remedy=f"./c2a run {layout.results.name} --from train")
-    names = list(avatar.subjects)
-    if request.subject and request.subject not in names:
-        raise InputError(f"no such subject: {request.subject}", file=file, expected="one of " + ", ".join(names), remedy="correct --subject")
-    number = names.index(request.subject) if request.subject else 0
-    files = files_of(layout, names[number])
-    every = {frame: index for index, frame in enumerate(avatar.subjects[names[number]])}
+    file = request.avatar or layout.avatar
+    avatar, number, files, device = open_subject(layout, request.subject, request.device, file)
+    every = {frame: index for index, frame in enumerate(list(avatar.subjects.values())[number])}
     chosen = _frames(request, list(every), files)
     centre = avatar.centre(avatar.pose(every[chosen[0]], number))
     shots = shots_of(request.cameras, {frame: every[frame] for frame in chosen}, every, centre, files, camera_colors(file, number))
-    truth = _Truth(read_image_set(files.alpha_json, files.alpha), request.view.background) if request.beside_truth or request.truth else None
+    truth = CaptureImages(read_image_set(files.alpha_json, files.alpha), request.view.background) if request.beside_truth or request.truth else None
     rate = request.cameras.trajectory.fps if request.cameras.trajectory else None
     output = replace(request.output, fps=rate or read_capture(files.capture).fps)
     written = write_shots(avatar, shots, request.view, output, number, device, truth if request.beside_truth else None)
     return written + (truth.write(shots, request.truth) if truth and request.truth else [])
+
+
+def open_subject(layout: Layout, subject: str, device: str, file: Path | None = None) -> tuple[Avatar, int, Layout, torch.device]:
+    """A trained avatar, the number of one of its subjects (empty = the first), where that subject's files lie, and the device. Raises InputError.
+
+    Args:
+        file: of the avatar; None = that of the finished training.
+    """
+    from pipeline.avatars.registry import method_of
+    from pipeline.machine.device import choose_device
+
+    chosen, file = choose_device(device), file or layout.avatar
+    avatar = method_of(layout.method).function("open_avatar")(file, chosen, remedy=f"./c2a run {layout.results.name} --from train")
+    names = list(avatar.subjects)
+    if subject and subject not in names:
+        raise InputError(f"no such subject: {subject}", file=file, expected="one of " + ", ".join(names), remedy="correct --subject")
+    number = names.index(subject) if subject else 0
+    return avatar, number, files_of(layout, names[number]), chosen
 
 
 def files_of(layout: Layout, subject: str) -> Layout:
@@ -106,7 +119,7 @@ def _frames(request: RenderRequest, tracked: Sequence[str], files: Layout) -> li
     return ids
 
 
-class _Truth:
+class CaptureImages:
     """The processed images over a background: called with the names of a camera and a frame."""
 
     def __init__(self, images: ImageSet, background: tuple[int, int, int]):

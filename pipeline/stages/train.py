@@ -19,6 +19,8 @@ def run(job: AvatarJob) -> dict[str, Any]:
 
     Raises InputError where an input cannot be read, Interrupted (after a checkpoint) on SIGTERM and SIGINT.
     """
+    import functools
+
     import torch
 
     from pipeline.capture.sample import read_sample
@@ -30,6 +32,7 @@ def run(job: AvatarJob) -> dict[str, Any]:
     from pipeline.training.loop import Places, train
     from pipeline.training.trainer import Trainer
     from pipeline.training.validation import Validation
+    from pipeline.training.watch import Watch
 
     layout, method = job.layout, job.method
     samples = [read_sample(subject.layout.sample) for subject in job.subjects]
@@ -48,9 +51,10 @@ def run(job: AvatarJob) -> dict[str, Any]:
         images = TrainingImages(sources, frames=settings.frames_per_step, views=settings.views_per_frame, memory_mb=memory, device=device)
         trainer = Trainer(avatar, images, settings)
         places = Places(job.scratch, layout.boards, layout.trained)
-        keys = results.training_keys(settings, _inputs(layout), job.stage.version)
+        keys = results.training_keys(settings, _inputs(layout, method.reads), job.stage.version)
         validation = Validation(sources, held_out, device, [sample.test for sample in samples], settings.val_images)
-        facts = train(trainer, validation, places, keys, lambda path: results.save_avatar(trainer, method.name, path))
+        save = functools.partial(results.save_avatar, trainer, method.name)
+        facts = train(trainer, validation, places, keys, Watch(layout.watch, save), save)
         results.save_avatar(trainer, method.name, job.outputs.avatar)
         avatar.eval().export_files({name: getattr(job.outputs, name) for name in method.outputs})
         results.save_curve(places, job.outputs.train_log, job.outputs.validation)
@@ -73,6 +77,7 @@ def _sources(subjects: Sequence[Subject], samples: Sequence[Sample], frames: Any
     return sources, held_out
 
 
-def _inputs(layout: Layout) -> list[Path]:
-    """Files whose bytes decide what a training results in."""
-    return [layout.init, *(path for m in layout.members for path in (m.fit, m.sample, m.alpha_json, m.frames_json))]
+def _inputs(layout: Layout, reads: Sequence[str]) -> list[Path]:
+    """Files whose bytes decide what a training results in. reads: what the method reads of a capture."""
+    names = [name for name in ("fit", "sample", "alpha_json", "frames_json") if name in reads]
+    return [layout.init, *(getattr(member, name) for member in layout.members for name in names)]

@@ -40,9 +40,9 @@ BODY_CONTOUR_FACTOR = 2.5
 # Contours are matched again in the next round, so a round with contours takes at most so many steps.
 CONTOUR_ITERATIONS = 8
 # Priors, set by hand; changes are per 1/30 s.
-EXPRESSION_SIGMA = 0.4  # standard deviation of an expression weight
-EXPRESSION_CHANGE_SIGMA = 0.15  # standard deviation of its change
-EXPRESSION_SPARSITY = 1.0  # L1 weight of expressions
+EXPRESSION_SIGMA, COMPONENT_SIGMA = 0.4, 1.0  # standard deviation of an expression weight, and of a component of unit variance
+EXPRESSION_CHANGE_SIGMA, COMPONENT_CHANGE_SIGMA = 0.15, 0.4  # standard deviation of its change
+EXPRESSION_SPARSITY = 1.0  # L1 weight of expression weights; components may be negative
 TRANSLATION_CHANGE_SIGMA_M = 0.01  # standard deviation of the translation's change
 
 
@@ -85,15 +85,15 @@ class Fitter:
         settings: FitSettings,
         training: np.ndarray,
     ):
-        self.kind, self.observations, self.settings, self.training = kind, observations, settings, training
+        self.kind, self.traits, self.observations, self.settings, self.training = kind, model.traits, observations, settings, training
         self.silhouettes, self.images = silhouettes, images
         self.body = GaussNewtonBody.of(model, free_joints(model, kind))
         self.landmarks = model_landmarks(model, self.body, kind)
-        self.expected_rotations = expected_rotations(self.body, kind)
+        self.expected_rotations = expected_rotations(self.body, model.traits, kind)
         self.landmark_precision = landmark_offset_precision(self.landmarks, settings.landmark_shift_mm / 1000)
         self.ignored_faces = boundary_faces(self.body.faces, len(self.body.template))
         if settings.mask_below_neck and kind == "head":
-            self.ignored_faces |= ~above_shoulders(self.body)[self.body.faces].all(1)
+            self.ignored_faces |= ~above_shoulders(self.body, model.traits)[self.body.faces].all(1)
         self.stereo_vertices = np.zeros(0, int)
         if kind == "head" and settings.stereo_sigma_mm:
             self.stereo_vertices = static_vertices(model, self.ignored_faces, self.body.faces)
@@ -214,18 +214,20 @@ class Fitter:
         return match_stereo(vertices, self.body.faces, self.stereo_vertices, cameras, self.images(frame), state.scale)
 
     def _priors(self, shared: bool, state: State) -> Priors:
-        pose, pose_change = joint_precisions(self.body.names, self.kind)
+        pose, pose_change = joint_precisions(self.traits, self.body.names, self.kind)
+        weights = self.traits.bounded
+        expression, change = (EXPRESSION_SIGMA, EXPRESSION_CHANGE_SIGMA) if weights else (COMPONENT_SIGMA, COMPONENT_CHANGE_SIGMA)
         smoothness = self.settings.smoothness
         return Priors(
             identity=np.full(len(state.identity), FRAME_CORRELATION * state.frames),
             landmark_offsets=state.frames * self.landmark_precision,
             rest=self.expected_rotations,
             pose=pose,
-            expression=np.full(state.expression.shape[1], EXPRESSION_SIGMA**-2.0),
-            sparsity=EXPRESSION_SPARSITY,
+            expression=np.full(state.expression.shape[1], expression**-2.0),
+            sparsity=EXPRESSION_SPARSITY if weights else 0.0,
             pose_change=smoothness * pose_change,
             translation_change=smoothness * (TRANSLATION_CHANGE_SIGMA_M * state.scale) ** -2.0,
-            expression_change=smoothness * EXPRESSION_CHANGE_SIGMA**-2.0,
+            expression_change=smoothness * change**-2.0,
             # frames that determine the identity are far apart in time
             temporal_weight=np.zeros(max(state.frames - 1, 0)) if shared else self.observations.temporal_weight,
         )

@@ -25,22 +25,26 @@ class SurfacePoints:
 
     Attributes:
         template: [N, 3]. basis: [N, 3, K], identity, then expression. weights: [N, A] over free joints.
+        correctives: [N, 3, 9 (A - 1)] over the rotations of all free joints but the root, or [N, 3, 0].
     """
 
     template: np.ndarray
     basis: np.ndarray
     weights: np.ndarray
+    correctives: np.ndarray
 
 
 class PosedJoints(NamedTuple):
     """The free joints of one frame, before scale and translation.
 
     Attributes:
-        rotation: [A, 3, 3] relative to the rest pose. parent_rotation: [A, 3, 3] the same of each joint's parent.
+        local: [A, 3, 3] relative to the joint's parent. rotation: [A, 3, 3] relative to the rest pose. parent_rotation: [A, 3, 3] the same of each joint's
+            parent.
         position: [A, 3] posed. rest: [A, 3] in the rest pose.
         basis: [A, 3, K] derivatives of (position - rotation @ rest) with respect to the shape coefficients.
     """
 
+    local: np.ndarray
     rotation: np.ndarray
     parent_rotation: np.ndarray
     position: np.ndarray
@@ -72,9 +76,10 @@ class GaussNewtonBody:
         names: [A] free joints, the root first. parents: [A] index of the free parent, -1 for the root.
         model_joints: [A] index of each free joint in the model, which has `model_joint_count`.
         identity_size: I; K = I + E shape coefficients.
-        template: [V, 3]. basis: [V, 3, K] float32. weights: [V, A] float32. faces: [F, 3] int64.
+        template: [V, 3]. basis: [V, 3, K] float32. weights: [V, A] float32. correctives: [V, 3, 9 (A - 1)] float32 or [V, 3, 0]. faces: [F, 3] int64.
         joints: [A, 3] rest positions. joint_basis: [A, 3, K]. regressor: sparse [A, V].
         descendants: [A, A], 1 where the column's joint is the row's joint or below it.
+        bounded: expressions are weights from 0 to 1, else of unit variance.
     """
 
     names: tuple[str, ...]
@@ -85,11 +90,13 @@ class GaussNewtonBody:
     template: np.ndarray
     basis: np.ndarray
     weights: np.ndarray
+    correctives: np.ndarray
     joints: np.ndarray
     joint_basis: np.ndarray
     faces: np.ndarray
     regressor: csr_matrix
     descendants: np.ndarray = field(repr=False)
+    bounded: bool = True
 
     @staticmethod
     def of(model: ParametricModel, joints: list[str]) -> GaussNewtonBody:
@@ -101,6 +108,7 @@ class GaussNewtonBody:
         weights = np.stack([skinning[:, owner == k].sum(1) for k in range(len(free))], 1)
         template = _numpy(model.template)
         basis = np.concatenate([_numpy(model.identity_basis), _numpy(model.expression_basis)]).transpose(1, 2, 0)
+        correctives = _numpy(model.pose_basis).reshape(-1, 9, len(template), 3)[[j - 1 for j in free[1:]] if len(model.pose_basis) else []]
         regressor = csr_matrix(_numpy(model.joint_regressor.to_dense()))[free]
         parents = tuple(-1 if k == 0 else int(owner[model.parents[j]]) for k, j in enumerate(free))
         descendants = np.eye(len(free))
@@ -115,11 +123,13 @@ class GaussNewtonBody:
             template=template,
             basis=np.ascontiguousarray(basis, np.float32),
             weights=weights.astype(np.float32),
-            joints=regressor @ template,
-            joint_basis=(regressor @ basis.reshape(len(template), -1)).reshape(len(free), 3, -1),
+            correctives=np.ascontiguousarray(correctives.reshape(-1, len(template), 3).transpose(1, 2, 0), np.float32),
+            joints=_numpy(model.rest_joints)[free],
+            joint_basis=_numpy(torch.cat([model.identity_joints, model.expression_joints]))[:, free].transpose(1, 2, 0),
             faces=model.faces.numpy().astype(np.int64),
             regressor=regressor,
             descendants=descendants,
+            bounded=model.traits.bounded,
         )
 
     @property
@@ -142,6 +152,7 @@ class GaussNewtonBody:
             scale=1.0,
             landmark_offsets=np.zeros((landmarks, 3)),
             vertex_offsets=np.zeros_like(self.template),
+            bounds=(0.0, 1.0) if self.bounded else (-np.inf, np.inf),
         )
 
     def surface_points(
@@ -160,7 +171,8 @@ class GaussNewtonBody:
         template = self.template if offsets is None else self.template + offsets
         basis = np.matmul(b[:, None], self.basis[vertices].reshape(*b.shape, -1)).reshape(len(b), 3, -1)
         skinning = np.einsum("nk,nka->na", b, self.weights[vertices])
-        return SurfacePoints(np.einsum("nk,nkx->nx", b, template[vertices]), basis, skinning)
+        correctives = np.matmul(b[:, None], self.correctives[vertices].reshape(*b.shape, -1)).reshape(len(b), 3, -1)
+        return SurfacePoints(np.einsum("nk,nkx->nx", b, template[vertices]), basis, skinning, correctives)
 
     def pose_joints(self, state: State, frame: int) -> PosedJoints:
         """The skeleton of one frame."""
@@ -180,7 +192,7 @@ class GaussNewtonBody:
                 bases.append(bases[up] + rotations[up] @ (self.joint_basis[a] - self.joint_basis[up]))
         rotation = np.array(rotations)
         basis = np.array(bases) - rotation @ self.joint_basis
-        return PosedJoints(rotation, np.array(parent_rotations), np.array(positions), rest, basis)
+        return PosedJoints(state.rotations[frame], rotation, np.array(parent_rotations), np.array(positions), rest, basis)
 
     def pose_points(
         self,
@@ -191,7 +203,7 @@ class GaussNewtonBody:
         offset: np.ndarray | float = 0.0,
     ) -> np.ndarray:
         """World positions [N, 3] of surface points, with `offset` [N, 3] added in the rest pose."""
-        rest = points.template + points.basis @ state.coefficients(frame).astype(np.float32) + offset
+        rest = _at_rest(joints, state, frame, points, offset)
         move = joints.position - np.einsum("axy,ay->ax", joints.rotation, joints.rest)
         transforms = np.concatenate([joints.rotation, move[..., None]], 2)
         blend = (points.weights @ transforms.reshape(-1, 12)).reshape(-1, 3, 4)
@@ -209,7 +221,7 @@ class GaussNewtonBody:
     ) -> PosedPoints:
         """As `pose_points`, with derivatives; with respect to identity only where asked for."""
         s, count = state.scale, len(points.template)
-        rest = points.template + points.basis @ state.coefficients(frame).astype(np.float32) + offset
+        rest = _at_rest(joints, state, frame, points, offset)
         # [A, N, 3]: the points as each joint alone would place them
         per_joint = (rest[None] - joints.rest[:, None]) @ joints.rotation.swapaxes(1, 2) + joints.position[:, None]
         weighted = points.weights.T[..., None] * per_joint
@@ -222,6 +234,8 @@ class GaussNewtonBody:
 
         d_rest = s * points.weights @ joints.rotation.reshape(len(joints.rotation), 9)
         d_rest = d_rest.reshape(count, 3, 3).astype(np.float32)
+        if points.correctives.shape[2]:  # it moves the rest points, too
+            d_rotation[1:] += d_rest @ _corrective_derivatives(joints, points)
         first = 0 if identity else self.identity_size
         joint_basis = joints.basis[..., first:].astype(np.float32)
         joint_part = (np.float32(s) * points.weights @ joint_basis.reshape(len(joint_basis), -1)).reshape(count, 3, -1)
@@ -234,7 +248,7 @@ class GaussNewtonBody:
 
     def vertices(self, state: State, frame: int) -> np.ndarray:
         """World vertices [V, 3] of one frame, float64."""
-        skin = SurfacePoints(self.template + state.vertex_offsets, self.basis, self.weights)
+        skin = SurfacePoints(self.template + state.vertex_offsets, self.basis, self.weights, self.correctives)
         return self.pose_points(self.pose_joints(state, frame), state, frame, skin)
 
     def full_pose(self, rotations: np.ndarray) -> np.ndarray:
@@ -242,6 +256,21 @@ class GaussNewtonBody:
         pose = np.zeros((len(rotations), self.model_joint_count, 3), np.float32)
         pose[:, list(self.model_joints)] = matrix_to_rotvec(rotations)
         return pose
+
+
+def _at_rest(joints: PosedJoints, state: State, frame: int, points: SurfacePoints, offset: np.ndarray | float) -> np.ndarray:
+    """Points [N, 3] before skinning."""
+    shaped = points.template + points.basis @ state.coefficients(frame).astype(np.float32) + offset
+    if not points.correctives.shape[2]:
+        return shaped
+    return shaped + points.correctives @ (joints.local[1:] - np.eye(3)).ravel().astype(np.float32)
+
+
+def _corrective_derivatives(joints: PosedJoints, points: SurfacePoints) -> np.ndarray:
+    """[A - 1, N, 3, 3] derivatives of the correctives with respect to rotation increments g of the joints: (1 + skew(g)) R."""
+    turned = skew(np.eye(3))[None] @ joints.local[1:, None]  # [A - 1, g, 3, 3]
+    by_joint = points.correctives.reshape(len(points.correctives), 3, -1, 9).transpose(2, 0, 1, 3)
+    return by_joint @ turned.reshape(len(turned), 1, 3, 9).swapaxes(-1, -2).astype(np.float32)
 
 
 def _free_ancestor(parents: tuple[int, ...], free: list[int]) -> np.ndarray:

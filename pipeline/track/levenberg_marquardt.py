@@ -81,7 +81,8 @@ def _step(body: GaussNewtonBody, state: State, normal: NormalEquations, damping:
     first = 3 * len(body.names) + 3
     g = normal.g[:, first:]
     fixed = np.zeros(normal.g.shape, bool)
-    fixed[:, first:] = ((state.expression <= 0) & (g < 0)) | ((state.expression >= 1) & (g > 0))
+    low, high = state.bounds
+    fixed[:, first:] = ((state.expression <= low) & (g < 0)) | ((state.expression >= high) & (g > 0))
     frame_step, shared_step = solve(normal, damping, fixed)
     size = body.identity_size
     if not len(shared_step):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.mesh_view import face_normals, headlight, paint_faces
-from pipeline.capture.processed import ImageSet
+from pipeline.capture.processed import Frame, ImageSet
 from pipeline.io.files import publish_folder
 from pipeline.io.packed import PackedImages
 from pipeline.io.parallel import map_processes
@@ -39,17 +39,35 @@ def write_overlays(
     counted = visible(body, landmarks, observations, state)
     vertices = np.stack([body.vertices(state, f) for f in range(state.frames)]).astype(np.float32)
     points = np.stack([body.pose_points(body.pose_joints(state, f), state, f, landmarks.points) for f in range(state.frames)])
-    names = [frame.id for frame in observations.frames]
-    fps = _frame_rate(observations)
-    observed = {camera.name: number for number, camera in enumerate(observations.cameras)}
-    jobs = []
-    for camera in images.cameras:
-        detected = np.full((*points.shape[:2], 2), np.nan)
-        if camera.name in observed:
-            number = observed[camera.name]
-            detected = np.where(counted[:, number, :, None], observations.pixels[:, number, landmarks.rows], np.nan)
-        file, archive = scratch / f"{camera.name}.mp4", images.path(camera.name)
-        jobs.append((file, archive, names, camera, vertices, body.faces, points, detected, fps))
+    detected = {
+        camera.name: np.where(counted[:, number, :, None], observations.pixels[:, number, landmarks.rows], np.nan)
+        for number, camera in enumerate(observations.cameras)
+    }
+    write_mesh_overlays(folder, scratch, images, observations.frames, vertices, body.faces, threads, points, detected)
+
+
+def write_mesh_overlays(
+    folder: Path,
+    scratch: Path,
+    images: ImageSet,
+    frames: Sequence[Frame],
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    threads: int,
+    points: np.ndarray | None = None,
+    detected: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """The same of any mesh over F frames.
+
+    Args:
+        vertices: [F, V, 3] world. faces: [T, 3]. points: [F, L, 3] world. detected: {camera: [F, L, 2] pixels}, nan where not counted.
+    """
+    points = np.zeros((len(frames), 0, 3)) if points is None else points
+    nothing, names, fps = np.full((*points.shape[:2], 2), np.nan), [frame.id for frame in frames], _frame_rate(frames)
+    jobs = [
+        (scratch / f"{camera.name}.mp4", images.path(camera.name), names, camera, vertices, faces, points, (detected or {}).get(camera.name, nothing), fps)
+        for camera in images.cameras
+    ]
     map_processes(write_overlay, jobs, threads, "overlays")
     publish_folder([job[0] for job in jobs], folder)
 
@@ -110,8 +128,7 @@ def _fixed_point(pixel: np.ndarray) -> tuple[int, int]:
     return x, y
 
 
-def _frame_rate(observations: Observations) -> float:
+def _frame_rate(frames: Sequence[Frame]) -> float:
     """Frames per second of the overlay: that of the sampled frames, between 5 and 60."""
-    frames = observations.frames
     steps = [b.time - a.time for a, b in zip(frames, frames[1:]) if a.sequence == b.sequence and b.time > a.time]
     return float(np.clip(np.round(1 / np.median(steps)), 5, 60)) if steps else 10.0

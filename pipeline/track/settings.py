@@ -12,7 +12,7 @@ class FitSettings(CheckedSettings):
     """Settings of `fit`: keypoints, mattes and cameras -> parameters of a parametric model per frame."""
 
     __pydantic_config__ = {"extra": "forbid"}
-    model: str = "auto"  # parametric model: auto = anny_head or anny_body, as the capture is; or the path of another baked model
+    model: str = "auto"  # parametric model: auto = that of captures.tsv (for head and body: anny_head, anny_body); or a name of ./c2a body list, or a path
     gate: float = number(0.08, 0.01, 0.5)  # largest reprojection error of a detection, as a fraction of the size of the face (or body)
     iterations: int = number(60, 1, 1000)  # maximum number of Gauss-Newton steps per phase (identity, motion); a phase ends sooner when it converges
     identity_frames: int = number(10, 1, 200)  # frames, evenly spread, that determine the identity

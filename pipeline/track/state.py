@@ -16,7 +16,7 @@ class State:
     """Parameters of F frames.
 
     Attributes:
-        identity: [I]. expression: [F, E], 0 to 1.
+        identity: [I]. expression: [F, E], between `bounds`.
         rotations: [F, A, 3, 3] local rotations of the free joints.
         translation: [F, 3] world. scale: world units per metre.
         landmark_offsets: [L, 3] metres in the rest pose, constant over time: where a detector's point lies relative to its
@@ -31,6 +31,7 @@ class State:
     scale: float
     landmark_offsets: np.ndarray
     vertex_offsets: np.ndarray
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     @property
     def frames(self) -> int:
@@ -53,7 +54,7 @@ class State:
     def updated(self, frame_step: np.ndarray, identity_step: np.ndarray, landmark_step: np.ndarray) -> State:
         """The state after a step of the solver.
 
-        Rotations take left-multiplied increments of at most MAX_ROTATION_STEP; expressions are clipped to [0, 1].
+        Rotations take left-multiplied increments of at most MAX_ROTATION_STEP; expressions are clipped to their bounds.
 
         Args:
             frame_step: [F, 3A + 3 + E] rotations, translation, expression.
@@ -71,5 +72,5 @@ class State:
             landmark_offsets=self.landmark_offsets + landmark_step.reshape(self.landmark_offsets.shape),
             rotations=rotvec_to_matrix(rotation) @ self.rotations,
             translation=self.translation + translation,
-            expression=np.clip(self.expression + expression, 0.0, 1.0),
+            expression=np.clip(self.expression + expression, *self.bounds),
         )

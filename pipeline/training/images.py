@@ -18,6 +18,7 @@ from pipeline.io.progress import progress
 from pipeline.splat.splats import Views
 from pipeline.training.target import Target
 
+_OPEN = 32  # zips that a thread keeps open: of scenes with hundreds of cameras all would be more than a process may have
 _AHEAD = 32  # images that are being read before their step where not all fit into the memory
 
 
@@ -145,6 +146,8 @@ class TrainingImages:
         subject, camera, _, name = self._items[item]
         zips: dict[int, PackedImages] = self._zips.__dict__.setdefault("zips", {})
         if camera not in zips:
+            if len(zips) >= _OPEN:
+                del zips[next(iter(zips))]
             zips[camera] = self.sources[subject].images.open(self._cameras[camera][1].name)
         image = torch.from_numpy(zips[camera].read(name))
         return image.pin_memory() if self.device.type == "cuda" else image

@@ -21,6 +21,7 @@ from pipeline.training.curve import CURVE
 from pipeline.training.monitor import Monitor
 from pipeline.training.trainer import Trainer
 from pipeline.training.validation import Validation
+from pipeline.training.watch import Watch
 
 
 class Interrupted(SystemExit):
@@ -57,11 +58,13 @@ class Places:
         return self.snapshots / snapshot_name(step)
 
 
-def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, save: Callable[[Path], None] | None = None) -> dict[str, Any]:
+def train(
+    trainer: Trainer, validation: Validation, places: Places, keys: Keys, watch: Watch | None = None, save: Callable[[Path], None] | None = None
+) -> dict[str, Any]:
     """Train to the end, resuming from the newest checkpoint of this training; where the settings say so, also from that of a shorter one.
 
     Args:
-        save: writes the avatar as it is to a file, for snapshots.
+        watch: shows the training to viewers; None: to none. save: writes the avatar as it is to a file, for snapshots.
 
     Returns:
         facts: steps, seconds, splats, resumed_at (step or None), and lengthened_at where a shorter training was resumed from.
@@ -78,7 +81,7 @@ def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, 
     monitor = Monitor(places.folder, places.boards, trainer.done, trainer.settings.iterations, trainer.seconds)
     with _signals() as received:
         try:
-            _Loop(trainer, validation, places, keys, monitor, save, received).run()
+            _Loop(trainer, validation, places, keys, monitor, watch or Watch(), save, received).run()
             monitor.flush()
         finally:
             monitor.close()
@@ -95,6 +98,7 @@ class _Loop:
     places: Places
     keys: Keys
     monitor: Monitor
+    watch: Watch
     save: Callable[[Path], None] | None
     received: list[int]
 
@@ -113,6 +117,9 @@ class _Loop:
             if self.save and trainer.done in settings.snapshots and trainer.settle():
                 self.save(self.places.snapshot(trainer.done))
             due = settings.checkpoint_every and trainer.done % settings.checkpoint_every == 0
+            if self.watch.is_due() and trainer.settle():
+                self.watch.show(trainer.done, settings.iterations, trainer.avatar.splat_count)
+                self.monitor.leave_out(self.watch.wait(lambda: bool(self.received) or budget.is_over()))
             if self.received or due or time.monotonic() > self._next_save:
                 self._save()
             if self.received and not last:
@@ -129,6 +136,7 @@ class _Loop:
             for split, strip in evaluation.strips.items():
                 self.monitor.image(trainer.done, self.places.strip(split, trainer.done), strip, split)
             self.monitor.histograms(trainer.done, evaluation.distributions)
+        self.watch.values = values
         self.monitor.row(trainer.done, {**values, "splats": trainer.avatar.splat_count})
 
     def _save(self) -> None:

@@ -38,6 +38,10 @@ class Monitor:
         """Seconds of training so far, those before an interruption included."""
         return self._before + time.monotonic() - self._start
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count the last `seconds` as training: it was paused."""
+        self._start += seconds
+
     def row(self, step: int, values: Mapping[str, float | int]) -> None:
         """Report on the steps up to `step` (how many are done). values: loss, the terms, psnr, splats, ..."""
         rate = (step - self._first) / max(time.monotonic() - self._start, 1e-9)

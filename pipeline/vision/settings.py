@@ -12,8 +12,8 @@ from pipeline.io.validation import CheckedSettings, check, number
 class MatteSettings(CheckedSettings):
     __pydantic_config__ = {"extra": "forbid"}
     RUN_ONLY: ClassVar[tuple[str, ...]] = ("trust_model_files",)
-    backend: Literal["auto", "plate", "selfie", "bgm2"] = (
-        "auto"  # auto: your mattes where the capture has them, plate where the camera has a clean plate, else selfie; bgm2: BackgroundMattingV2 with your checkpoint
+    backend: Literal["auto", "plate", "selfie", "bgm2", "whole"] = (
+        "auto"  # auto: your mattes where the capture has them, plate where the camera has a clean plate, else selfie (of colmap and blender: whole); whole: no background, every pixel is the subject; bgm2: BackgroundMattingV2 with your checkpoint
     )
     subject_only: bool = True  # keep the largest foreground component and its surroundings; false keeps bystanders too
     person: Literal["auto", "always", "never"] = (

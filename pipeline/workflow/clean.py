@@ -9,9 +9,8 @@ from pathlib import Path
 from pipeline.avatars.method import Method
 from pipeline.avatars.registry import METHODS
 from pipeline.config import Config
-from pipeline.contract.captures_table import read_captures
+from pipeline.contract.captures_table import CaptureRow, read_captures
 from pipeline.contract.layout import Layout
-from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.machine.lease import is_alive, lease, read_holder
 from pipeline.workflow.run_options import RunOptions, load_config
@@ -28,7 +27,7 @@ def clean(options: RunOptions) -> int:
     """
     config, names = load_config(options), options.names
     work, table = Path(config.work), Path(config.captures)
-    groups = {row.id: row.group for row in read_captures(table).values()} if table.is_file() else {}
+    rows = read_captures(table) if table.is_file() else {}
     if options.work and not work.is_dir():
         raise InputError("no such folder", file=work, expected="scratch of runs", remedy="correct --work")
     unknown = [name for name in names if not (work / name).is_dir()]
@@ -40,7 +39,7 @@ def clean(options: RunOptions) -> int:
         layout = layout_of(folder.name, config)
         try:
             with lease(layout.running("run"), layout.leases, f"clean-work of {folder.name}"):  # no run begins meanwhile
-                why = _why_kept(folder.name, groups.get(folder.name, ""), config)
+                why = _why_kept(folder.name, rows.get(folder.name), config)
                 size = 0 if why else _remove(folder, options.dry_run)
         except InputError as error:
             why = str(error).splitlines()[0]
@@ -50,8 +49,9 @@ def clean(options: RunOptions) -> int:
     return 0
 
 
-def _why_kept(name: str, group: str, config: Config) -> str:
-    """Why the scratch of a capture or group is still needed; empty where it is not. group: the capture's, empty where it has none."""
+def _why_kept(name: str, row: CaptureRow | None, config: Config) -> str:
+    """Why the scratch of a capture or group is still needed; empty where it is not. row: the capture's, where the table has it."""
+    group, kind = (row.group, row.kind) if row else ("", None)
     places = [(method, layout) for method in METHODS.values() for layout in _variants(name, method, config)]
     for method, layout in places:
         for stage in method.table:
@@ -65,7 +65,7 @@ def _why_kept(name: str, group: str, config: Config) -> str:
     if not avatars:
         return "no avatar yet"
     for method, layout in avatars:
-        own = [] if layout.results.name == name and method.scope == "group" else [stage for stage in CAPTURE_STAGES if stage != "synthesise"]
+        own = [] if layout.results.name == name and method.scope == "group" else method.stages_of(kind)
         stages = [(_layout(name, method, config), stage) for stage in own] + [(layout, stage.name) for stage in method.avatar_stages]
         failed = [stage for place, stage in stages if place.error(stage).is_file()]
         if failed:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from pipeline.config import Config
+from pipeline.contract.captures_table import TRACKED
 from pipeline.io.errors import InputError
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.snakemake_command import is_cluster, profile_folder
@@ -27,7 +28,16 @@ def check_captures(captures: Mapping[str, Target], config: Config, quiet: bool) 
         if not unfinished_stages(target, config, first):
             continue
         try:
-            preflight(target.rows[0], config.stages["ingest"], single="fit" not in target.stages)
+            row = target.rows[0]
+            if "fit" in target.stages and row.kind in TRACKED and not row.body and config.stages["fit"].model == "auto":
+                raise InputError(
+                    f"captures of kind '{row.kind}' need a FLAME of your own",
+                    file=config.captures,
+                    found=f"{name}: model {row.model}",
+                    expected="the name of an imported model in the column 'model'",
+                    remedy="./c2a body import flame FILE --name NAME",
+                )
+            preflight(row, config.stages["ingest"], single="fit" not in target.stages)
         except InputError as error:
             broken[name] = error
             if not quiet:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config, by_method, merge, parse_config
+from pipeline.contract.bodies import use_folder
 from pipeline.contract.stages import DEFAULT_METHOD
 from pipeline.io.documents import parse_yaml, read_document
 from pipeline.io.errors import InputError
@@ -84,6 +85,7 @@ def load_config(options: RunOptions, preset: str = "", kept: Mapping[str, Any] |
     if preset and values.get("preset", "auto") == "auto":
         values["preset"] = preset
     config = parse_config(values, file=" and ".join([str(options.config or "config.yaml"), *["--set"] * bool(options.sets)]))
+    use_folder(config.bodies)
     os.chdir(ROOT)  # relative paths in the configuration mean the checkout, whatever the working directory was
     return config
 

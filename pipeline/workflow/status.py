@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipeline.avatars.registry import method_of
 from pipeline.config import Config
 from pipeline.machine.lease import is_alive, read_holder
 from pipeline.report.records import counted, failure_place, listed, warnings
@@ -99,7 +100,8 @@ def _drawn(targets: Targets, table: Table) -> Any:
     from rich.table import Table as Drawing
     from rich.text import Text
 
-    stages = list(dict.fromkeys(stage for cells in table.values() for stage in cells))
+    methods = [method_of(target.layout.method) for target in targets.all.values()]
+    stages = [stage for stage in (methods[0].table if methods else ()) if any(stage in cells for cells in table.values())]
     drawing = Drawing("group" if targets.groups else "capture", *stages, "warnings", box=None, padding=(0, 1), header_style="bold")
     for name, cells in table.items():
         warned = len(warnings(targets.all[name].layout))

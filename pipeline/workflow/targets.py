@@ -60,9 +60,8 @@ class Targets:
 def capture_target(row: CaptureRow, config: Config) -> Target:
     """A capture with its stages; those of an avatar only where the method makes one of each capture."""
     method = method_of(config.method)
-    stages = [*CAPTURE_STAGES, *(stage.name for stage in method.avatar_stages if method.scope == "capture")]
-    own = [name for name in _until(stages, config) if name != "synthesise" or row.kind == "synthetic"]
-    return Target(row.id, (row,), layout_of(row.id, config), tuple(own))
+    stages = [*method.stages_of(row.kind), *(stage.name for stage in method.avatar_stages if method.scope == "capture")]
+    return Target(row.id, (row,), layout_of(row.id, config), tuple(_until(stages, config)))
 
 
 def group_target(name: str, rows: Sequence[CaptureRow], config: Config) -> Target:
@@ -118,7 +117,9 @@ def find_rows(name: str, table: Mapping[str, CaptureRow], groups: Mapping[str, l
 
 def _until(stages: list[str], config: Config) -> list[str]:
     """The stages up to `until`; all of them where it comes later than they do."""
-    order = list(method_of(config.method).table)
-    if config.until not in order:
-        raise InputError(f"unknown stage '{config.until}'", expected="one of " + ", ".join(order), remedy="correct --until")
+    method = method_of(config.method)
+    order, known = list(method.table), [stage.name for stage in (*method.capture_stages, *method.avatar_stages)]
+    if config.until not in known:
+        problem = f"{method.name} has no use for the stage '{config.until}'" if config.until in order else f"unknown stage '{config.until}'"
+        raise InputError(problem, expected="one of " + ", ".join(known), remedy="correct --until")
     return [stage for stage in stages if order.index(stage) <= order.index(config.until)]

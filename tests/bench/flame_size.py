@@ -46,6 +46,7 @@ def model() -> ParametricModel:
         faces=torch.from_numpy(faces),
         identity_basis=torch.zeros(0, VERTICES, 3),
         expression_basis=basis,
+        pose_basis=torch.zeros(0, VERTICES, 3),
         expression_names=tuple(map(str, range(DIRECTIONS))),
         joint_names=tuple(map(str, range(JOINTS))),
         parents=(-1, 0, 1, 1, 1),

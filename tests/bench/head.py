@@ -6,6 +6,7 @@ fit has. Two cameras are held out, 15 train.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,18 +28,18 @@ ID = "bench"
 NOISE = {"pose": 0.004, "expression": 0.02, "translation": 0.0004}  # radians, weights, metres: standard deviations
 
 
-def make_head(folder: Path, settings: SynthesiseSettings, threads: int) -> tuple[ImageSet, Path, list[str], list[str]]:
-    """RGBA images, a fit.npz, and the names of training and held-out cameras; what is there already is kept."""
+def make_head(folder: Path, settings: SynthesiseSettings, threads: int, noise: float = 1.0) -> tuple[ImageSet, Path, list[str], list[str]]:
+    """RGBA images, a fit.npz, and the names of training and held-out cameras; what is there already is kept. noise: times NOISE."""
     fit = folder / "fit.npz"
     if not fit.is_file():
-        _film(folder, settings, threads)
+        _film(folder, settings, threads, noise)
     images = read_image_set(folder / "alpha.json", folder / "alpha")
     names = [camera.name for camera in images.cameras]
     held_out = ["novel", names[3]]
     return images, fit, [name for name in names if name not in held_out], held_out
 
 
-def _film(folder: Path, settings: SynthesiseSettings, threads: int) -> None:
+def _film(folder: Path, settings: SynthesiseSettings, threads: int, noise: float) -> None:
     from pipeline.synthetic.sequence import make_sequence, scene_arrays
     from pipeline.synthetic.subject import make_subject
 
@@ -47,26 +48,30 @@ def _film(folder: Path, settings: SynthesiseSettings, threads: int) -> None:
     to_world = random_world(rng)
     cameras, novel = make_rig(settings, subject.target, to_world, rng)
     light = make_light(rng, to_world[0], subject.appearance.skin)
-    take = make_sequence(subject, settings, ID, 0, to_world)
-    save_npz(folder / "scene.npz", scene_arrays(subject, take), compress=False)
+    takes = [make_sequence(subject, settings, ID, number, to_world) for number in range(len(settings.sequences))]
+    for take in takes:
+        save_npz(folder / f"scene_{take.name}.npz", scene_arrays(subject, take), compress=False)
     table = lattice(capture_rng(settings, ID, "paint"))
     cameras = [*cameras, novel]
-    map_processes(_camera, [(folder, camera, light, subject.appearance, table, settings.supersample) for camera in cameras], threads, "images")
-    ids = [frame_id("take", i) for i in range(len(take.vertices))]
-    frames = tuple(Frame(name, "take", i, i / settings.fps) for i, name in enumerate(ids))
+    map_processes(
+        _camera, [(folder, settings.sequences, camera, light, subject.appearance, table, settings.supersample) for camera in cameras], threads, "images"
+    )
+    frames = tuple(Frame(frame_id(take.name, i), take.name, i, i / settings.fps) for take in takes for i in range(len(take.vertices)))
     write_image_set(folder / "alpha.json", folder / "alpha", tuple(cameras), frames, {})
-    noisy = {name: getattr(take, name) + rng.normal(0, sigma, getattr(take, name).shape) for name, sigma in NOISE.items()}
+    tracked = {name: np.concatenate([getattr(take, name) for take in takes]) for name in NOISE}
+    noisy = {name: tracked[name] + noise * rng.normal(0, sigma, tracked[name].shape) for name, sigma in NOISE.items()}
     rest = {"identity": subject.identity, "offsets": np.zeros((len(subject.model.template), 3)), "scale": np.float32(1)}
     arrays = {name: np.asarray(value, np.float32) for name, value in {**noisy, **rest}.items()}
-    save_npz(folder / "fit.npz", {"model": np.array(subject.model.name), "frames": np.array(ids), **arrays})
+    save_npz(folder / "fit.npz", {"model": np.array(subject.model.name), "frames": np.array([frame.id for frame in frames]), **arrays})
 
 
-def _camera(folder: Path, camera: Camera, light, look, table, supersample: int) -> None:  # noqa: ANN001
-    arrays = load_npz(folder / "scene.npz")
+def _camera(folder: Path, sequences: Sequence[str], camera: Camera, light, look, table, supersample: int) -> None:  # noqa: ANN001
     with packed_writer(folder / "alpha" / f"{camera.name}.zip") as archive:
-        for frame in range(len(arrays["vertices"])):
-            colour, alpha = render_subject(scene_at(arrays, frame), light, look, table, camera, supersample)
-            archive.add(frame_id("take", frame), np.clip(np.dstack([colour, alpha]) * 255 + 0.5, 0, 255).astype(np.uint8))
+        for name in sequences:
+            arrays = load_npz(folder / f"scene_{name}.npz")
+            for frame in range(len(arrays["vertices"])):
+                colour, alpha = render_subject(scene_at(arrays, frame), light, look, table, camera, supersample)
+                archive.add(frame_id(name, frame), np.clip(np.dstack([colour, alpha]) * 255 + 0.5, 0, 255).astype(np.uint8))
 
 
 def bench_settings(quick: bool) -> SynthesiseSettings:

@@ -29,7 +29,7 @@ import torch
 
 from pipeline.avatars.registry import method_of
 from pipeline.avatars.render import camera_colors, render_views
-from pipeline.avatars.rigged.density import DensityControl
+from pipeline.avatars.splats.density import DensityControl
 from pipeline.capture.processed import read_image_set, write_image_set
 from pipeline.capture.sample import read_sample
 from pipeline.contract.layout import Layout

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from pipeline.avatars.rigged.binding import bind_reference
 from pipeline.avatars.rigged.binding_gpu import BindOnGpu
-from pipeline.avatars.rigged.density_gpu import accumulate
 from pipeline.avatars.rigged.regularise import splat_terms_reference
 from pipeline.avatars.rigged.regularise_gpu import splat_terms
 from pipeline.avatars.rigged.settings import SPLAT_TERMS
+from pipeline.avatars.splats.density_gpu import accumulate
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_gpu import pose_vertices
 from pipeline.body.posing_tables import PosingTables
@@ -162,6 +162,13 @@ def posing(model: ParametricModel, frames: int) -> Piece:
     )
 
 
+def corrected(model: ParametricModel) -> ParametricModel:
+    """The model with random pose correctives of a millimetre or so."""
+    shape = (9 * (len(model.parents) - 1), model.vertex_count, 3)
+    pose_basis = 0.002 * torch.randn(shape, generator=torch.Generator().manual_seed(5))
+    return replace(model, name=f"{model.name}, corrected", pose_basis=pose_basis)
+
+
 def own_terms(count: int) -> Piece:
     weights = {"position": 0.01, "scale": 1.0, "opacity": 0.1, "anisotropy": 0.2}
     margins = {"position": 1.0, "scale": 0.6, "anisotropy": 3.0}
@@ -254,6 +261,8 @@ def pieces(quick: bool) -> Iterator[Piece]:
     yield binding(100_000, True)
     yield posing(body, 1)
     yield posing(flame_size(), 1)
+    yield posing(corrected(flame_size()), 1)
+    yield posing(corrected(head), 2)
     yield posing(head, 16)
     yield own_terms(1_000)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,11 @@ def read_extremes(folder: Path) -> None:
 
 SPLAT_NAMES = ("means", "quats", "log_scales", "opacities", "sh_dc", "sh_rest")
 FLOATS = (*SPLAT_NAMES, "identity", "offsets", "pose", "expression", "translation")
+TRAITS = {"kind": "head", "up": [0, 0, 1], "front": [0, -1, 0], "bounded": True, "roles": {}, "free": {"head": {"jaw": [3, 4]}}, "upper": []}
+BAD_TRAITS: tuple[dict, ...] = (
+    {"kind": "tree"}, {"up": [0, 0, 0]}, {"up": [0, 1]}, {"front": [0, 0, 1]}, {"front": ["x", 0, 0]}, {"roles": 3}, {"upper": 3},
+    {"free": {"head": {"jaw": [0, 1]}}}, {"free": {"head": {"jaw": 3}}}, {"free": {"tree": {}}}, {"free": [1]},
+)  # fmt: skip
 LACKING = ("binding", *FLOATS, "model", "frames", "scale")
 BINDINGS = (10**9, -(10**9), 2**62, -1, 10**6)
 CASES = [
@@ -159,6 +165,14 @@ CASES = [
     model(put("template", first(np.nan)), what="template nan"),
     model(put("template", lambda array: array[:-1]), what="template short"),
     model(put("facts", "{"), what="facts not JSON"),
+    model(put("facts", '{"traits": 5}'), what="traits a number"),
+    model(put("facts", '{"traits": {"kind": "tree"}}'), what="traits lacking most"),
+    *(model(put("facts", json.dumps({"traits": TRAITS | change})), what=f"traits {change}") for change in BAD_TRAITS),
+    model(put("facts", json.dumps({"traits": TRAITS})), "accepted", "traits good"),
+    model(lambda arrays: arrays.update(pose_basis=np.zeros((117, len(arrays["template"]), 3), np.float32)), "accepted", "pose_basis good"),
+    model(lambda arrays: arrays.update(pose_basis=np.zeros((9, len(arrays["template"]), 3), np.float32)), what="pose_basis short"),
+    model(lambda arrays: arrays.update(pose_basis=np.full((117, len(arrays["template"]), 3), np.nan, np.float32)), what="pose_basis nan"),
+    model(lambda arrays: arrays.update(lbs_weights=np.full(arrays["lbs_weights"].shape, np.nan, np.float32)), what="lbs_weights nan"),
     model(put("facts", "[" * 5000), what="facts deep"),
     model(put("regions", lambda array: array[:, :-1]), what="regions short"),
     *(model(lambda arrays, name=name: arrays.pop(name), what=f"without {name}") for name in ("template", "lbs_weights", "landmarks.mediapipe_face.weights")),

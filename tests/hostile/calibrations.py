@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,46 @@ def reading(name: str) -> Callable[[Path], Any]:
     return read
 
 
-def case(what: str, name: str, text: str | bytes, expected: str = "refused") -> Case:
-    return Case("calibration", what, written(name, text), reading(name), expected)
+def case(what: str, name: str, text: str | bytes, expected: str = "refused", images: str | bytes | None = None) -> Case:
+    """images: of a COLMAP model, the content of the file beside the cameras'."""
+
+    def make(folder: Path) -> None:
+        written(name, text)(folder)
+        if images is not None:
+            written(name.replace("cameras", "images"), images)(folder)
+
+    return Case("calibration", what, make, reading(name), expected)
+
+
+CAPTURY_CHANGES = [
+    ("64 80", "64"), ("64 80", "-64 80"), ("64 80", "9" * 5000 + " 80"), ("90 0 32", "nan 0 32"), ("90 0 32", "0 32"), ("90 0 32", "1e400 0 32"),
+    ("2000", "inf"), ("name a", "name ../a"), ("name a", "other a"), ("radial 0", "radial 0.1"),
+]  # fmt: skip
+COLMAP_CHANGES = [
+    ("PINHOLE", "FISHEYE"), ("PINHOLE", "OPENCV_FISHEYE"), ("64 80", "64"), ("64 80", "inf 80"), ("90 90", "nan 90"), ("90 90", "-90 90"), ("1 PIN", "2 PIN"),
+    ("1 PIN", "9" * 5000 + " PIN"), ("90 90", "1e400 90"),
+]  # fmt: skip
+IMAGE_CHANGES = [("1 0 0 0", "0 0 0 0"), ("1 0 0 0", "nan 0 0 0"), ("1 0 0 0", "1 0 0"), ("0 0 2", "0 0 inf"), ("a.png", ""), ("1 a.png", "x a.png")]
+TRANSFORMS_CHANGES = [
+    ("frames", []), ("frames", {"a": 1}), ("frames", [1]), ("frames", [{}]), ("frames", [{"file_path": "a.png", "transform_matrix": [[1]]}]),
+    ("w", "x"), ("w", -5), ("w", 1e300), ("fl_x", 0), ("fl_x", None), ("k4", 1),
+    ("camera_model", "OPENCV_FISHEYE"), ("cx", [1]), ("k1", 1e300),
+]  # fmt: skip
+
+
+def captury() -> str:
+    return "Skeletool Camera Calibration File V1.0\nname a\nsize 64 80\nintrinsic 90 0 32 0 0 90 40 0 0 0 1 0 0 0 0 1\n" + (
+        "extrinsic 1 0 0 0 0 1 0 0 0 0 1 2000 0 0 0 1\nradial 0\n"
+    )
+
+
+def colmap(part: str) -> str:
+    return "# one camera\n1 PINHOLE 64 80 90 90 32 40\n" if part == "cameras" else "# one image\n1 1 0 0 0 0 0 2 1 a.png\n\n"
+
+
+def transforms(**values: Any) -> str:
+    frame = {"file_path": "a.png", "transform_matrix": [[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 2], [0, 0, 0, 1]]}
+    return json.dumps({"w": 64, "h": 80, "fl_x": 90, "fl_y": 90, "cx": 32, "cy": 40, "frames": [frame]} | values)
 
 
 def cameras_json(*cameras: Any) -> str:
@@ -155,6 +194,22 @@ CASES = [
     case("yaml large", "c.yml", "%YAML:1.0\n---\n" + "#" * (9 << 20)),
     case("yaml Latin-1 comment", "c.yml", storage().encode() + b"# \xe9\n", "either"),
     case("yaml zeros", "c.yml", bytes(1000)),
+    case("captury good", "c.calibration", captury(), "accepted"),
+    *(case(f"captury {old} becomes {new[:20]}", "c.calibration", captury().replace(old, new)) for old, new in CAPTURY_CHANGES),
+    case("captury zeros", "c.calibration", bytes(1000)),
+    case("captury large", "c.calibration", "#" * (9 << 20)),
+    case("colmap good", "cameras.txt", colmap("cameras"), "accepted", images=colmap("images")),
+    *(case(f"colmap {old} becomes {new[:20]}", "cameras.txt", colmap("cameras").replace(old, new), images=colmap("images")) for old, new in COLMAP_CHANGES),
+    *(
+        case(f"colmap image {old} becomes {new[:20]}", "cameras.txt", colmap("cameras"), images=colmap("images").replace(old, new))
+        for old, new in IMAGE_CHANGES
+    ),
+    *(case(f"colmap binary of {count} cameras", "cameras.bin", struct.pack("<Q", count) + bytes(40), images=bytes(8)) for count in (0, 1, 2**63)),
+    case("transforms good", "c.json", transforms(), "accepted"),
+    *(case(f"transforms {key} {str(value)[:20]}", "c.json", transforms(**{key: value})) for key, value in TRANSFORMS_CHANGES),
+    *(case(f"captury mutated {seed}", "c.calibration", mutated(captury(), seed), "either") for seed in range(10)),
+    *(case(f"colmap mutated {seed}", "cameras.txt", mutated(colmap("cameras"), seed), "either", images=mutated(colmap("images"), seed)) for seed in range(10)),
+    *(case(f"transforms mutated {seed}", "c.json", mutated(transforms(), seed), "either") for seed in range(10)),
     *(case(f"yaml mutated {seed}", "c.yml", mutated(storage(), seed), "either") for seed in range(30)),
     *(case(f"toml mutated {seed}", "c.toml", mutated(toml(), seed), "either") for seed in range(10)),
     *(case(f"json mutated {seed}", "c.json", mutated(changed(), seed), "either") for seed in range(10)),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.hostile import archives, arrays, avatars, calibrations, configurations, images, names, others, results, tables, videos
+from tests.hostile import archives, arrays, avatars, calibrations, configurations, images, names, others, pickles, results, tables, videos
 from tests.hostile.case import Case
 
 CASES: tuple[Case, ...] = tuple(
-    case for part in (archives, arrays, avatars, calibrations, configurations, images, names, others, results, tables, videos) for case in part.CASES
+    case for part in (archives, arrays, avatars, calibrations, configurations, images, names, others, pickles, results, tables, videos) for case in part.CASES
 )
 
 
@@ -15,11 +15,13 @@ def warm_up() -> None:
     import av  # noqa: F401
     import cv2
     import pandas  # noqa: F401
+    import scipy.io  # noqa: F401
     import yaml  # noqa: F401
     from pydantic import TypeAdapter  # noqa: F401
 
     import pipeline.avatars.rigged.entry  # noqa: F401
     import pipeline.evaluation.lpips  # noqa: F401
+    import pipeline.io.model_files  # noqa: F401
     import pipeline.report.cohort  # noqa: F401
     import pipeline.report.report  # noqa: F401
     import pipeline.training.checkpoint  # noqa: F401

@@ -220,8 +220,8 @@ VARIANTS = {
     "opengl": Variant(_stored("opengl"), "keypoints", "'convention' of captures.tsv to opengl"),
     "opengl_camera_to_world": Variant(_stored("opengl_c2w"), "keypoints", "'convention' of captures.tsv to opengl_c2w"),
     # K and sizes
-    "half_K": Variant(_scaled_K(0.5), DONE, "check the focal lengths, that K belongs to images of this size"),
-    "half_K_intri_yml": Variant(_half_K_in_intri_yml, DONE, "check the focal lengths, that K belongs to images of this size"),
+    "half_K": Variant(_scaled_K(0.5), DONE, "K seems to belong to images of 0.50 times the size"),
+    "half_K_intri_yml": Variant(_half_K_in_intri_yml, DONE, "K seems to belong to images of 0.50 times the size"),
     "focal_length_1.5": Variant(_scaled_K(1.5, focal_alone=True), DONE, "check the focal lengths"),
     "K_and_size_of_4x": Variant(_scaled_K(4, with_size=True), PREFLIGHT, "scale K by the ratio of the sizes"),
     "K_of_4x": Variant(_scaled_K(4), PREFLIGHT, "K belongs to an image of another size"),

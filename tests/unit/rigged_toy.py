@@ -49,6 +49,7 @@ def model() -> ParametricModel:
         faces=faces.long(),
         identity_basis=identity,
         expression_basis=expression,
+        pose_basis=torch.zeros(0, count, 3),
         expression_names=("a", "b"),
         joint_names=("root", "top"),
         parents=(-1, 0),

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.avatars.mesh_layer import face_mask, mesh_layer, splats_per_face
 from pipeline.avatars.render import render_views
-from pipeline.avatars.rigged.avatar import LOCAL
+from pipeline.avatars.splats.avatar import LOCAL
 from pipeline.avatars.view import PosedView, ViewOptions, view_image
 from pipeline.io.color_map import color_map
 from pipeline.io.errors import InputError

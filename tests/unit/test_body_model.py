@@ -85,8 +85,10 @@ def test_weights_and_regressor_sum_to_one(model):
     assert model.parents[0] == -1 and all(0 <= parent < j for j, parent in enumerate(model.parents) if j)
 
 
-def test_gradients_are_right_and_flow_to_everything(head):
+@pytest.mark.parametrize("correct", [False, True])
+def test_gradients_are_right_and_flow_to_everything(head, correct):
     light = head.subset(np.arange(0, head.vertex_count, 1200))
+    light = with_correctives(light) if correct else light
     double = {f.name: getattr(light, f.name) for f in dataclasses.fields(light)}
     double = {name: value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value for name, value in double.items()}
     model = dataclasses.replace(light, **double)
@@ -102,8 +104,37 @@ def test_gradients_are_right_and_flow_to_everything(head):
     assert torch.autograd.gradcheck(vertices, [value.clone().requires_grad_() for value in inputs])
 
 
-def test_subset_poses_the_same_points(head):
-    parameters = _random(head, 3)
+def with_correctives(model, frames: int = 1):
+    """The model with random pose correctives of a millimetre or so."""
+    shape = (9 * (len(model.parents) - 1), model.vertex_count, 3)
+    return dataclasses.replace(model, pose_basis=0.002 * torch.randn(shape, generator=torch.Generator().manual_seed(5)))
+
+
+def test_pose_correctives_are_those_of_a_loop_over_joints(head):
+    model, parameters = with_correctives(head), _random(head, 2)
+    posed = model.pose_vertices(**parameters)
+    for frame in range(2):
+        local = rotvec_to_matrix_torch(parameters["pose"][frame])
+        added = torch.zeros_like(head.template)
+        for joint in range(1, len(head.parents)):
+            for row in range(3):
+                for column in range(3):
+                    added += (local[joint, row, column] - float(row == column)) * model.pose_basis[9 * (joint - 1) + 3 * row + column]
+        at = {name: value[frame : frame + 1] for name, value in parameters.items() if name != "identity"}
+        joints = head.pose_vertices(parameters["identity"], **at).joints
+        moved = head.shape_vertices(parameters["identity"], at["expression"])[0] + added
+        plain = dataclasses.replace(head, template=moved, identity_basis=head.identity_basis[:0], expression_basis=torch.zeros_like(head.expression_basis))
+        rest = head.shape_joints(parameters["identity"], at["expression"])[0]
+        plain = dataclasses.replace(plain, rest_joints=rest, identity_joints=head.identity_joints[:0], expression_joints=0 * head.expression_joints)
+        expected = plain.pose_vertices(torch.zeros(0), **at)
+        torch.testing.assert_close(posed.vertices[frame], expected.vertices[0], atol=2e-6, rtol=0)
+        torch.testing.assert_close(posed.joints[frame], joints[0], atol=1e-6, rtol=0)
+        assert (posed.vertices[frame] - head.pose_vertices(parameters["identity"], **at).vertices[0]).norm(dim=-1).max() > 2e-3
+
+
+@pytest.mark.parametrize("correct", [False, True])
+def test_subset_poses_the_same_points(head, correct):
+    head, parameters = with_correctives(head) if correct else head, _random(head, 3)
     whole = head.pose_vertices(**parameters)
     ids = np.flatnonzero(head.regions["face"])
     light = head.subset(ids)

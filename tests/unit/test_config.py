@@ -90,7 +90,7 @@ def test_every_preset_of_every_method_can_be_used():
 
 def test_presets_must_be_the_three(tmp_path):
     (tmp_path / "presets.yaml").write_text("draft: {}\n")
-    with pytest.raises(InputError, match="other blocks(?s:.*)high"):
+    with pytest.raises(InputError, match="lacks blocks(?s:.*)high"):
         dataclasses.replace(METHOD, presets=tmp_path / "presets.yaml").preset("draft")
 
 

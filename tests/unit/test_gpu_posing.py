@@ -39,6 +39,13 @@ def crooked() -> ParametricModel:
     )
 
 
+def corrected() -> ParametricModel:
+    """The same with pose correctives, of the size of a nose."""
+    model = crooked()
+    shape = (9 * (len(PARENTS) - 1), model.vertex_count, 3)
+    return replace(model, pose_basis=0.02 * torch.randn(shape, generator=torch.Generator().manual_seed(8)))
+
+
 def with_identity(model: ParametricModel) -> ParametricModel:
     return replace(model, identity_basis=model.identity_basis[:0], identity_joints=model.identity_joints[:0])
 
@@ -58,7 +65,7 @@ def parameters(model: ParametricModel, frames: int) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-@pytest.mark.parametrize("make", [toy, crooked])
+@pytest.mark.parametrize("make", [toy, crooked, corrected])
 def test_posing_agrees_with_the_model_in_values_and_gradients(make, frames):
     model = with_identity(make())
     results, scale = [], 1.3

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from tests.unit.triton_interpreter import interpreted
 
 rows_gpu = interpreted("pipeline.training.row_adam_gpu")
-density_gpu = interpreted("pipeline.avatars.rigged.density_gpu")
+density_gpu = interpreted("pipeline.avatars.splats.density_gpu")
 RATES = {"pose": 3e-4, "expression": 3e-3, "translation": 1e-2}
 
 

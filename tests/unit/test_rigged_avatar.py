@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipeline.avatars.rigged.avatar import LOCAL, RiggedAvatar
+from pipeline.avatars.rigged.avatar import RiggedAvatar
 from pipeline.avatars.rigged.posed_body import TABLES, PosedBody
 from pipeline.avatars.rigged.regularise import splat_terms
 from pipeline.avatars.rigged.settings import RiggedTrainSettings
+from pipeline.avatars.splats.avatar import LOCAL
+from pipeline.geometry.triangle_frames import triangle_frames
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.splat.splats import Views
 from pipeline.training.images import Batch, Source, TrainingImages
@@ -135,6 +137,36 @@ def test_terms_are_zero_for_well_placed_splats_and_only_count_the_visible():
     assert all(term > 0.01 for name, term in terms().items() if name != "position")
     visible[0] = False
     assert all(term < 1e-5 for term in terms().values())
+
+
+def test_position_and_scale_may_count_in_metres(tmp_path):
+    batch = batch_of(tmp_path)
+    settings = replace(
+        SETTINGS, metric_position=True, metric_scale=True, threshold_position=0.001, threshold_scale=0.002, lambda_position=2.0, lambda_scale=3.0
+    )
+    avatar = toy.avatar(settings)
+    with torch.no_grad():
+        avatar.local["means"].normal_(generator=torch.Generator().manual_seed(1))
+    avatar.begin_step(0)
+    state = avatar.pose(0)
+    drawn = avatar.draw(state, batch.views)
+    terms = avatar.losses(state, replace(drawn, radii=torch.ones_like(drawn.radii)), batch)
+    size = triangle_frames(avatar.body.vertices(avatar.body.pose_at(0)), avatar.body.faces)[2][avatar.binding].double()[:, None]
+    far = (avatar.local["means"].double().abs() * size - 0.001).clamp_min(0).norm(dim=1).mean()
+    large = (avatar.local["log_scales"].double().exp() * size - 0.002).clamp_min(0).norm(dim=1).mean()
+    assert far > 0 and large > 0
+    assert float(terms["position"].detach()) == pytest.approx(2 * float(far.detach()), rel=1e-4) and float(terms["scale"].detach()) == pytest.approx(
+        3 * float(large.detach()), rel=1e-4
+    )
+
+
+def test_the_rates_that_fall():
+    def ends(decay: str) -> dict[str, float]:
+        groups = toy.avatar(replace(SETTINGS, lr_decay=decay, lr_end=0.1)).parameter_groups()
+        return {group.name: group.schedule(SETTINGS.iterations - 1) for group in groups}
+
+    assert all(factor == pytest.approx(0.1) for factor in ends("all").values())
+    assert {name for name, factor in ends("means").items() if factor != 1} == {"means"}
 
 
 def test_every_value_has_its_own_rate_and_one_without_is_fixed():

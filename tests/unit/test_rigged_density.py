@@ -10,9 +10,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from pipeline.avatars.rigged.avatar import RiggedAvatar
-from pipeline.avatars.rigged.binding import bind_reference
-from pipeline.avatars.rigged.density import DensityControl, kept_after_pruning, split_children, top_k
+from pipeline.avatars.rigged.binding import bind_reference, kept_after_pruning
 from pipeline.avatars.rigged.settings import RiggedTrainSettings
+from pipeline.avatars.splats.density import DensityControl, split_children, top_k
 from pipeline.training.optimiser import Optimiser
 from tests.unit import rigged_toy as toy
 

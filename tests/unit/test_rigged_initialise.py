@@ -6,9 +6,12 @@ import numpy as np
 import torch
 
 from pipeline.avatars.rigged.binding import bind
+from pipeline.avatars.rigged.initialise import initial_splats
+from pipeline.avatars.rigged.settings import InitSettings
 from pipeline.avatars.rigged.surface_colors import surface_colors
 from pipeline.avatars.rigged.surface_sampling import local_coordinates, scatter
 from pipeline.capture.camera import Camera
+from pipeline.capture.processed import ImageSet
 from tests.unit import rigged_toy as toy
 
 
@@ -62,3 +65,12 @@ def test_hidden_points_take_the_nearest_color_and_no_image_means_grey():
     colors, seen = surface_colors([(vertices, toy.cameras(1)[0], green)], faces, face, barycentric)
     assert not seen.all() and np.allclose(colors, [0, 1, 0])
     assert np.allclose(surface_colors([], faces, face, barycentric)[0], 0.5)
+
+
+def test_one_round_grey_splat_in_the_middle_of_each_triangle():
+    avatar = toy.avatar()
+    nothing = ImageSet(None, (), (), {}, {})
+    arrays = initial_splats(avatar.body, nothing, (), toy.FRAMES, InitSettings(placement="one", color_frames=0, opacity=0.1))
+    assert arrays["binding"].tolist() == list(range(len(avatar.body.faces))) and not arrays["sh_dc"].any() and not arrays["log_scales"].any()
+    np.testing.assert_allclose(arrays["means"], 0, atol=1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-arrays["opacities"])), 0.1, rtol=1e-6)

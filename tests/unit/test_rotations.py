@@ -8,8 +8,11 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from pipeline.geometry.rotations import (
+    aligning,
+    between,
     matrix_to_quat,
     matrix_to_rotvec,
+    mean_rotation,
     quat_multiply,
     quat_rotate,
     quat_to_matrix,
@@ -69,3 +72,34 @@ def test_products_compose_rotations():
     torch.testing.assert_close(quat_to_matrix(quat_multiply(p, q)), quat_to_matrix(p) @ quat_to_matrix(q))
     torch.testing.assert_close(quat_rotate(q, v), (quat_to_matrix(q) @ v[..., None])[..., 0])
     torch.testing.assert_close(quat_rotate(quat_multiply(p, q), v), quat_rotate(p, quat_rotate(q, v)))
+
+
+def test_a_share_of_the_way_between_rotations():
+    rng = np.random.default_rng(7)
+    first, second = (Rotation.from_rotvec(rng.normal(size=(20, 3))) for _ in range(2))
+    whole = (first.inv() * second).magnitude()
+    for share in (0.0, 0.3, 1.0):
+        part = Rotation.from_matrix(between(first.as_matrix(), second.as_matrix(), np.full(20, share)))
+        np.testing.assert_allclose((first.inv() * part).magnitude(), share * whole, atol=1e-7)
+        np.testing.assert_allclose((part.inv() * second).magnitude(), (1 - share) * whole, atol=1e-7)
+
+
+def test_the_mean_of_rotations_is_that_of_a_symmetric_spread_and_turns_with_them():
+    centre, rng = Rotation.from_rotvec([2.5, 1.0, -0.4]), np.random.default_rng(8)
+    deviations = 0.5 * rng.normal(size=(6, 3))
+    spread = centre * Rotation.from_rotvec(np.concatenate([deviations, -deviations]))
+    np.testing.assert_allclose(mean_rotation(spread.as_matrix()), centre.as_matrix(), atol=1e-12)
+    both = mean_rotation(np.stack([spread.as_matrix(), spread.as_matrix()], axis=1))
+    np.testing.assert_allclose(both, np.stack([centre.as_matrix()] * 2), atol=1e-12)
+
+
+def test_the_smallest_turn_between_directions():
+    rng = np.random.default_rng(9)
+    for _ in range(20):
+        a, b = rng.normal(size=(2, 3))
+        R = aligning(a, b)
+        np.testing.assert_allclose(R @ a / np.linalg.norm(a), b / np.linalg.norm(b), atol=1e-12)
+        expected = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+        assert Rotation.from_matrix(R).magnitude() == pytest.approx(expected, abs=1e-9)
+    np.testing.assert_allclose(aligning(a, 2 * a), np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(aligning(a, -a) @ a, -a, atol=1e-9)

@@ -123,7 +123,7 @@ def test_a_stage_sees_what_the_table_declares_and_nothing_else(row, config, tmp_
     layout = Layout(tmp_path / "r" / "a", tmp_path / "w" / "a")
     job = make_job("fit", config.stages["fit"], METHOD, layout, row, 2)
     assert job.inputs.keypoints == layout.keypoints and job.outputs.fit == layout.fit and job.cells.model == "head"
-    for values, name in ((job.inputs, "capture"), (job.outputs, "keypoints"), (job.cells, "path")):
+    for values, name in ((job.inputs, "truth"), (job.outputs, "keypoints"), (job.cells, "path")):
         with pytest.raises(AttributeError, match=f"'{name}' is none of the (?s:.*)'fit'"):
             getattr(values, name)
     train = make_job("train", config.stages["train"], METHOD, layout, row, 2)

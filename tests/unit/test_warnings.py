@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.capture.aim import axis_warnings
+from pipeline.capture.intrinsics import principal_point_warnings
 from pipeline.evaluation.warnings import figure_warnings
 from pipeline.geometry.camera_readings import READINGS, Agreement
 from pipeline.io.errors import InputError
@@ -39,6 +40,14 @@ def test_a_camera_that_looks_elsewhere_is_named_with_its_distance(off):
 def test_a_calibration_of_another_convention_misses(reading):
     cameras = [replace(camera, R=R, t=t) for camera in RING for R, t in [READINGS[reading](camera.R, camera.t + [0.3, 0.1, 0])]]
     assert axis_warnings(cameras)
+
+
+def test_a_K_of_images_of_another_size_is_named_and_a_crop_is_not():
+    half = [replace(camera, K=np.diag([0.5, 0.5, 1]) @ camera.K) for camera in RING]
+    (text,) = principal_point_warnings(half)
+    assert "0.50 times the size" in text and "multiply fx, fy, cx and cy by 2" in text
+    cropped = [replace(camera, K=camera.K - [[0, 0, 0.35 * camera.width], [0, 0, 0], [0, 0, 0]]) for camera in RING]
+    assert principal_point_warnings(RING) == principal_point_warnings(cropped) == principal_point_warnings([*RING[:4], *half[4:]]) == []
 
 
 def test_scale():

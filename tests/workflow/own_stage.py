@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.avatars.method import Method
-from pipeline.contract.stages import Stage
+from pipeline.contract.stages import IMAGES, Stage
 from pipeline.stages.job import AvatarJob
 
 
@@ -32,6 +32,7 @@ METHOD = Method(
     stages=(Stage("mesh", 0, inputs=("fit", "init"), outputs=("mesh",), cores=2),),
     outputs={"mesh": "mesh.txt"},
 )
+PLAIN = replace(METHOD, name="plain", reads=IMAGES, stages=(Stage("mesh", 0, inputs=("init",), outputs=("mesh",)),))
 
 
 def mesh(job: AvatarJob) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import pytest
 
 from pipeline.avatars.registry import VARIABLE
 from pipeline.contract.layout import Layout
-from tests.workflow.own_stage import METHOD
+from tests.workflow.own_stage import METHOD, PLAIN
 from tests.workflow.support import ROOT, Place, command
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, f"{METHOD.name}={METHOD.entry}:METHOD")
+    monkeypatch.setenv(VARIABLE, f"{METHOD.name}={METHOD.entry}:METHOD,{PLAIN.name}={METHOD.entry}:PLAIN")
     place = Place(tmp_path)
     place.write_table("id kind path", "a synthetic raw/a")
     return place
@@ -28,11 +28,25 @@ def test_its_rule_stands_between_init_and_train(place, until, planned):
     assert done.returncode == 0, done.stderr
     stages = [line.split()[-4] for line in done.stdout.splitlines()[1:-1]]
     assert ("mesh" in stages) == planned and "init" in stages and ("train" in stages) == (until == "train")
-    overrides = [f"{name}={value}" for name, value in zip(("captures", "results", "work"), place.paths()[1::2])]
-    words = ["--configfile", ROOT / "config.yaml", "--config", "subjects=a", "method=meshed", f"until={until}", *overrides, "--dry-run", "--quiet", "host"]
-    by_hand = subprocess.run([sys.executable, "-m", "snakemake", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
-    rules = re.findall(r"^(?:local)?rule (\w+):$", by_hand.stdout + by_hand.stderr, re.MULTILINE)
+    rules = rules_of(place, "meshed", until)
     assert ("mesh" in rules) == planned and "init" in rules and ("train" in rules) == (until == "train")
+
+
+def rules_of(place, method, until):
+    """The jobs that Snakemake plans when it is called by hand."""
+    overrides = [f"{name}={value}" for name, value in zip(("captures", "results", "work"), place.paths()[1::2])]
+    words = ["--configfile", ROOT / "config.yaml", "--config", "subjects=all", f"method={method}", f"until={until}", *overrides, "--dry-run", "--quiet", "host"]
+    by_hand = subprocess.run([sys.executable, "-m", "snakemake", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    return re.findall(r"^ *(?:local)?rule (\w+):$", by_hand.stdout + by_hand.stderr, re.MULTILINE)
+
+
+def test_a_method_without_a_model_has_neither_keypoints_nor_fit(place):
+    place.write_table("id kind path", "a synthetic raw/a", "b rig raw/b")
+    shared = ["ingest", "frames", "sample", "matte", "init", "mesh", "train", "render", "evaluate", "report"]
+    rules = rules_of(place, "plain", "report")
+    assert {"synthesise", "ingest", "matte", "mesh"} <= set(rules) and not {"keypoints", "fit"} & set(rules)
+    header = command("status", *place.paths(), "--method", "plain").stdout.splitlines()[0].split()
+    assert header == ["capture", "synthesise", *shared, "warnings"]
 
 
 def test_its_verb_runs_it_and_status_shows_it(place):

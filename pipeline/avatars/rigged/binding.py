@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from pipeline.geometry.rotations import matrix_to_quat, quat_multiply
@@ -40,3 +41,13 @@ def bind_reference(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tens
     T, R, s, q = T[binding], R[binding], s[binding], q[binding]
     world_means = s[:, None] * (R @ means[:, :, None]).squeeze(-1) + T
     return world_means, quat_multiply(q, quats), log_scales + s.log()[:, None]
+
+
+def kept_after_pruning(opacity: Tensor, binding: Tensor, faces: int, threshold: float) -> Tensor:
+    """Which splats stay: bool [N]. Faint ones go, except the least faint one of a triangle that would be left with none."""
+    keep = opacity >= threshold
+    peak = torch.full((faces,), -1.0, device=opacity.device).scatter_reduce(0, binding, torch.where(keep, 2.0, opacity), "amax")
+    rows = torch.arange(len(binding), device=opacity.device)
+    least_faint = torch.where(opacity == peak[binding], rows, len(rows))  # a triangle that keeps a splat has peak 2, which no opacity reaches
+    first = torch.full((faces,), len(rows), device=opacity.device).scatter_reduce(0, binding, least_faint, "amin")
+    return keep | (rows == first[binding])

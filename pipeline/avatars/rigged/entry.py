@@ -9,27 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.avatars.rigged.avatar import LOCAL, RiggedAvatar
+from pipeline.avatars.method import Form
+from pipeline.avatars.rigged.avatar import SPLAT_ARRAYS, RiggedAvatar
 from pipeline.avatars.rigged.initialise import initial_splats
-from pipeline.avatars.rigged.posed_body import FIT_ARRAYS, PosedBody
+from pipeline.avatars.rigged.model_folder import read_model_folder, write_model_folder
+from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.avatars.rigged.settings import InitSettings, RiggedTrainSettings
+from pipeline.avatars.splats.avatar import check_local
+from pipeline.body.fit_file import FIT_ARRAYS
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.sample import read_sample
 from pipeline.contract.layout import Subject
-from pipeline.io.arrays import Integers, Numbers, Shape, check_finite, check_indices, load_npz, save_npz
-from pipeline.io.errors import InputError
+from pipeline.io.arrays import check_indices, load_npz, save_npz
 
-SPLAT_ARRAYS: dict[str, Shape] = {
-    "binding": Integers(("splats",)),
-    "means": Numbers(("splats", 3)),
-    "quats": Numbers(("splats", 4)),
-    "log_scales": Numbers(("splats", 3)),
-    "opacities": Numbers(("splats",)),
-    "sh_dc": Numbers(("splats", 1, 3)),
-    "sh_rest": Numbers(("splats", None, 3)),
-}
-"""What init.npz and avatar.npz hold of the splats."""
-LARGEST_VALUE = 1e4  # of all of these
+FORMS = {"gaussian_avatars": Form(read_model_folder, write_model_folder)}
 
 
 def initialise(settings: InitSettings, subjects: Sequence[Subject], path: Path, threads: int) -> dict[str, Any]:
@@ -77,11 +70,7 @@ def open_avatar(path: Path, device: torch.device | str = "cpu", *, remedy: str =
 def check_splats(arrays: Mapping[str, np.ndarray], faces: int, path: Path, remedy: str = "") -> None:
     """Raise InputError where arrays in the shapes of SPLAT_ARRAYS are no splats on a mesh of so many faces."""
     check_indices(arrays["binding"], faces, "binding", path, remedy)
-    check_finite({name: arrays[name] for name in LOCAL}, LARGEST_VALUE, path, remedy)
-    count, coefficients = len(arrays["binding"]), 1 + arrays["sh_rest"].shape[1]
-    if count == 0 or coefficients not in (1, 4, 9, 16):
-        found = f"{count} splats with {coefficients} colour coefficients"
-        raise InputError("holds no splats", file=path, found=found, expected="splats with 1, 4, 9 or 16 colour coefficients", remedy=remedy)
+    check_local(arrays, path, remedy)
 
 
 def compile_kernels() -> None:

@@ -28,13 +28,16 @@ def initial_splats(body: PosedBody, images: ImageSet, cameras: Sequence[str], fr
         images: RGBA images of the cameras and frames to take colours from (of the frames an even choice, see settings).
     """
     faces, vertices = body.faces.cpu().numpy(), posed(body, 0)
-    face, barycentric, spacing = scatter(vertices, faces, settings.splats, settings.seed)
+    face, barycentric, spacing = scatter(vertices, faces, 1 if settings.placement == "one" else settings.splats, settings.seed)
     means, size = local_coordinates(vertices, faces, face, barycentric)
-    spread = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, settings.color_frames).round().astype(int)).tolist()]
-    colors, seen = surface_colors(_views(body, images, cameras, spread), faces, face, barycentric)
-    radius = settings.size * spacing / size
-    log_scales = np.log(np.repeat(radius[:, None], 3, axis=1))
-    log_scales[:, _Y_UP] += math.log(settings.thickness)
+    log_scales = np.zeros((len(face), 3))
+    if settings.placement == "even":
+        log_scales[:] = np.log(settings.size * spacing / size)[:, None]
+        log_scales[:, _Y_UP] += math.log(settings.thickness)
+    colors, seen = np.full((len(face), 3), 0.5), np.zeros(len(face), bool)
+    if settings.color_frames:
+        spread = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, settings.color_frames).round().astype(int)).tolist()]
+        colors, seen = surface_colors(_views(body, images, cameras, spread), faces, face, barycentric)
     return {
         "binding": face.astype(np.int64),
         "means": means.astype(np.float32),

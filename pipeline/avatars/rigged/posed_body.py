@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.body.body_pose import BodyPose
+from pipeline.body.fit_file import FIT_ARRAYS, check_fit
 from pipeline.body.model import ParametricModel, load_model
 from pipeline.body.posing_tables import PosingTables
-from pipeline.io.arrays import Numbers, Shape, Text, check_finite, load_npz
+from pipeline.io.arrays import load_npz
 from pipeline.io.errors import InputError
 from pipeline.io.validation import NAME, is_name
 from pipeline.machine.backend import backend_of
@@ -24,17 +25,6 @@ from pipeline.training.quadratic import quadratic
 from pipeline.training.rows import Rows, row, select_rows
 
 TABLES = ("pose", "expression", "translation")
-FIT_ARRAYS: dict[str, Shape] = {
-    "model": Text(()),
-    "frames": Text(("frames",)),
-    "identity": Numbers((None,)),
-    "offsets": Numbers((None, 3)),
-    "scale": Numbers(()),
-    "pose": Numbers(("frames", None, 3)),
-    "expression": Numbers(("frames", None)),
-    "translation": Numbers(("frames", 3)),
-}
-_LARGEST = 1e6  # of any number, such as metres
 _PRIOR_UNITS = {"pose": 10.0, "expression": 1.0, "translation": 100.0}  # the pose prior counts tenths of a radian, weights and centimetres alike
 
 
@@ -85,17 +75,7 @@ class PosedBody(nn.Module):
     def from_arrays(fit: Mapping[str, np.ndarray], path: str | Path, frames: Sequence[str] = (), *, remedy: str = "") -> PosedBody:
         """The same of arrays that were read from `path` and have the shapes of FIT_ARRAYS."""
         model, count = load_model(str(fit["model"])), len(fit["frames"])
-        shapes: dict[str, tuple[int, ...]] = {
-            "identity": (len(model.identity_basis),),
-            "offsets": (model.vertex_count, 3),
-            "pose": (count, len(model.parents), 3),
-            "expression": (count, len(model.expression_basis)),
-            "translation": (count, 3),
-        }
-        for name, shape in shapes.items():
-            if fit[name].shape != shape:
-                raise InputError(f"'{name}' does not suit the model {fit['model']}", file=path, found=fit[name].shape, expected=shape, remedy=remedy)
-        check_finite({name: fit[name] for name in FIT_ARRAYS}, _LARGEST, path, remedy)
+        check_fit(fit, model, path, remedy)
         if count == 0 or not all(map(is_name, fit["frames"].tolist())):
             raise InputError("array 'frames' holds no names of frames", file=path, found=fit["frames"].tolist(), expected=NAME, remedy=remedy)
         missing = sorted(set(frames) - set(fit["frames"].tolist()))

@@ -43,6 +43,19 @@ def splat_terms_reference(
     return {name: weights[name] * terms[name]() for name in terms if weights.get(name, 0) > 0}
 
 
+def metric_terms(
+    local: Mapping[str, Tensor], sizes: Tensor, weights: Mapping[str, float], thresholds: Mapping[str, float], visible: Tensor
+) -> dict[str | tuple[str, ...], Tensor]:
+    """The terms position and scale in metres, by axis beyond the threshold, as GaussianAvatars' options metric_xyz and metric_scale.
+
+    Args:
+        sizes: [N] metres of the triangle that a splat is bound to. weights: those of the terms to compute.
+    """
+    lengths = {"position": local["means"].abs(), "scale": local["log_scales"].exp()}
+    beyond = {name: (lengths[name] * sizes[:, None] - thresholds[name]).relu().square().sum(1).add(1e-12).sqrt() for name in weights}
+    return {name: weights[name] * _mean_over(beyond[name], visible) for name in weights}
+
+
 def _mean_over(values: Tensor, visible: Tensor) -> Tensor:
     return (values * visible).sum() / visible.sum().clamp_min(1)
 

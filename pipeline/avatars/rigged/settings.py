@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Literal
 
+from pipeline.avatars.splats.settings import SplatTrainSettings
 from pipeline.io.validation import LARGEST_SEED, CheckedSettings, number
-from pipeline.training.settings import TrainSettings
 
 SPLAT_TERMS = ("position", "scale", "opacity", "anisotropy")  # loss terms of the splats themselves
 
@@ -17,61 +17,50 @@ class InitSettings(CheckedSettings):
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    splats: int = number(12000, 1, 10_000_000)  # splats at the start; every triangle has at least one, large ones more
+    placement: Literal["even", "one"] = "even"  # one: in the middle of each triangle one round splat of the triangle's size, as GaussianAvatars begins
+    splats: int = number(12000, 1, 10_000_000)  # splats at the start (placement: even); every triangle has at least one, large ones more
     opacity: float = number(0.6, 0.001, 0.999)  # initial opacity of every splat, 0 to 1
     size: float = number(0.8, 0, 100, above=True)  # radius of a splat, as a fraction of the distance to its neighbours
     thickness: float = number(0.3, 0, 100, above=True)  # across the surface, as a fraction of its radius
-    color_frames: int = number(10, 1, 10_000)  # training frames, evenly spread, whose images give the first colours
+    color_frames: int = number(10, 0, 10_000)  # training frames, evenly spread, whose images give the first colours; 0 = grey
     seed: int = number(0, 0, LARGEST_SEED)  # fixes where in its triangle a splat is placed
 
 
 @dataclass(frozen=True)
-class RiggedTrainSettings(TrainSettings):
+class RiggedTrainSettings(SplatTrainSettings):
     """The `train` stage. Learning rates are Adam's; those of splats count in units of the triangle a splat is bound to."""
 
     __pydantic_config__ = {"extra": "forbid"}
-    STEPS: ClassVar[tuple[str, ...]] = (*TrainSettings.STEPS, "sh_every", "densify_from", "densify_until", "densify_every", "opacity_reset_every")
-
     lambda_position: float = number(0.01, 0, 1e6)  # penalises distances to the parent triangle above threshold_position
     threshold_position: float = number(1.0, 0, 1e6)  # distance from the triangle's centre without penalty, in triangle sizes
     lambda_scale: float = number(1.0, 0, 1e6)  # penalises sizes above threshold_scale
     threshold_scale: float = number(0.6, 0, 1e6)  # size without penalty, in triangle sizes
     lambda_opacity: float = number(0.0, 0, 1e6)  # drives opacities to 0 or 1; helps where surfaces look translucent
     lambda_anisotropy: float = number(0.0, 0, 1e6)  # keeps splats from becoming needles: beyond threshold_anisotropy
+    metric_position: bool = False  # measure distances in metres, for threshold_position too
+    metric_scale: bool = False  # measure sizes in metres, for threshold_scale too
     threshold_anisotropy: float = number(8.0, 0, 1e6)  # ratio of the longest to the middle axis without penalty
     lambda_laplacian: float = number(0.3, 0, 1e6)  # keeps the change of the shared vertex offsets smooth (mean square of its Laplacian, square millimetres)
     lambda_pose: float = number(0.01, 0, 1e6)  # keeps fine-tuned poses, expressions and translations near the tracked ones
 
-    lr_means: float = number(0.01, 0, 10)  # at the first step; falls to lr_means x lr_end
-    lr_quats: float = number(0.004, 0, 10)
-    lr_log_scales: float = number(0.015, 0, 10)
-    lr_opacities: float = number(0.05, 0, 10)
-    lr_sh_dc: float = number(0.008, 0, 10)  # base colour
-    lr_sh_rest: float = number(0.0008, 0, 10)  # view-dependent colour
+    lr_decay: Literal["all", "means"] = "all"  # which rates fall to x lr_end in the end: all, or that of the means alone
     lr_offsets: float = number(3e-5, 0, 10)  # shared vertex offsets, metres; 0 leaves them as tracked
     lr_pose: float = number(3e-4, 0, 10)  # joint rotations of a frame, radians; 0 leaves them as tracked
     lr_expression: float = number(3e-3, 0, 10)  # expression weights of a frame
     lr_translation: float = number(3e-5, 0, 10)  # translation of a frame, metres
 
-    sh_degree: int = number(2, 0, 3)  # view-dependence of colour: 0 (none) to 3
-    sh_every: int = number(300, 0, 10_000_000)  # steps between one degree and the next
-
-    densify_from: int = number(300, 0, 10_000_000)  # first step that may add or remove splats
-    densify_until: int = number(1200, 0, 10_000_000)  # last such step
-    densify_every: int = number(150, 1, 10_000_000)  # steps in between
-    densify_gradient: float = number(1e-5, 0, 1e6)  # mean gradient of a splat's place on the screen (per half image) from which it is split or cloned
-    densify_absolute: bool = False  # use absolute gradients, which do not cancel (Ye et al. 2024, AbsGS): finer detail, more splats
     densify_scale: float = number(0.5, 0, 1e6, above=True)  # splats larger than this many triangle sizes are split, smaller ones cloned
     max_splats: int = number(
         16000, 1, 10_000_000
     )  # splats are added up to this number, evenly over the density steps; the first ones, at least one per triangle, may be more
-    prune_opacity: float = number(0.01, 0, 1)  # fainter splats are removed
-    opacity_reset_every: int = number(0, 0, 10_000_000)  # steps between lowering all opacities to reset_opacity; 0 = never
-    reset_opacity: float = number(0.1, 0, 1, above=True)
 
     def weights(self) -> dict[str, float]:
         """Weight of each of the avatar's own terms by name."""
         return {name: getattr(self, f"lambda_{name}") for name in (*SPLAT_TERMS, "laplacian", "pose")}
+
+    def metric_terms(self) -> tuple[str, ...]:
+        """The terms that count in metres in place of triangle sizes."""
+        return tuple(name for name in ("position", "scale") if getattr(self, f"metric_{name}") and getattr(self, f"lambda_{name}") > 0)
 
     def thresholds(self) -> dict[str, float]:
         """What the terms do not penalise, by name."""

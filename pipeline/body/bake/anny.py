@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.body import store
 from pipeline.body.bake.anny_source import AnnySource, People
+from pipeline.body.bake.joint_priors import anny_traits
 from pipeline.body.bake.linear import held_out_error, joint_error, joint_regressor, principal_components
 from pipeline.body.bake.regions import anny_regions
 
@@ -93,6 +94,7 @@ def bake(source: AnnySource, recipe: Recipe) -> tuple[dict[str, np.ndarray], dic
     arrays |= {"lbs_joints": lbs_joints, "lbs_weights": lbs_weights} | store.pack_regions(regions)
     facts = {
         "source": SOURCE,
+        "traits": anny_traits(recipe.name.removeprefix("anny_"), names).to_json(),
         "rest_pose": "A-pose: arms about 45 degrees down, elbows bent forward",
         "axes": "metres, z up, the person looks along -y, the person's left is +x",
         "origin": f"{recipe.origin} joint of the mean person",

@@ -1,4 +1,4 @@
-"""Synthetic renders of a head from many views, and MediaPipe's face landmarks back-projected onto the mesh."""
+"""Synthetic renders of any model's head from many views, and MediaPipe's face landmarks back-projected onto the mesh."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pipeline.body.model import ParametricModel
 from pipeline.io.progress import progress
 from pipeline.mesh.raster import MeshBuffers, zbuffer
 from pipeline.mesh.topology import vertex_normals
+from pipeline.vision.mediapipe_quiet import quiet_mediapipe
 
 SIZE = 512  # pixels
 FOCAL = 1500.0  # pixels
@@ -24,6 +25,17 @@ FIRST_IRIS = 468
 INNER_LIPS = frozenset(map(int, "78 191 80 81 82 13 312 311 310 415 308 95 88 178 87 14 317 402 318 324".split()))
 RIGHT_EYE = frozenset(map(int, "33 7 163 144 145 153 154 155 133 173 157 158 159 160 161 246".split()))
 LEFT_EYE = frozenset(map(int, "263 249 390 373 374 380 381 382 362 398 384 385 386 387 388 466".split()))
+PAINTS = {
+    "scalp": (0.20, 0.14, 0.10),
+    "brows": (0.25, 0.17, 0.12),
+    "lips": (0.72, 0.33, 0.33),
+    "inner_mouth": (0.15, 0.04, 0.04),
+    "tongue": (0.55, 0.22, 0.24),
+    "teeth": (0.90, 0.88, 0.84),
+    "eye_left": (0.93, 0.92, 0.90),
+    "eye_right": (0.93, 0.92, 0.90),
+}  # albedo of regions, in which later ones hide earlier ones
+JAW_ANGLE = 0.2  # radians, of an open mouth
 SNAP_PX = 4  # reach of `snap` in `_surface_point`
 GRAZING = 0.45
 """Cosine between normal and view below which a detection does not determine the point on the surface."""
@@ -46,14 +58,15 @@ class View(NamedTuple):
 
 def detections(model: ParametricModel) -> list[list[SurfacePoint]]:
     """For each of the 478 landmarks its detections on the mesh. In every other view the mouth is open (lips apart)."""
-    import mediapipe
-
-    allowed = _allowed_faces(model)
+    allowed, opens = _allowed_faces(model), "jawOpen" in model.expression_names or "jaw" in model.traits.roles
     points: list[list[SurfacePoint]] = [[] for _ in range(LANDMARKS)]
     jobs = [(person, yaw, pitch) for person in range(PEOPLE) for yaw in YAWS for pitch in PITCHES]
-    with mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as detector:
+    with quiet_mediapipe() as mediapipe:
+        detector = mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True)
+        detector.process(np.zeros((SIZE, SIZE, 3), np.uint8))
+    with detector:
         for number, (person, yaw, pitch) in enumerate(progress(jobs, "landmarks")):
-            mouth_open = number % 2 == 1
+            mouth_open = opens and number % 2 == 1
             view = render(model, person, yaw, pitch, mouth_open)
             result = detector.process(view.image)
             if not result.multi_face_landmarks:
@@ -79,8 +92,9 @@ def _kind(landmark: int) -> str:
 def _allowed_faces(model: ParametricModel) -> dict[str, np.ndarray]:
     """Faces on which a kind of landmark may lie: {kind: bool [F + 1]}; the last entry is the background, False."""
     regions, faces = model.regions, model.faces.numpy()
-    masks = {name: regions[name] for name in ("lips", "eyelids", "skin")}
-    masks["eyes"] = regions["eye_left"] | regions["eye_right"]
+    skin = regions.get("skin", np.ones(model.vertex_count, bool))
+    eyes = _eyes(model)
+    masks = {"skin": skin, "lips": regions.get("lips", skin), "eyelids": regions.get("eyelids", skin), "eyes": eyes if eyes.any() else skin}
     return {kind: np.append(mask[faces].all(axis=1), False) for kind, mask in masks.items()}
 
 
@@ -110,21 +124,48 @@ def render(model: ParametricModel, person: int, yaw: float, pitch: float, mouth_
         noise = torch.randn(len(parameters["identity"]), generator=torch.Generator().manual_seed(person))
         parameters["identity"] = 0.7 * noise
     if mouth_open:
-        parameters["expression"][0, model.expression_names.index("jawOpen")] = 0.35
+        _open_mouth(model, parameters)
     vertices = model.pose_vertices(**parameters).vertices
     normals = vertex_normals(vertices, model.faces)[0].numpy()
-    eyes = [model.joint_names.index(name) for name in ("eye.L", "eye.R")]
-    target = model.rest_joints[eyes].mean(dim=0).numpy() + np.array([0, 0.03, -0.03])
-    rotation = _camera_rotation(np.radians(yaw), np.radians(pitch))
-    camera = (vertices[0].numpy() - target) @ rotation.T + np.array([0, 0, DISTANCE])
-    buffers = zbuffer(camera[:, :2] / camera[:, 2:] * FOCAL + SIZE / 2, camera[:, 2], model.faces.numpy(), SIZE, SIZE)
+    rotation = _camera_rotation(np.radians(yaw), np.radians(pitch)) @ (model.traits.axes[[0, 2, 1]] * [[1], [-1], [1]])
+    camera = (vertices[0].numpy() - _face_centre(model)) @ rotation.T + np.array([0, 0, DISTANCE])
     faces = model.faces.numpy()
-    normal = _unit(buffers.interpolate(normals @ rotation.T, faces))
-    sight = _unit(buffers.interpolate(camera, faces))
-    light = np.clip(normal @ _unit(np.array([0.3, -0.5, -0.8])), 0, 1)
-    colour = _paint(model, buffers) * (0.45 + 0.55 * light[..., None])
-    colour[buffers.face_id < 0] = 0.6
-    return View((colour * 255).round().astype(np.uint8), buffers, -(normal * sight).sum(axis=-1))
+    buffers = zbuffer(camera[:, :2] / camera[:, 2:] * FOCAL + SIZE / 2, camera[:, 2], faces, SIZE, SIZE)
+    covered = buffers.face_id >= 0
+    normal = _unit(buffers.interpolate_covered((normals @ rotation.T).astype(np.float32), faces))
+    light = np.clip(normal @ _unit(np.array([0.3, -0.5, -0.8])).astype(np.float32), 0, 1)
+    image, facing = np.full((SIZE, SIZE, 3), 0.6, np.float32), np.zeros((SIZE, SIZE))
+    image[covered] = _paint(model, buffers) * (0.45 + 0.55 * light[:, None])
+    row, column = np.nonzero(covered)
+    sight = np.stack([(column + 0.5 - SIZE / 2) / FOCAL, (row + 0.5 - SIZE / 2) / FOCAL, np.ones(len(row))], 1)
+    facing[covered] = -(normal * _unit(sight)).sum(axis=-1)
+    return View((image * 255).round().astype(np.uint8), buffers, facing)
+
+
+def _open_mouth(model: ParametricModel, parameters: dict[str, torch.Tensor]) -> None:
+    """By the expression of that name, else by the jaw: it turns about the axis to the left."""
+    if "jawOpen" in model.expression_names:
+        parameters["expression"][0, model.expression_names.index("jawOpen")] = 0.35
+    else:
+        jaw = model.joint_names.index(model.traits.roles["jaw"])
+        parameters["pose"][0, jaw] = torch.from_numpy(JAW_ANGLE * model.traits.axes[0])
+
+
+def _face_centre(model: ParametricModel) -> np.ndarray:
+    """Where the camera looks: behind and below the eyes, or at the middle of the head of a model without them."""
+    left, up, front = model.traits.axes
+    eyes = [model.joint_names.index(model.traits.roles[role]) for role in ("eye_left", "eye_right") if role in model.traits.roles]
+    if eyes:
+        return model.rest_joints[eyes].mean(dim=0).numpy() - 0.03 * up - 0.03 * front
+    upper = model.lbs_weights[:, [name in model.traits.upper for name in model.joint_names]].sum(dim=1).numpy() > 0.5
+    head = model.template.numpy()[upper if upper.any() else slice(None)]
+    return (head.min(axis=0) + head.max(axis=0)) / 2
+
+
+def _eyes(model: ParametricModel) -> np.ndarray:
+    """[V] bool; none of a model without eyes."""
+    none = np.zeros(model.vertex_count, bool)
+    return model.regions.get("eye_left", none) | model.regions.get("eye_right", none)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -132,8 +173,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _camera_rotation(yaw: float, pitch: float) -> np.ndarray:
-    """Rotation from model axes (z up, face along -y) to a camera in front of the face, rotated by yaw and pitch
-    (rad)."""
+    """Rotation from axes to the left, back and up to a camera in front of the face, rotated by yaw and pitch (rad)."""
     front = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
     about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
     about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
@@ -141,28 +181,20 @@ def _camera_rotation(yaw: float, pitch: float) -> np.ndarray:
 
 
 def _paint(model: ParametricModel, buffers: MeshBuffers) -> np.ndarray:
-    """Albedo [H, W, 3] of skin, lips, brows, hair, mouth and eyes; iris and pupil by their angle from the front."""
-    colour = np.tile([0.85, 0.64, 0.53], (model.vertex_count, 1))
-    paints = {
-        "scalp": (0.20, 0.14, 0.10),
-        "brows": (0.25, 0.17, 0.12),
-        "lips": (0.72, 0.33, 0.33),
-        "inner_mouth": (0.15, 0.04, 0.04),
-        "tongue": (0.55, 0.22, 0.24),
-        "eye_left": (0.93, 0.92, 0.90),
-        "eye_right": (0.93, 0.92, 0.90),
-    }
-    for region, paint in paints.items():
-        colour[model.regions[region]] = paint
-    faces = model.faces.numpy()
-    image = buffers.interpolate(colour, faces)
-    eye = np.full((model.vertex_count, 3), [0.0, 1.0, 0.0])
-    for side, joint in (("eye_left", "eye.L"), ("eye_right", "eye.R")):
-        mask = model.regions[side]
-        eye[mask] = model.template.numpy()[mask] - model.rest_joints[model.joint_names.index(joint)].numpy()
-    angle = np.degrees(np.arccos(np.clip(-_unit(buffers.interpolate(eye, faces))[..., 1], -1, 1)))
-    eyes = model.regions["eye_left"] | model.regions["eye_right"]
-    visible = (buffers.face_id >= 0) & eyes[faces[np.maximum(buffers.face_id, 0), 0]]
-    image[visible & (angle < 29)] = (0.30, 0.20, 0.12)  # iris
-    image[visible & (angle < 12)] = (0.03, 0.03, 0.03)  # pupil
+    """Albedo [P, 3] of the covered pixels: skin, lips, brows, hair, mouth and eyes; iris and pupil by their angle from the front."""
+    colour = np.tile(np.array([0.85, 0.64, 0.53], np.float32), (model.vertex_count, 1))
+    for region, paint in PAINTS.items():
+        colour[model.regions.get(region, slice(0))] = paint
+    faces, front = model.faces.numpy(), model.traits.axes[2]
+    image = buffers.interpolate_covered(colour, faces)
+    corners, weights = faces[buffers.face_id[buffers.face_id >= 0]], buffers.barycentric[buffers.face_id >= 0]
+    for side in ("eye_left", "eye_right"):
+        if side not in model.regions or side not in model.traits.roles:
+            continue
+        on = np.flatnonzero(model.regions[side][corners[:, 0]])
+        centre = model.rest_joints[model.joint_names.index(model.traits.roles[side])].numpy()
+        place = (model.template.numpy()[corners[on]] * weights[on][..., None]).sum(axis=1) - centre
+        angle = np.degrees(np.arccos(np.clip(_unit(place) @ front, -1, 1)))
+        image[on[angle < 29]] = (0.30, 0.20, 0.12)  # iris
+        image[on[angle < 12]] = (0.03, 0.03, 0.03)  # pupil
     return image

@@ -1,4 +1,4 @@
-"""Add landmark tables to baked models: `python -m pipeline.body.bake.landmarks [FOLDER]`, after `bake.anny`.
+"""Landmark tables of models: of imported ones, and of our own: `python -m pipeline.body.bake.landmarks [FOLDER]`, after `bake.anny`.
 
 Face: MediaPipe detects landmarks in synthetic renders of several people and views; each detection is back-projected
 onto the mesh; landmarks whose detections agree on the surface are valid. Pose: rings of skin around the joints that
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from pipeline.body.model import DATA, ParametricModel, load_model
 
 STABLE_MM = 4.0  # largest spread of a valid landmark
 FEWEST_VIEWS = 12  # landmarks with fewer detections are invalid
+Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def main() -> None:
@@ -33,15 +35,16 @@ def main() -> None:
     print(f"mediapipe_face: {int(tables[2].sum())} of {len(tables[2])} stable, median spread {spread:.2f} mm")
     for model, face in ((head, tables), (body, (source[tables[0]], *tables[1:]))):
         path = folder / f"{model.name}.npz"
-        arrays = {name: array for name, array in store.read_arrays(path).items() if not name.startswith("landmarks.")}
-        median = round(float(np.nanmedian(face[3][face[2]])), 2)
-        facts = model.facts | {"mediapipe_face": {"stable": int(face[2].sum()), "median_spread_mm": median}}
-        arrays |= store.pack_landmarks("mediapipe_face", *face)
-        arrays |= store.pack_landmarks("mediapipe_pose", *pose_table(model, face))
-        store.write_arrays(path, arrays, facts)
+        arrays = {name: array for name, array in store.read_arrays(path).items() if not name.startswith("landmarks.") and name != "facts"}
+        landmarks, facts = landmark_arrays(model, face)
+        store.write_arrays(path, arrays | landmarks, model.facts | facts | {"traits": model.traits.to_json()})
 
 
-Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+def landmark_arrays(model: ParametricModel, face: Table) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of the face and pose tables for the model's file, and facts about them. face: see `face_table`."""
+    spreads = face[3][face[2]]
+    facts = {"mediapipe_face": {"stable": int(face[2].sum()), "median_spread_mm": round(float(np.median(spreads)), 2) if len(spreads) else None}}
+    return store.pack_landmarks("mediapipe_face", *face) | store.pack_landmarks("mediapipe_pose", *pose_table(model, face)), facts
 
 
 def face_table(model: ParametricModel, detections: list[list[SurfacePoint]]) -> Table:

@@ -10,28 +10,19 @@ from pipeline.body.model import ParametricModel
 RING = 40  # most vertices per point
 FACE = {0: 1, 1: 362, 2: 473, 3: 263, 4: 133, 5: 468, 6: 33, 9: 291, 10: 61}
 """Body point: face landmark. Nose, left eye (inner, centre, outer), right eye, mouth corners."""
-JOINTS = {
-    11: "upperarm01.L",
-    12: "upperarm01.R",
-    13: "lowerarm01.L",
-    14: "lowerarm01.R",
-    15: "wrist.L",
-    16: "wrist.R",
-    17: "finger5-1.L",
-    18: "finger5-1.R",
-    19: "finger2-1.L",
-    20: "finger2-1.R",
-    21: "finger1-2.L",
-    22: "finger1-2.R",
-    23: "upperleg01.L",
-    24: "upperleg01.R",
-    25: "lowerleg01.L",
-    26: "lowerleg01.R",
-    27: "foot.L",
-    28: "foot.R",
+ROLES = {
+    11: "upperarm",
+    13: "lowerarm",
+    15: "wrist",
+    17: "finger5",
+    19: "finger2",
+    21: "finger1",
+    23: "upperleg",
+    25: "lowerleg",
+    27: "foot",
 }
-"""Body point: joint. Shoulders, elbows, wrists, knuckles of little and index finger, thumbs, hips, knees, ankles
-(BlazePose: Bazarevsky et al. 2020, fig. 3)."""
+"""Body point on the left (the next one is on the right): role of a joint (see `Traits`). Shoulders, elbows, wrists, knuckles
+of little and index finger, thumbs, hips, knees, ankles (BlazePose: Bazarevsky et al. 2020, fig. 3)."""
 COUNT = 33
 
 Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -57,19 +48,23 @@ def pose_table(model: ParametricModel, face: Table) -> Table:
     for point, landmark in FACE.items():
         if face[2][landmark]:
             put(point, face[0][landmark], face[1][landmark])
-    template = model.template.numpy()
-    for point, side in ((7, 1), (8, -1)):
-        ear = np.flatnonzero(model.regions["ears"] & (template[:, 0] * side > 0))
-        put(point, _nearest(template, ear, template[ear].mean(axis=0), 12), np.ones(12))
-    for point, joint in JOINTS.items():
-        if joint in model.joint_names:
-            put(point, *_ring(model, model.joint_names.index(joint)))
-    if "feet" in model.regions:
-        for side, heel, toe in ((1, 29, 31), (-1, 30, 32)):
-            foot = np.flatnonzero(model.regions["feet"] & (template[:, 0] * side > 0))
-            put(heel, _nearest(template, foot, _extreme(template[foot], np.array([0, 1.0, -0.5])), 8), np.ones(8))
-            tip = _extreme(template[foot], np.array([-0.2 * side, -1.0, 0]))
-            put(toe, _nearest(template, foot, tip, 8), np.ones(8))
+    template, traits = model.template.numpy(), model.traits
+    left, up, front = traits.axes
+    side = (template - template.mean(axis=0)) @ left
+    for number, sign in enumerate((1, -1)):
+        ear = np.flatnonzero(model.regions["ears"] & (side * sign > 0)) if "ears" in model.regions else np.zeros(0, int)
+        if len(ear):
+            put(7 + number, _nearest(template, ear, template[ear].mean(axis=0), 12), np.ones(12))
+        for point, role in ROLES.items():
+            joint = traits.roles.get(role + ("_left", "_right")[number])
+            ring = _ring(model, model.joint_names.index(joint)) if joint in model.joint_names else None
+            if ring is not None:
+                put(point + number, *ring)
+        foot = np.flatnonzero(model.regions["feet"] & (side * sign > 0)) if "feet" in model.regions else np.zeros(0, int)
+        if len(foot):
+            heel, toe = -front - 0.5 * up, front - 0.2 * sign * left
+            for point, direction in ((29, heel), (31, toe)):
+                put(point + number, _nearest(template, foot, _extreme(template[foot], direction), 8), np.ones(8))
     return vertices, weights, valid, np.full(COUNT, np.nan)
 
 
@@ -81,15 +76,17 @@ def _extreme(points: np.ndarray, direction: np.ndarray) -> np.ndarray:
     return points[np.argmax(points @ direction)]
 
 
-def _ring(model: ParametricModel, joint: int) -> tuple[np.ndarray, np.ndarray]:
-    """Skin vertices around a joint and weights >= 0 whose mean is the joint of the mean shape.
+def _ring(model: ParametricModel, joint: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Skin vertices around a joint and weights >= 0 whose mean is the joint of the mean shape; None where no vertex bends with it.
 
     Non-negative least squares with a weak prior for equal weights.
     """
     template = model.template.numpy().astype(np.float64)
     centre = model.rest_joints[joint].numpy().astype(np.float64)
     lbs = model.lbs_weights.numpy()
-    hinge = model.regions["skin"] & (lbs[:, joint] > 0.05) & (lbs[:, model.parents[joint]] > 0.05)
+    hinge = (lbs[:, joint] > 0.05) & (lbs[:, model.parents[joint]] > 0.05) & model.regions.get("skin", np.bool_(True))
+    if hinge.sum() < 4:
+        return None
     ids = _nearest(template, np.flatnonzero(hinge), centre, 10 * RING)
     ids = ids[np.linspace(0, len(ids) - 1, min(RING, len(ids))).astype(int)]
     system = np.concatenate([(template[ids] - centre).T, np.full((1, len(ids)), 1.0), 1e-3 * np.eye(len(ids))])

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.io.errors import InputError
 from pipeline.vision.matting.interface import Matting
 from pipeline.vision.matting.plate import PlateMatting
+from pipeline.vision.matting.whole import WholeMatting
 from pipeline.vision.settings import MatteSettings
 
 
@@ -23,6 +24,8 @@ def choose_matting(settings: MatteSettings, plate: np.ndarray | None, camera: st
             expected="a plate, or the backend auto or selfie",
             remedy="give the column 'plates' in captures.tsv, or set matte.backend: auto in config.yaml",
         )
+    if settings.backend == "whole":
+        return WholeMatting()
     if settings.backend == "bgm2":
         from pipeline.vision.matting.bgm2 import BackgroundMatting
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from pipeline.vision.matting.given import given_matte
 from pipeline.vision.settings import MatteSettings
 
 
-def matte_camera(settings: MatteSettings, frames: Path, names: Sequence[str], output: Path) -> dict[str, Any]:
+def matte_camera(settings: MatteSettings, frames: Path, names: Sequence[str], output: Path, whole: bool = False) -> dict[str, Any]:
     """Matte one camera's packed frames into a packed zip of RGBA images. A complete output is kept.
 
     Args:
         settings: `person` must be "always" or "never"; the stage resolves "auto", which depends on the capture.
         frames: packed zip of images, with "plate" and "visible" where the camera has them.
-        names: the frames to matte.
+        names: the frames to matte. whole: without mattes of the user's everything in the images is the subject.
 
     Returns:
         facts: backend, mean_alpha, largest_alpha (both 0 to 1), empty (number of frames without foreground); with a plate also gain [3] and noise
@@ -36,7 +37,7 @@ def matte_camera(settings: MatteSettings, frames: Path, names: Sequence[str], ou
     plate = images.read("plate") if "plate" in images else None
     visible = images.read("visible") if "visible" in images else None
     given = settings.backend == "auto" and all(f"{MATTE}{name}" in images for name in names)
-    matting = None if given else choose_matting(settings, plate, frames.stem)
+    matting = None if given else choose_matting(replace(settings, backend="whole") if whole else settings, plate, frames.stem)
     mean_alpha: list[float] = []
     largest = 0
     gains: list[np.ndarray] = []

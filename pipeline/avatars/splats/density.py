@@ -1,7 +1,4 @@
-"""Density control: splats where the images ask for them, none where they do nothing (Kerbl et al. 2023, section 5; binding inheritance of arXiv 2312.02069).
-
-Children are bound to the triangle of their parent. No triangle that has splats loses its last one.
-"""
+"""Density control: splats where the images ask for them, none where they do nothing (Kerbl et al. 2023, section 5)."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from pipeline.avatars.rigged.settings import RiggedTrainSettings
+from pipeline.avatars.splats.settings import SplatTrainSettings
 from pipeline.geometry.rotations import quat_rotate
 from pipeline.machine.backend import backend_of
 from pipeline.training.optimiser import Optimiser
@@ -21,15 +18,15 @@ SPLIT_SHRINK = 1.6  # a split splat's children are this much smaller (Kerbl et a
 
 
 class DensifiedAvatar(Protocol):
-    """Splats bound to triangles: `binding` int64 [N] of `face_count` triangles, `local` parameters [N, ...] by name."""
+    """Splats with `local` parameters [N, ...] by name; see `SplatAvatar`."""
 
-    binding: Tensor
     local: nn.ParameterDict
 
-    @property
-    def face_count(self) -> int: ...
+    def kept(self, step: int) -> Tensor: ...
 
-    def set_splats(self, binding: Tensor, local: Mapping[str, Tensor]) -> None: ...
+    def large(self) -> Tensor: ...
+
+    def continue_as(self, parents: Tensor, local: Mapping[str, Tensor]) -> None: ...
 
 
 class DensityControl:
@@ -42,7 +39,7 @@ class DensityControl:
     _grad_accum: Tensor
     _visible_count: Tensor
 
-    def __init__(self, settings: RiggedTrainSettings, count: int, device: torch.device):
+    def __init__(self, settings: SplatTrainSettings, count: int, device: torch.device):
         self._settings, self._start = settings, count
         self._generator = torch.Generator().manual_seed(settings.seed)
         self.changes = 0
@@ -56,7 +53,7 @@ class DensityControl:
             size: width and height of the images. skip: [], not 0 = add nothing.
         """
         if backend_of(screen_gradient, "density") == "gpu":
-            from pipeline.avatars.rigged.density_gpu import accumulate
+            from pipeline.avatars.splats.density_gpu import accumulate
 
             accumulate(screen_gradient, radii, size, skip, self._grad_accum, self._visible_count)
             return
@@ -72,11 +69,11 @@ class DensityControl:
     def after_step(self, step: int, avatar: DensifiedAvatar, optimiser: Optimiser) -> None:
         """Add, remove or fade splats where the schedule says so."""
         if self._refines(step):
-            binding, local, sources = self._refine(step, avatar)
-            avatar.set_splats(binding, local)
+            parents, local, sources = self._refine(step, avatar)
+            avatar.continue_as(parents, local)
             for name, parameter in avatar.local.items():
                 optimiser.replace(name, parameter, sources)
-            self._reset(len(binding), binding.device)
+            self._reset(len(parents), parents.device)
         if self._resets(step):
             reset = self._settings.reset_opacity
             with torch.no_grad():
@@ -114,21 +111,21 @@ class DensityControl:
         return max(self._start, round(self._start + (settings.max_splats - self._start) * min(done / events, 1.0)))
 
     def _refine(self, step: int, avatar: DensifiedAvatar) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Binding and values of the new splats; and the old row that each continues, -1 for new ones."""
+        """Which splat each new one comes from, the new values, and the old row that each continues, -1 for new ones."""
         settings = self._settings
         local = {name: value.detach() for name, value in avatar.local.items()}
-        keep = kept_after_pruning(torch.sigmoid(local["opacities"]), avatar.binding, avatar.face_count, settings.prune_opacity)
+        keep = avatar.kept(step)
         gradient = torch.where(keep & (self._visible_count > 0), self._grad_accum / self._visible_count.clamp_min(1), 0)
         budget = self._allowance(step) - int(keep.sum())
         grow = top_k(gradient, settings.densify_gradient, max(budget, 0))
-        large = local["log_scales"].amax(1) > math.log(settings.densify_scale)
+        large = avatar.large()
         split, clone = grow & large, grow & ~large
         kept, clones, halves = (torch.nonzero(mask).squeeze(1) for mask in (keep & ~split, clone, split))
         parents = torch.cat([kept, clones, halves, halves])
         children = split_children({name: value[halves] for name, value in local.items()}, self._generator)
         values = {name: torch.cat([value[kept], value[clones], children[name]]) for name, value in local.items()}
         is_new = torch.arange(len(parents), device=parents.device) >= len(kept)
-        return avatar.binding[parents], values, torch.where(is_new, -1, parents)
+        return parents, values, torch.where(is_new, -1, parents)
 
     def _reset(self, count: int, device: torch.device) -> None:
         self.changes += 1
@@ -143,21 +140,12 @@ def top_k(gradient: Tensor, threshold: float, count: int) -> Tensor:
     return mask
 
 
-def kept_after_pruning(opacity: Tensor, binding: Tensor, faces: int, threshold: float) -> Tensor:
-    """Which splats stay: bool [N]. Faint ones go, except the least faint one of a triangle that would be left with none."""
-    keep = opacity >= threshold
-    peak = torch.full((faces,), -1.0, device=opacity.device).scatter_reduce(0, binding, torch.where(keep, 2.0, opacity), "amax")
-    rows = torch.arange(len(binding), device=opacity.device)
-    least_faint = torch.where(opacity == peak[binding], rows, len(rows))  # a triangle that keeps a splat has peak 2, which no opacity reaches
-    first = torch.full((faces,), len(rows), device=opacity.device).scatter_reduce(0, binding, least_faint, "amin")
-    return keep | (rows == first[binding])
-
-
 def split_children(local: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     """Two smaller splats in the place of each of M: first ones, then second ones, [2M, ...].
 
-    Their places are drawn from the parent itself. Everything here is in units of the triangle's size and in its axes, so the draw needs no conversion; drawn in
-    metres it would have to be divided by the size and turned back (the published code adds metres to local units, and its children coincide).
+    Their places are drawn from the parent itself. Everything here is in the units and axes of the parameters (where splats lie on triangles: those of the triangle), so the draw
+    needs no conversion; drawn in metres it would have to be divided by the size and turned back (published code adds metres to local units, and its children
+    coincide).
     """
     twice = {name: torch.cat([value, value]) for name, value in local.items()}
     noise = torch.randn(twice["means"].shape, generator=generator).to(twice["means"])

@@ -1,0 +1,1 @@
+"""What methods share whose avatars are splats: parameters, density control, drawing."""

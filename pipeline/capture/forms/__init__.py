@@ -1,0 +1,1 @@
+"""Calibrations as other programs write them."""

@@ -1,0 +1,1 @@
+"""Motions of any form, brought to any body."""
