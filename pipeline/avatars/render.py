@@ -47,7 +47,17 @@ def render_views(
 def as_bytes(image: Tensor, alpha: Tensor, background: Tensor | float = 1.0) -> np.ndarray:
     """uint8 [H, W, 4], RGB over a background [3] (white, if left out) and alpha, of colours [H, W, 3] over black and alpha [H, W]."""
     values = torch.cat([image + background - background * alpha[..., None], alpha[..., None]], dim=-1)
-    return values.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
+    return _on_host(values.clamp(0, 1).mul(255).round().to(torch.uint8))
+
+
+def _on_host(tensor: Tensor) -> np.ndarray:
+    """The values of a tensor; of a GPU's through pinned memory, which is several times as fast as pageable memory."""
+    if not tensor.is_cuda:
+        return tensor.numpy()
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    host.copy_(tensor, non_blocking=True)
+    torch.cuda.current_stream(tensor.device).synchronize()
+    return host.numpy()
 
 
 def camera_colors(path: str | Path, subject: int = 0) -> dict[str, np.ndarray]:

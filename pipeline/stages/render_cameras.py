@@ -72,7 +72,11 @@ def render_cameras(layout: Layout, request: RenderRequest, threads: int = 2) -> 
 
 
 def open_subject(layout: Layout, subject: str, device: str, file: Path | None = None) -> tuple[Avatar, int, Layout, torch.device]:
-    """A trained avatar (file: that of a snapshot), the number of one of its subjects (empty = the first), where that subject's files lie, and the device. Raises InputError."""
+    """A trained avatar, the number of one of its subjects (empty = the first), where that subject's files lie, and the device. Raises InputError.
+
+    Args:
+        file: of the avatar; None = that of the finished training.
+    """
     from pipeline.avatars.registry import method_of
     from pipeline.machine.device import choose_device
 

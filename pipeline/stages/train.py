@@ -19,6 +19,8 @@ def run(job: AvatarJob) -> dict[str, Any]:
 
     Raises InputError where an input cannot be read, Interrupted (after a checkpoint) on SIGTERM and SIGINT.
     """
+    import functools
+
     import torch
 
     from pipeline.capture.sample import read_sample
@@ -51,11 +53,8 @@ def run(job: AvatarJob) -> dict[str, Any]:
         places = Places(job.scratch, layout.boards, layout.trained)
         keys = results.training_keys(settings, _inputs(layout, method.reads), job.stage.version)
         validation = Validation(sources, held_out, device, [sample.test for sample in samples], settings.val_images)
-
-        def save(path: Path) -> None:
-            results.save_avatar(trainer, method.name, path)
-
-        facts = train(trainer, validation, places, keys, save, Watch(layout.watch, save))
+        save = functools.partial(results.save_avatar, trainer, method.name)
+        facts = train(trainer, validation, places, keys, Watch(layout.watch, save), save)
         results.save_avatar(trainer, method.name, job.outputs.avatar)
         avatar.eval().export_files({name: getattr(job.outputs, name) for name in method.outputs})
         results.save_curve(places, job.outputs.train_log, job.outputs.validation)

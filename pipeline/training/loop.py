@@ -23,8 +23,6 @@ from pipeline.training.trainer import Trainer
 from pipeline.training.validation import Validation
 from pipeline.training.watch import Watch
 
-Save = Callable[[Path], None]  # writes the avatar as it is to a file
-
 
 class Interrupted(SystemExit):
     """Training stopped after it wrote a checkpoint; the code says on which signal, as shells do, or that its time limit was reached."""
@@ -60,11 +58,13 @@ class Places:
         return self.snapshots / snapshot_name(step)
 
 
-def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, save: Save | None = None, watch: Watch | None = None) -> dict[str, Any]:
+def train(
+    trainer: Trainer, validation: Validation, places: Places, keys: Keys, watch: Watch | None = None, save: Callable[[Path], None] | None = None
+) -> dict[str, Any]:
     """Train to the end, resuming from the newest checkpoint of this training; where the settings say so, also from that of a shorter one.
 
     Args:
-        save: writes the avatar as it is to a file, for snapshots. watch: shows the training to viewers; None: to none.
+        watch: shows the training to viewers; None: to none. save: writes the avatar as it is to a file, for snapshots.
 
     Returns:
         facts: steps, seconds, splats, resumed_at (step or None), and lengthened_at where a shorter training was resumed from.
@@ -81,7 +81,7 @@ def train(trainer: Trainer, validation: Validation, places: Places, keys: Keys, 
     monitor = Monitor(places.folder, places.boards, trainer.done, trainer.settings.iterations, trainer.seconds)
     with _signals() as received:
         try:
-            _Loop(trainer, validation, places, keys, monitor, save, watch or Watch(), received).run()
+            _Loop(trainer, validation, places, keys, monitor, watch or Watch(), save, received).run()
             monitor.flush()
         finally:
             monitor.close()
@@ -98,8 +98,8 @@ class _Loop:
     places: Places
     keys: Keys
     monitor: Monitor
-    save: Save | None
     watch: Watch
+    save: Callable[[Path], None] | None
     received: list[int]
 
     def run(self) -> None:

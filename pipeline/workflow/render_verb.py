@@ -58,10 +58,15 @@ def trained_avatar(name: str, layout: Layout, options: RunOptions, snapshot: int
                 f"no snapshot of step {snapshot}", file=files[0], found=", ".join(made) or "no snapshots", expected="a step of train.snapshots", remedy=remedy
             )
         return file
+    return trained(name, layout, options).avatar
+
+
+def trained(name: str, layout: Layout, options: RunOptions) -> Layout:
+    """A layout whose avatar is there. Raises InputError, with the command that trains it."""
     if not layout.avatar.is_file():
         expected = "a capture whose training is done"
         raise InputError(f"no avatar of '{name}'", file=layout.avatar, expected=expected, remedy=f"{options.resume(name)}, or see ./c2a status")
-    return layout.avatar
+    return layout
 
 
 def _check_truth(option: str, cameras: Cameras, of_capture: bool) -> None:

@@ -177,7 +177,7 @@ def train_in(folder: Path, trainer: Trainer, keys: Keys = KEYS, held_out: Sequen
     sources = trainer.images.sources
     tests = [test] * len(sources)
     validation = Validation(sources, [held_out] * len(sources), trainer.images.device, tests, trainer.settings.val_images)
-    return train(trainer, validation, places_in(folder), keys, lambda path: save_npz(path, {"colors": trainer.avatar.colors.detach().numpy()}))
+    return train(trainer, validation, places_in(folder), keys, save=lambda path: save_npz(path, {"colors": trainer.avatar.colors.detach().numpy()}))
 
 
 def curve_of(folder: Path) -> list[dict[str, str]]:

@@ -181,8 +181,8 @@ def test_a_path_says_what_the_avatar_does_and_an_orbit_plays_forth_and_back(rend
     cam = read_image_set(trained.layout.alpha_json, trained.layout.alpha).by_name["cam_v"]
     steps = [Step(cam, frame) for frame in (TEST[1], 2, None, None, None, None)]
     write_trajectory(tmp_path / "path.json", Trajectory(steps, 12.0))
-    folder = render(trajectory=tmp_path / "path.json", frames="0:2", video=tmp_path / "path.mp4") / "trajectory"
-    expected = [4, 2, 0, 1, 0, 1]  # the last four go forth and back through two frames, by their number in the path
+    folder = render(trajectory=tmp_path / "path.json", frames="0:3", video=tmp_path / "path.mp4") / "trajectory"
+    expected = [4, 2, 2, 1, 0, 1]  # the last four go forth and back through three frames, by their number in the path
     for i, frame in enumerate(expected):
         assert np.array_equal(read_image(folder / f"{i:06d}.png"), PosedView(trained.avatar, frame).image(cam)[..., :3]), i
     assert probe(tmp_path / "path.mp4").fps == 12

@@ -47,7 +47,7 @@ def new_trainer(folder: Path) -> Trainer:
 def trained(folder: Path, seen: Watch | None, trainer: Trainer | None = None) -> dict:
     trainer = trainer or new_trainer(folder)
     places = Places(folder / "work", folder / "boards", folder / "trained.pt")
-    train(trainer, Validation(trainer.images.sources, [[]], "cpu"), places, KEYS, None, seen)
+    train(trainer, Validation(trainer.images.sources, [[]], "cpu"), places, KEYS, seen)
     return everything(trainer)
 
 
