@@ -42,10 +42,10 @@ def _import(words: list[str], name: str, masks: Path | None, teeth: bool, here: 
     check_request(kind, files, masks, teeth)
     path = bodies_folder() / f"{name}.npz"
     facts = import_model(kind, files, path, masks, teeth)
-    found = facts["mediapipe_face"]["stable"]
-    log(f"body: {path}: {facts['source']}, {found} of 478 face landmarks; use it as `model` in captures.tsv or with --set fit.model={name}")
-    if body_kind(name) == "head" and found < FEWEST:
-        log(f"body: warning: with {found} face landmarks a head cannot be tracked; ./c2a body show {name} --out {name}.png shows how its face looks")
+    stable = facts["mediapipe_face"]["stable"]
+    log(f"body: {path}: {facts['source']}, {stable} of 478 face landmarks; use it as `model` in captures.tsv or with --set fit.model={name}")
+    if body_kind(name) == "head" and stable < FEWEST:
+        log(f"body: warning: with {stable} face landmarks a head cannot be tracked; ./c2a body show {name} --out {name}.png shows how its face looks")
 
 
 def _list() -> None:
