@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tests.hostile import archives, arrays, avatars, calibrations, configurations, images, names, others, pickles, results, tables, videos
+from tests.hostile import archives, arrays, avatars, calibrations, configurations, images, motions, names, others, pickles, results, tables, videos
 from tests.hostile.case import Case
 
 CASES: tuple[Case, ...] = tuple(
-    case for part in (archives, arrays, avatars, calibrations, configurations, images, names, others, pickles, results, tables, videos) for case in part.CASES
+    case
+    for part in (archives, arrays, avatars, calibrations, configurations, images, motions, names, others, pickles, results, tables, videos)
+    for case in part.CASES
 )
 
 
@@ -22,6 +24,7 @@ def warm_up() -> None:
     import pipeline.avatars.rigged.entry  # noqa: F401
     import pipeline.evaluation.lpips  # noqa: F401
     import pipeline.io.model_files  # noqa: F401
+    import pipeline.motion.read  # noqa: F401
     import pipeline.report.cohort  # noqa: F401
     import pipeline.report.report  # noqa: F401
     import pipeline.training.checkpoint  # noqa: F401
