@@ -15,6 +15,7 @@ from pipeline.avatars.render import render_views
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
 from pipeline.capture.sample import Sample
+from pipeline.geometry.spread import spread
 from pipeline.io.packed import PackedImages, over_background, packed_writer
 from pipeline.io.progress import progress
 from pipeline.io.video import write_video
@@ -23,7 +24,7 @@ from pipeline.training.contract import Avatar
 
 def views_to_render(sample: Sample, novel: Sequence[str], train_frames: int) -> dict[str, list[str]]:
     """Which cameras to render at which frame, {frame: cameras}: all at test frames, val and novel ones at every training frame, training cameras at a few."""
-    few = set(_spread(sample.train, train_frames))
+    few = {sample.train[i] for i in spread(len(sample.train), train_frames)}
     everyone = [*sample.train_cameras, *sample.val_cameras]
     views = {frame: [*(sample.train_cameras if frame in few else ()), *sample.val_cameras, *novel] for frame in sample.train}
     return views | dict.fromkeys(sample.test, everyone)
@@ -81,7 +82,3 @@ def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float
     for name, camera, frames in films:
         write_video(folder / name, comparison(folder / f"{camera}.zip", images, camera, frames), fps)
     return [folder / name for name, _, _ in films]
-
-
-def _spread(items: Sequence[str], count: int) -> list[str]:
-    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))] if items and count else []
