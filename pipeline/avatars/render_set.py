@@ -12,6 +12,8 @@ import torch
 
 from pipeline.avatars.orbit import orbit
 from pipeline.avatars.render import render_views
+from pipeline.avatars.shots import Instant, Output, Shot, forth_and_back, write_shots
+from pipeline.avatars.view_options import PLAIN
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
 from pipeline.capture.sample import Sample
@@ -60,19 +62,18 @@ class RenderSet:
     def write_orbit(self, path: Path, around: Sequence[Camera], frames: Sequence[str], count: int, degrees: float, fps: float) -> Path:
         """The avatar playing `frames` (forth and back) while a camera swings around it, among the cameras `around`."""
         indices = [self.frames.index(frame) for frame in frames]
-        there_and_back = indices + indices[-2:0:-1]
-        centre = self.avatar.centre(self.avatar.pose(indices[0], self.subject))
-        cameras = orbit(around, centre, count, degrees)
-        steps = ((there_and_back[i % len(there_and_back)], camera) for i, camera in enumerate(cameras))
-        write_video(path, (render_views(self.avatar, i, [camera], self.device, None, self.subject)[0][..., :3] for i, camera in steps), fps)
+        cameras = orbit(around, self.avatar.centre(self.avatar.pose(indices[0], self.subject)), count, degrees)
+        steps = zip(forth_and_back(indices, count), cameras)
+        shot = Shot("orbit", [Instant(f"{i:06d}", frame, camera) for i, (frame, camera) in enumerate(steps)])
+        write_shots(self.avatar, [shot], PLAIN, Output(video=path, fps=fps), self.subject, self.device)
         return path
 
 
 def comparison(renders: Path, images: ImageSet, camera: str, frames: Iterable[str]) -> Iterator[np.ndarray]:
     """Video frames: the image over white by its matte on the left, the render on the right."""
-    rendered, given = PackedImages(renders), images.open(camera)
+    rendered, processed = PackedImages(renders), images.open(camera)
     for frame in frames:
-        yield np.concatenate([over_background(given.read(frame)), rendered.read(frame)[..., :3]], axis=1)
+        yield np.concatenate([over_background(processed.read(frame)), rendered.read(frame)[..., :3]], axis=1)
 
 
 def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float) -> list[Path]:
