@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.avatars.captured import CapturedAvatar
 from pipeline.avatars.registry import method_of
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import read_image_set
@@ -14,7 +15,6 @@ from pipeline.capture.record import read_capture
 from pipeline.io.arrays import Text, load_npz
 from pipeline.io.errors import InputError
 from pipeline.training.contract import Avatar
-from pipeline.viewer.captured import CapturedAvatar
 
 FPS = 25.0  # of an avatar without a capture beside it
 
