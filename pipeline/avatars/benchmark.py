@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from pipeline.avatars.avatar_file import open_avatar, subject_number
+from pipeline.avatars.captured import CapturedAvatar
 from pipeline.avatars.orbit import circle, orbit
 from pipeline.avatars.replay import Replay
-from pipeline.avatars.view import PosedView
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.sample import read_sample
@@ -29,7 +29,7 @@ from pipeline.splat.splats import Views
 from pipeline.training.contract import Avatar
 
 WAYS = {
-    "viewer": "posed, drawn and brought to the host as 8-bit RGBA, as the viewer does",
+    "viewer": "posed, drawn and brought to the host as 8-bit RGBA, as the viewer does: on a GPU by replaying a CUDA graph",
     "drawn": "posed and drawn, the image stays on the device: what GaussianAvatars' script times",
     "captured": "the same, replayed as one CUDA graph; frame and camera come from the host",
     "batch": "views per second: posed once for all views of a batch",
@@ -96,14 +96,14 @@ def _ways(avatar: Avatar, device: torch.device, plan: Sequence[tuple[int, Camera
     views = [Views.from_cameras([camera], device) for _, camera in plan]
     cameras = [plan[(i * max(len(plan) // protocol.batch, 1)) % len(plan)][1] for i in range(protocol.batch)]
     many = Views.from_cameras(cameras, device)
-    frames = [frame for frame, _ in plan]
+    frames, viewer = [frame for frame, _ in plan], CapturedAvatar(avatar, subject, device)
     ways: dict[str, tuple[Callable[[int], Any], int]] = {
-        "viewer": (lambda i: PosedView(avatar, frames[i], subject=subject, device=device).image(plan[i][1]), 1),
+        "viewer": (lambda i: viewer.view(frames[i]).image(plan[i][1]), 1),
         "drawn": (lambda i: avatar.draw(avatar.pose(frames[i], subject), views[i]), 1),
         "batch": (lambda i: avatar.draw(avatar.pose(frames[i], subject), many), protocol.batch),
     }
     if device.type == "cuda":
-        one, all_ = Replay(avatar, protocol.camera(), 1, device, subject), Replay(avatar, protocol.camera(), protocol.batch, device, subject)
+        one, all_ = (Replay(avatar, 0, (protocol.width, protocol.height), count, device, subject) for count in (1, protocol.batch))
         ways["captured"] = (lambda i: one(frames[i], [plan[i][1]]), 1)
         ways["captured batch"] = (lambda i: all_(frames[i], cameras), protocol.batch)
     return ways

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from pipeline.avatars.avatar_file import open_avatar
+from pipeline.avatars.captured import CapturedAvatar
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.record import read_capture
 from pipeline.io.errors import InputError
 from pipeline.training.contract import Avatar
-from pipeline.viewer.captured import CapturedAvatar
 
 FPS = 25.0  # of an avatar without a capture beside it
 

@@ -31,6 +31,7 @@ from pipeline.geometry.spread import spread
 from pipeline.io.files import write_json
 from pipeline.io.packed import encode_png
 from pipeline.training.images import Source, TrainingImages
+from pipeline.training.results import save_avatar
 from pipeline.training.trainer import Trainer
 from tests.bench.head import bench_settings, make_head
 from tests.bench.machine import machine
@@ -150,6 +151,7 @@ def main() -> None:
         trainer = make_trainer(images, fit, cameras, preset, device, given.threads)
         curves[name] = train(trainer, images, splits)
         if given.json:
+            save_avatar(trainer, "rigged", given.json.with_name(f"{given.json.stem}_{name}.npz"))
             views = [images.by_name[camera] for camera in held_out]
             trainer.avatar.eval()
             drawn = np.concatenate([image[..., :3] for image in render_views(trainer.avatar, 0, views, device)], axis=1)

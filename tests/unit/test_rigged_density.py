@@ -38,7 +38,7 @@ def test_pruning_never_empties_a_triangle():
     for _ in range(20):
         binding = torch.randint(0, 40, (150,), generator=generator)
         opacity = torch.rand(150, generator=generator).square()
-        keep = kept_after_pruning(opacity, binding, 50, 0.6)
+        keep = kept_after_pruning(opacity, binding, 50, opacity >= 0.6)
         assert set(binding[keep].tolist()) == set(binding.tolist())
         assert keep[opacity >= 0.6].all()
         alone = torch.bincount(binding[keep & (opacity < 0.6)], minlength=50)
@@ -188,3 +188,27 @@ def test_a_loaded_state_goes_the_same_way():
         density.after_step(20, avatar, optimiser)
     for name, value in first[0].local.items():
         assert torch.equal(value, second[0].local[name]), name
+
+
+def test_in_units_of_the_scene_sizes_are_those_of_the_world():
+    settings = RiggedTrainSettings(scene_units=True, densify_scale=0.02, prune_scale=0.05, opacity_reset_every=10, prune_opacity=0.0, lr_means=0.3)
+    avatar = toy.avatar(settings)
+    avatar.extent = 2.0
+    with torch.no_grad():
+        avatar.local["log_scales"].normal_(0, 1.0, generator=torch.Generator().manual_seed(0))
+    longest = avatar.pose(0).splats.log_scales.detach().exp().amax(1)
+    assert 0.05 < float((longest > 0.04).float().mean()) < 0.95
+    assert torch.equal(avatar.large(), longest > 0.02 * 2.0)
+    assert avatar.kept(10).all(), "before the opacities were lowered for the first time"
+    kept, small = avatar.kept(11), longest <= 0.05 * 2.0
+    alone = torch.bincount(avatar.binding[small], minlength=avatar.face_count)[avatar.binding] == 0
+    assert torch.equal(kept[~alone], small[~alone]) and len(avatar.binding[kept].unique()) == len(avatar.binding.unique()), "no triangle loses its last one"
+    assert next(group for group in avatar.parameter_groups() if group.name == "means").lr == pytest.approx(0.6)
+
+
+def test_opacities_are_lowered_once_more_where_the_settings_say_so():
+    settings = RiggedTrainSettings(densify_from=100, densify_until=200, opacity_reset_at=7, reset_opacity=0.01)
+    avatar = toy.avatar(settings)
+    assert [step for step in range(50) if avatar.restructures_after(step)] == [7]
+    avatar.after_step(7, Optimiser(avatar.parameter_groups(), torch.device("cpu")))
+    assert torch.sigmoid(avatar.local["opacities"].detach()).max() <= 0.01 + 1e-6

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.avatars.splats.extent import scene_extent
 from pipeline.avatars.static.avatar import StaticAvatar
 from pipeline.avatars.static.entry import open_avatar
-from pipeline.avatars.static.initialise import look_target, random_points, scene_extent, splats_at
+from pipeline.avatars.static.initialise import look_target, random_points, splats_at
 from pipeline.avatars.static.settings import InitSettings, StaticTrainSettings
 from pipeline.capture.settings import FramesSettings, IngestSettings, SampleSettings
 from pipeline.contract.captures_table import CaptureRow

@@ -18,6 +18,7 @@ from pipeline.avatars.rigged.regularise import metric_terms, splat_terms
 from pipeline.avatars.rigged.settings import RiggedTrainSettings
 from pipeline.avatars.splats.avatar import LOCAL_ARRAYS, SPLAT_EPSILON, SplatAvatar
 from pipeline.body.body_pose import BodyPose
+from pipeline.geometry.triangle_frames import triangle_frames
 from pipeline.io.arrays import Integers, Shape
 from pipeline.splat.formats.ply import write_ply
 from pipeline.splat.splats import Splats
@@ -62,7 +63,8 @@ class RiggedAvatar(SplatAvatar):
         return len(self.body.faces)
 
     def initialise(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take over `binding` and the splats' parameters, of init.npz or avatar.npz."""
+        """Take over `binding` and the splats' parameters, of init.npz or avatar.npz; of init.npz also the scene's `extent`."""
+        self.extent = float(arrays.get("extent", 1.0))
         self.set_splats(torch.from_numpy(np.asarray(arrays["binding"], np.int64)), self.read_local(arrays))
         self.control_density()
 
@@ -94,7 +96,8 @@ class RiggedAvatar(SplatAvatar):
         settings = self._training_settings()
         falling = exponential(settings.lr_end, settings.iterations)
         rest = falling if settings.lr_decay == "all" else constant
-        groups = self.splat_groups({name: falling if name == "means" else rest for name in self.local})
+        scales = {"means": self.extent} if settings.scene_units else {}
+        groups = self.splat_groups({name: falling if name == "means" else rest for name in self.local}, scales)
         groups.append(ParameterGroup("offsets", (self.body.offsets,), settings.lr_offsets, rest, "splats", epsilon=SPLAT_EPSILON))
         tables = self.body.tables.items()
         return groups + [ParameterGroup(name, (t,), getattr(settings, f"lr_{name}"), rest, "rows", epsilon=SPLAT_EPSILON) for name, t in tables]
@@ -117,11 +120,24 @@ class RiggedAvatar(SplatAvatar):
         return terms
 
     def kept(self, step: int) -> Tensor:
-        return kept_after_pruning(torch.sigmoid(self.local["opacities"].detach()), self.binding, self.face_count, self._training_settings().prune_opacity)
+        settings, opacity = self._training_settings(), torch.sigmoid(self.local["opacities"].detach())
+        keep = opacity >= settings.prune_opacity
+        if settings.scene_units and settings.prune_scale and 0 < settings.opacity_reset_every < step:
+            keep &= self._log_sizes() <= math.log(settings.prune_scale)
+        return kept_after_pruning(opacity, self.binding, self.face_count, keep)
 
     def large(self) -> Tensor:
-        """Children are bound to the triangle of their parent; sizes count in its units."""
-        return self.local["log_scales"].detach().amax(1) > math.log(self._training_settings().densify_scale)
+        """Children are bound to the triangle of their parent; sizes count in its units, or in the scene's extent."""
+        return self._log_sizes() > math.log(self._training_settings().densify_scale)
+
+    @torch.no_grad()
+    def _log_sizes(self) -> Tensor:
+        """Logarithm of the longest axis of each splat [N]: in units of its triangle, or (scene_units) of the scene's extent, with triangles as in the first frame."""
+        longest = self.local["log_scales"].detach().amax(1)
+        if not self._training_settings().scene_units:
+            return longest
+        vertices = self.body.cached_vertices(0) if self.body.cached else self.body.vertices(self.body.pose_at(0))
+        return longest + triangle_frames(vertices, self.body.faces)[2][self.binding].log() - math.log(self.extent)
 
     def continue_as(self, parents: Tensor, local: Mapping[str, Tensor]) -> None:
         self.set_splats(self.binding[parents], local)

@@ -43,9 +43,8 @@ def bind_reference(vertices: Tensor, faces: Tensor, binding: Tensor, means: Tens
     return world_means, quat_multiply(q, quats), log_scales + s.log()[:, None]
 
 
-def kept_after_pruning(opacity: Tensor, binding: Tensor, faces: int, threshold: float) -> Tensor:
-    """Which splats stay: bool [N]. Faint ones go, except the least faint one of a triangle that would be left with none."""
-    keep = opacity >= threshold
+def kept_after_pruning(opacity: Tensor, binding: Tensor, faces: int, keep: Tensor) -> Tensor:
+    """Which splats stay: bool [N]. Those of `keep`, and the least faint one of a triangle that would be left with none."""
     peak = torch.full((faces,), -1.0, device=opacity.device).scatter_reduce(0, binding, torch.where(keep, 2.0, opacity), "amax")
     rows = torch.arange(len(binding), device=opacity.device)
     least_faint = torch.where(opacity == peak[binding], rows, len(rows))  # a triangle that keeps a splat has peak 2, which no opacity reaches

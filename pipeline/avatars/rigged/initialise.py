@@ -12,6 +12,7 @@ from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.avatars.rigged.settings import InitSettings
 from pipeline.avatars.rigged.surface_colors import surface_colors
 from pipeline.avatars.rigged.surface_sampling import local_coordinates, scatter
+from pipeline.avatars.splats.extent import scene_extent
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
 from pipeline.geometry.spread import spread
@@ -23,7 +24,7 @@ _Y_UP = 1  # second axis of a triangle's frame: its normal
 def initial_splats(body: PosedBody, images: ImageSet, cameras: Sequence[str], frames: Sequence[str], settings: InitSettings) -> dict[str, np.ndarray]:
     """Arrays of init.npz: `binding` [N], `means`, `quats`, `log_scales`, `opacities`, `sh_dc`, `sh_rest` (none yet) in the frames of the triangles.
 
-    `seen` [N] says which got their colour from an image.
+    `seen` [N] says which got their colour from an image, `extent` how large the scene is.
 
     Args:
         images: RGBA images of the cameras and frames to take colours from (of the frames an even choice, see settings).
@@ -48,6 +49,7 @@ def initial_splats(body: PosedBody, images: ImageSet, cameras: Sequence[str], fr
         "sh_dc": ((colors - 0.5) / SH_C0).astype(np.float32)[:, None],
         "sh_rest": np.zeros((len(face), 0, 3), np.float32),
         "seen": seen,
+        "extent": np.array(scene_extent(np.stack([images.by_name[name].centre for name in cameras])) if cameras else 1.0),
     }
 
 

@@ -54,6 +54,11 @@ class RiggedTrainSettings(SplatTrainSettings):
         16000, 1, 10_000_000
     )  # splats are added up to this number, evenly over the density steps; the first ones, at least one per triangle, may be more
 
+    scene_units: bool = (
+        False  # lr_means, densify_scale and prune_scale count in the scene's extent, as in 3DGS: 1.1 times the largest distance of a camera from their mean
+    )
+    prune_scale: float = number(0.0, 0, 1e6)  # after the first lowering of opacities larger splats are removed, with scene_units; 0 = none
+
     def weights(self) -> dict[str, float]:
         """Weight of each of the avatar's own terms by name."""
         return {name: getattr(self, f"lambda_{name}") for name in (*SPLAT_TERMS, "laplacian", "pose")}

@@ -100,8 +100,8 @@ class DensityControl:
         return settings.densify_from <= step <= settings.densify_until and (step - settings.densify_from) % settings.densify_every == 0
 
     def _resets(self, step: int) -> bool:
-        every = self._settings.opacity_reset_every
-        return bool(every and step and step % every == 0 and step <= self._settings.densify_until)
+        settings, every = self._settings, self._settings.opacity_reset_every
+        return step > 0 and (step == settings.opacity_reset_at or bool(every and step % every == 0 and step <= settings.densify_until))
 
     def _allowance(self, step: int) -> int:
         """How many splats there may be after a density step: grows evenly from the first number to `max_splats`."""

@@ -13,7 +13,15 @@ from pipeline.training.settings import TrainSettings
 class SplatTrainSettings(TrainSettings):
     """Learning rates (Adam's) of splats, the schedule of their colours, and density control."""
 
-    STEPS: ClassVar[tuple[str, ...]] = (*TrainSettings.STEPS, "sh_every", "densify_from", "densify_until", "densify_every", "opacity_reset_every")
+    STEPS: ClassVar[tuple[str, ...]] = (
+        *TrainSettings.STEPS,
+        "sh_every",
+        "densify_from",
+        "densify_until",
+        "densify_every",
+        "opacity_reset_every",
+        "opacity_reset_at",
+    )
 
     lr_means: float = number(0.01, 0, 10)  # at the first step; falls to x lr_end
     lr_quats: float = number(0.004, 0, 10)
@@ -34,4 +42,5 @@ class SplatTrainSettings(TrainSettings):
     max_splats: int = number(16000, 1, 10_000_000)  # splats are added up to this number, evenly over the density steps
     prune_opacity: float = number(0.01, 0, 1)  # fainter splats are removed
     opacity_reset_every: int = number(0, 0, 10_000_000)  # steps between lowering all opacities to reset_opacity; 0 = never
+    opacity_reset_at: int = number(0, 0, 10_000_000)  # one more such step; 0 = none
     reset_opacity: float = number(0.1, 0, 1, above=True)

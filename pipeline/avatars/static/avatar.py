@@ -35,7 +35,7 @@ class StaticAvatar(SplatAvatar):
     """N splats in world coordinates.
 
     Attributes:
-        extent: size of the scene, world units (`initialise.scene_extent`). target: [3] what the cameras look at.
+        extent: size of the scene, world units (`splats/extent.py`). target: [3] what the cameras look at.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], subject: str = "", settings: StaticTrainSettings | None = None):

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from pipeline.avatars.splats.avatar import LOCAL_ARRAYS, check_local
+from pipeline.avatars.splats.extent import scene_extent
 from pipeline.avatars.static.avatar import StaticAvatar
-from pipeline.avatars.static.initialise import look_target, random_points, scene_extent, splats_at
+from pipeline.avatars.static.initialise import look_target, random_points, splats_at
 from pipeline.avatars.static.settings import InitSettings, StaticTrainSettings
 from pipeline.capture.forms.colmap import colmap_points
 from pipeline.capture.processed import read_image_set

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from pipeline.avatars.splats.extent import scene_extent
 from pipeline.avatars.static.settings import InitSettings
 from pipeline.capture.aim import meeting_point
 from pipeline.capture.camera import Camera
@@ -15,12 +16,6 @@ from pipeline.splat.harmonics import SH_C0
 
 NEIGHBOURS = 3  # a splat is as large as the distance to so many others (root mean square), as in 3DGS
 _GREY = 0.5
-
-
-def scene_extent(centres: np.ndarray) -> float:
-    """1.1 times the largest distance of a camera [C, 3] from the mean of all, world units; 1 where all are at one place (3DGS has 0 there, and does not learn)."""
-    extent = 1.1 * float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
-    return extent if extent > 1e-6 else 1.0
 
 
 def look_target(cameras: Sequence[Camera]) -> np.ndarray:
