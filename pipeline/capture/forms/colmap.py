@@ -117,7 +117,7 @@ def _intrinsics(model: str, p: Sequence[float], file: Path) -> tuple[np.ndarray,
 
 
 def _lens(camera: Camera) -> Lens:
-    K, dist = camera.K, (*camera.dist, *(0.0,) * 5)[:5]
+    K, dist = camera.K, camera.five_terms
     model, tail = ("FULL_OPENCV", (*dist, 0.0, 0.0, 0.0)) if dist[4] else ("OPENCV", dist[:4]) if any(dist) else ("PINHOLE", ())
     return model, camera.width, camera.height, tuple(map(float, (K[0, 0], K[1, 1], K[0, 2], K[1, 2], *tail)))
 
