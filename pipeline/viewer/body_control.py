@@ -13,6 +13,8 @@ from pipeline.training.contract import AvatarBody
 
 MAIN_JOINTS = re.compile(r"root|hip|knee|ankle|spine|neck|head|jaw|eye|collar|clavicle|shoulder|arm|elbow|wrist|leg|foot|pelvis", re.IGNORECASE)
 LARGEST_ANGLE = 3.15  # radians
+Place = tuple[str, int, int]
+"""Of a slider's value: "expression", its index and 0; or "rotations", joint and axis."""
 
 
 class BodyControl:
@@ -37,6 +39,20 @@ class BodyControl:
     def follow(self, pose: BodyPose) -> None:
         """Take the values of a pose."""
         self.expression, self.rotations = _array(pose.expression), _array(pose.rotations)
+
+    def values(self) -> dict[Place, float]:
+        """What the sliders show."""
+        expression = {("expression", i, 0): float(value) for i, value in enumerate(self.expression)}
+        return expression | {("rotations", joint, axis): float(self.rotations[joint, axis]) for joint in self.joints.values() for axis in range(3)}
+
+    def set(self, place: Place, value: float) -> None:
+        """Take control, with one value changed."""
+        name, index, axis = place
+        self.enabled = True
+        if name == "expression":
+            self.expression[index] = value
+        else:
+            self.rotations[index, axis] = value
 
     def reset(self) -> None:
         """The neutral expression and the rest pose, but for where the whole body is turned."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.viewer.body_control import LARGEST_ANGLE, BodyControl, folder_of
+from pipeline.viewer.body_control import LARGEST_ANGLE, BodyControl, Place, folder_of
 from pipeline.viewer.panels.events import on_click, on_user
 from pipeline.viewer.scene import ShownAvatar
 from pipeline.viewer.session import Session
@@ -32,35 +32,24 @@ def _add_sliders(gui: Any, session: Session, avatar: ShownAvatar) -> None:
     reset = gui.add_button("reset", hint="the neutral face and the rest pose, under control")
     sliders = {**_add_expressions(gui, control), **_add_joints(gui, control)}
 
-    def read() -> dict[tuple[str, int, int], float]:
-        """What the sliders should show, in their range."""
-        current = avatar.control
-        assert current
-        values = {("expression", i, 0): float(current.expression[i]) for i in range(len(current.expression))}
-        return values | {("rotations", j, axis): float(current.rotations[j, axis]) for j in current.joints.values() for axis in range(3)}
-
     def follow() -> None:
         avatar.follow(session.player.frame)
         current = avatar.control
-        if current and enabled.value != current.enabled:
+        if current is None:
+            return
+        if enabled.value != current.enabled:
             enabled.value = current.enabled
-        for place, value in read().items():
+        for place, value in current.values().items():
             if (slider := sliders.get(place)) is None:  # a training that began again has another body: the page shows its sliders when it is loaded again
                 continue
             value = min(max(round(value, 3), slider.min), slider.max)
             if abs(slider.value - value) > 1e-6:
                 slider.value = value
 
-    def moved(place: tuple[str, int, int]) -> None:
-        current = avatar.control
-        assert current
-        current.enabled = enabled.value = True
-        name, index, axis = place
-        value = float(sliders[place].value)
-        if name == "expression":
-            current.expression[index] = value
-        else:
-            current.rotations[index, axis] = value
+    def moved(place: Place) -> None:
+        assert avatar.control
+        avatar.control.set(place, float(sliders[place].value))
+        enabled.value = True
 
     @on_user(session, enabled)
     def take_control() -> None:
@@ -80,7 +69,7 @@ def _add_sliders(gui: Any, session: Session, avatar: ShownAvatar) -> None:
     session.on_frame.append(follow)
 
 
-def _add_expressions(gui: Any, control: BodyControl) -> dict[tuple[str, int, int], Any]:
+def _add_expressions(gui: Any, control: BodyControl) -> dict[Place, Any]:
     """A slider for every expression, in folders by part of the face."""
     low, high = control.expression_range
     folders: dict[str, list[int]] = {}
@@ -94,7 +83,7 @@ def _add_expressions(gui: Any, control: BodyControl) -> dict[tuple[str, int, int
     return sliders
 
 
-def _add_joints(gui: Any, control: BodyControl) -> dict[tuple[str, int, int], Any]:
+def _add_joints(gui: Any, control: BodyControl) -> dict[Place, Any]:
     """Three sliders for every main joint: its rotation vector about x, y and z, radians."""
     sliders = {}
     with gui.add_folder("joints (radians)", expand_by_default=False):
