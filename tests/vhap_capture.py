@@ -51,8 +51,8 @@ def write_union(root: Path, model: ParametricModel, export: Export = Export(), s
             splits[split].append(entry | moved | {"timestep_index": entry["timestep_index"] + number * export.steps})
     union = root / "UNION10_306_EMO1234EXP234589_v16_DS4_whiteBg_staticOffset_maskBelowLine"
     union.mkdir()
-    for split, found in splits.items():
-        write_transforms(union / f"transforms_{split}.json", found)
+    for split, entries in splits.items():
+        write_transforms(union / f"transforms_{split}.json", entries)
     return union
 
 

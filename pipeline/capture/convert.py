@@ -68,10 +68,10 @@ def convert_calibration(source: Path, target: Path, form: str = "", *, conventio
 
 def form_of(target: Path) -> str:
     """The form that a file's name means. Raises InputError where it means none."""
-    for wanted in (target.name, target.suffix):
-        for name, form in FORMS.items():
-            if wanted and wanted in form.names:
-                return name
+    for name in (target.name, target.suffix):
+        for form, written in FORMS.items():
+            if name and name in written.names:
+                return form
     raise InputError(
         "the name says no form", file=target, expected=", ".join(n for form in FORMS.values() for n in form.names), remedy="add --form " + "|".join(FORMS)
     )
@@ -79,11 +79,11 @@ def form_of(target: Path) -> str:
 
 def _check(camera: Camera, name: str, form: Form, target: Path) -> None:
     terms = max((i + 1 for i, term in enumerate(camera.dist) if term), default=0)
-    for problem, found in (
+    for problem, value in (
         ("distortion", list(camera.dist) if terms > form.distortion else None),
         ("skew", camera.K[0, 1] if camera.K[0, 1] and not form.skew else None),
         ("no width and height", "0x0" if not (form.sizeless or camera.width) else None),
     ):
-        if found is not None:
+        if value is not None:
             remedy = "use another --form" + (", or undistort the images and calibrate them as pinhole images" if problem == "distortion" else "")
-            raise InputError(f"camera '{camera.name}' has {problem}, which the form '{name}' cannot hold", file=target, found=found, remedy=remedy)
+            raise InputError(f"camera '{camera.name}' has {problem}, which the form '{name}' cannot hold", file=target, found=value, remedy=remedy)

@@ -75,7 +75,7 @@ def read_gaussian_avatars(root: Path, sequences: tuple[str, ...] = ()) -> Source
         held_out=_held_out(images, folders, steps, files),
         tracking={name: Tracking(_parameters(folder, steps[name]), tuple(shifts[name].tolist())) for name, folder in folders.items()},
         rate=RATE,
-        notes=(f"sequences: {', '.join(folders)}; splits of {', '.join(file.name for file in files)}", "mattes: fg_masks" if mattes else "mattes: none given"),
+        notes=(f"sequences: {', '.join(folders)}; splits of {', '.join(file.name for file in files)}", "mattes: fg_masks" if mattes else "mattes: none"),
     )
 
 
@@ -120,23 +120,23 @@ def _one_world(images: list[_Image], folders: Mapping[str, Path], file: Path) ->
     """The cameras in the world of the first sequence, and what has to be subtracted from the positions of each sequence, [3] metres."""
     by_sequence: dict[str, dict[str, Camera]] = {}
     for name, folder in folders.items():
-        found = by_sequence.setdefault(name, {})
+        known = by_sequence.setdefault(name, {})
         for image in images:
             if image.folder == folder:
-                _check_same(found.setdefault(image.camera.name, image.camera), image.camera, np.zeros(3), file)
+                _check_same(known.setdefault(image.camera.name, image.camera), image.camera, np.zeros(3), file)
     first = next(iter(by_sequence.values()))
     shifts = {}
-    for name, found in by_sequence.items():
-        if set(found) != set(first):
+    for name, known in by_sequence.items():
+        if set(known) != set(first):
             raise InputError(
                 f"sequence '{name}' has other cameras",
                 file=file,
-                found=", ".join(sorted(found)),
+                found=", ".join(sorted(known)),
                 expected=", ".join(sorted(first)),
                 remedy="use the column 'sequences'",
             )
-        shifts[name] = np.mean([camera.centre - first[key].centre for key, camera in found.items()], axis=0)
-        for key, camera in found.items():
+        shifts[name] = np.mean([camera.centre - first[key].centre for key, camera in known.items()], axis=0)
+        for key, camera in known.items():
             _check_same(first[key], camera, shifts[name], file)
     return tuple(first[name] for name in sorted(first)), shifts
 
@@ -157,13 +157,13 @@ def _check_images(images: list[_Image], steps: list[int], files: list[Path]) -> 
         listed.setdefault((image.number, image.ending), set()).add(image.step)
     folder = images[0].folder
     for (number, ending), known in listed.items():
-        found = sorted(int(path.stem.partition("_")[0]) for path in folder.glob(f"images/*_{number}{ending}"))
-        if found != steps or known != set(steps):
-            odd = sorted((set(found) ^ known) | (set(steps) ^ known))[:3]
+        present = sorted(int(path.stem.partition("_")[0]) for path in folder.glob(f"images/*_{number}{ending}"))
+        if present != steps or known != set(steps):
+            odd = sorted((set(present) ^ known) | (set(steps) ^ known))[:3]
             raise InputError(
                 f"camera {number} has other time steps than {' and '.join(file.name for file in files)} list",
                 file=folder / "images",
-                found=f"{len(found)} images; different: {', '.join(map(str, odd))}",
+                found=f"{len(present)} images; different: {', '.join(map(str, odd))}",
                 expected=f"{len(steps)} images",
                 remedy="copy the folder again, or remove the images that are not listed",
             )

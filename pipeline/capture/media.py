@@ -52,8 +52,8 @@ def images_in(folder: Path) -> list[Path]:
     home = listed_at(folder)
     if not home.is_dir():
         return []
-    found = home.iterdir() if home == folder else home.glob(folder.name)
-    files = (path for path in found if path.is_file() and not path.name.startswith("."))
+    paths = home.iterdir() if home == folder else home.glob(folder.name)
+    files = (path for path in paths if path.is_file() and not path.name.startswith("."))
     return sorted((path for path in files if path.suffix.lower() in IMAGE_ENDINGS), key=_natural)
 
 

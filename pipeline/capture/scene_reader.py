@@ -36,11 +36,11 @@ def read_colmap(root: Path, *, mattes: str = "", model: Path | None = None) -> S
     cameras, images = colmap_cameras(sparse)
     folder = root / "images" if (root / "images").is_dir() else root
     paths = [folder / image for image in images]
-    found, looked, note = _mattes(mattes, [root], cameras, images, paths)
+    masks, looked, note = _mattes(mattes, [root], cameras, images, paths)
     every = tuple(camera.name for camera in cameras[::EVERY])
     held_out = HeldOut(every if len(cameras) > EVERY else (), f"every {EVERY}th image, sorted by name")
     notes = (note, "points: none" if sparse.points is None else f"points: {sparse.points.name}")
-    return _source(sparse.images, cameras, paths, found, held_out, sparse.files, looked, notes, sparse.points)
+    return _source(sparse.images, cameras, paths, masks, held_out, sparse.files, looked, notes, sparse.points)
 
 
 def read_blender(root: Path, *, mattes: str = "", splits: tuple[str, ...] = ()) -> Source:
@@ -78,8 +78,8 @@ def read_blender(root: Path, *, mattes: str = "", splits: tuple[str, ...] = ()) 
     if len(files) == 1:
         ordered = sorted(zip(images, cameras), key=lambda pair: pair[0])
         held_out, why = [camera.name for _, camera in ordered[::EVERY] if len(ordered) > EVERY], f"every {EVERY}th image, sorted by name"
-    found, looked, note = _mattes(mattes, [root], cameras, images, paths)
-    return _source(files["train"], cameras, paths, found, HeldOut(tuple(held_out), why), tuple(files.values()), looked, (note,), None)
+    masks, looked, note = _mattes(mattes, [root], cameras, images, paths)
+    return _source(files["train"], cameras, paths, masks, HeldOut(tuple(held_out), why), tuple(files.values()), looked, (note,), None)
 
 
 def _source(
@@ -125,13 +125,13 @@ def _mattes(
     if folder is None:
         own = {} if cell == "none" else {name: path for name, path in zip(names, paths) if path.is_file() and has_alpha(path)}
         return own, looked, f"mattes: the alpha of {len(own)} images" if own else "mattes: none, whole images are used"
-    found = {}
+    masks = {}
     for name, image in zip(names, images):
         candidates = [folder / f"{image}.png", folder / image, (folder / image).with_suffix(".png"), folder / f"{name}.png"]
-        found[name] = next((path for path in candidates if path.is_file()), candidates[0])
-        if not found[name].is_file():
+        masks[name] = next((path for path in candidates if path.is_file()), candidates[0])
+        if not masks[name].is_file():
             expected = " or ".join(path.name for path in candidates[:3])
             raise InputError(
                 f"image '{image}' has no matte", file=folder, expected=expected, remedy="add it, or write `none` in the column 'mattes' of captures.tsv"
             )
-    return found, looked, f"mattes: one per image in {folder.name}"
+    return masks, looked, f"mattes: one per image in {folder.name}"

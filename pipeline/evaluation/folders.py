@@ -66,16 +66,16 @@ def images_of(folder: Path) -> Mapping[str, Path]:
     """The images in a folder and below, by their relative path without the ending. Raises InputError where there are none, or two of one name."""
     if not folder.is_dir():
         raise InputError("no such folder", file=folder, expected="a folder of images", remedy="correct its name")
-    found: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in ENDINGS and path.is_file():
             name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in found:
-                raise InputError(f"two images are named '{name}'", file=folder, found=f"{found[name].name}, {path.name}", expected="one of each name")
-            found[name] = path
-    if not found:
+            if name in images:
+                raise InputError(f"two images are named '{name}'", file=folder, found=f"{images[name].name}, {path.name}", expected="one of each name")
+            images[name] = path
+    if not images:
         raise InputError("contains no images", file=folder, expected="files " + ", ".join(ENDINGS))
-    return found
+    return images
 
 
 def compare_files(first: Path, second: Path, perceptual: Sequence[Lpips] = ()) -> dict[str, float]:

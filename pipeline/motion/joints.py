@@ -82,8 +82,8 @@ class Slots:
 def slots_of(names: Sequence[str]) -> Slots:
     """The slots of a skeleton's joints: those of the rig that knows most of them."""
     known = {plain(name): number for number, name in reversed(list(enumerate(names)))}
-    found = [Slots(rig, _matches(column, known)) for column, rig in enumerate(RIGS, start=2)]
-    return max(found, key=lambda slots: (len({joint for joints in slots.joints.values() for joint in joints}), -RIGS.index(slots.rig)))
+    readings = [Slots(rig, _matches(column, known)) for column, rig in enumerate(RIGS, start=2)]
+    return max(readings, key=lambda slots: (len({joint for joints in slots.joints.values() for joint in joints}), -RIGS.index(slots.rig)))
 
 
 def without_side(slot: str) -> str:

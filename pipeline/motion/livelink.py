@@ -43,8 +43,8 @@ def read_livelink(path: Path) -> Motion:
     columns = {folded[column]: np.interp(grid, times, values[:, place]) for place, column in enumerate(numbers)}
     angles = {joint: [f"{name}{angle}".casefold() for angle in ANGLES] for joint, name in JOINTS.items()}
     rotations = np.zeros((len(grid), len(JOINTS), 3))
-    for number, wanted in enumerate(angles.values()):
-        euler = np.stack([columns.pop(name, np.zeros(len(grid))) for name in wanted], axis=1)
+    for number, headers in enumerate(angles.values()):
+        euler = np.stack([columns.pop(name, np.zeros(len(grid))) for name in headers], axis=1)
         rotations[:, number] = Rotation.from_euler("YXZ", euler).as_rotvec() @ Y_UP.T
     names = [name for name in names if name.casefold() in columns]
     expression = np.stack([columns[name.casefold()] for name in names], axis=1) if names else np.zeros((len(grid), 0))

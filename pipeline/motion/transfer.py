@@ -33,7 +33,7 @@ def transferred(motion: Motion, local: np.ndarray, slots: Slots, target: Target,
     count = len(local)
     driver = global_rotations(local, motion.parents)
     whole = "hips" in slots and "hips" in target.slots
-    wanted: dict[int, np.ndarray] = {}
+    known: dict[int, np.ndarray] = {}
     if not whole and "spine" in slots:
         driver = np.swapaxes(driver[:, slots.last("spine")], -1, -2)[:, None] @ driver
     turns = rest_corrections(motion.rest, slots, target)
@@ -44,10 +44,10 @@ def transferred(motion: Motion, local: np.ndarray, slots: Slots, target: Target,
             below = [slots.last(name) for name in _BELOW[slot] if name in slots and (whole or name == "spine")]
             start = driver[:, below[0]] if below else np.tile(np.eye(3), (count, 1, 1))
             links = [start, *(driver[:, joint] for joint in slots.joints[slot])]
-            wanted |= {joint: _along(links, (number + 1) / len(joints)) for number, joint in enumerate(joints)}
+            known |= {joint: _along(links, (number + 1) / len(joints)) for number, joint in enumerate(joints)}
         else:
-            wanted |= {joint: driver[:, slots.first(slot)] @ turns.get(slot, np.eye(3)) for joint in joints}
-    return _completed(wanted, target, neutral, whole, count), frozenset(wanted)
+            known |= {joint: driver[:, slots.first(slot)] @ turns.get(slot, np.eye(3)) for joint in joints}
+    return _completed(known, target, neutral, whole, count), frozenset(known)
 
 
 def _copied(motion: Motion, local: np.ndarray, target: Target, neutral: np.ndarray) -> tuple[np.ndarray, frozenset[int]]:
@@ -90,7 +90,7 @@ def _along(links: list[np.ndarray], share: float) -> np.ndarray:
     return between(links[first], links[first + 1], np.full(len(links[0]), place - first))
 
 
-def _completed(wanted: dict[int, np.ndarray], target: Target, neutral: np.ndarray, whole: bool, count: int) -> np.ndarray:
+def _completed(known: dict[int, np.ndarray], target: Target, neutral: np.ndarray, whole: bool, count: int) -> np.ndarray:
     """Local rotations [T, J', 3, 3] of the global ones that are known; other joints keep their neutral one."""
     parents = target.parents
     R = np.empty((count, len(parents), 3, 3))
@@ -98,6 +98,6 @@ def _completed(wanted: dict[int, np.ndarray], target: Target, neutral: np.ndarra
     for joint, parent in enumerate(parents):
         own = np.broadcast_to(neutral[joint], (count, 3, 3))
         R[:, joint] = own if parent < 0 else R[:, parent] @ own
-        if joint in wanted:
-            R[:, joint] = wanted[joint] if whole else R[:, trunk] @ wanted[joint]
+        if joint in known:
+            R[:, joint] = known[joint] if whole else R[:, trunk] @ known[joint]
     return local_rotations(R, parents)

@@ -56,9 +56,9 @@ def _import(job: Job) -> dict:
     frames = [by_id[frame] for frame in sample.frames]
     fit = imported_fit(read_capture(inputs.capture), frames, model, name)
     vertices, faces = posed_vertices(model, fit), model.faces.numpy()
-    found = overlaps(alpha, sample.train_cameras, sample.frames, vertices, faces)
+    overlap = overlaps(alpha, sample.train_cameras, sample.frames, vertices, faces)
     cameras = np.array(sample.train_cameras)
     unknown = {"points3d": np.full((len(frames), FACE_POINTS + POSE_POINTS, 3), np.nan, np.float32), "residual_px": np.full(len(cameras), np.nan, np.float32)}
     save_npz(job.outputs.fit, {**fit, "cameras": cameras, **unknown})
     write_mesh_overlays(job.outputs.overlay, job.scratch, images, frames, vertices, faces, job.threads)
-    return {"frames": len(frames), "model": name, "overlap": found, "warnings": overlap_warnings(found)}
+    return {"frames": len(frames), "model": name, "overlap": overlap, "warnings": overlap_warnings(overlap)}

@@ -95,7 +95,7 @@ def files_of(layout: Layout, subject: str) -> Layout:
 
 def _frames(request: RenderRequest, tracked: Sequence[str], files: Layout) -> list[str]:
     """The ids of the frames that are asked for, at least one."""
-    split, wanted = request.cameras.split, request.frames
+    split, text = request.cameras.split, request.frames
     if split:
         sample = read_sample(files.sample)
         own = set(sample.test if split == "test" else sample.train)
@@ -103,14 +103,14 @@ def _frames(request: RenderRequest, tracked: Sequence[str], files: Layout) -> li
         if not tracked:
             remedy = "choose another split; the column test_sequences of captures.tsv holds frames back"
             raise InputError(f"no frames in the split '{split}'", file=files.sample, found="0 frames", expected="test frames", remedy=remedy)
-    ids = [frame.strip() for frame in wanted.split(",")]
-    if wanted == "all":
+    ids = [frame.strip() for frame in text.split(",")]
+    if text == "all":
         ids = list(tracked)
-    elif len(ids) == 1 and wanted not in tracked and ":" in wanted:
-        first, _, end = wanted.partition(":")
+    elif len(ids) == 1 and text not in tracked and ":" in text:
+        first, _, end = text.partition(":")
         if (first or "0").isdecimal() and (end or "0").isdecimal():
             ids = list(tracked[int(first or 0) : int(end or len(tracked))])
-    if unknown := [frame for frame in ids if frame not in tracked] or ([] if ids else [wanted]):
+    if unknown := [frame for frame in ids if frame not in tracked] or ([] if ids else [text]):
         expected = f"all, positions A:B from 0 to {len(tracked)}, or ids: {tracked[0]} ... {tracked[-1]}"
         raise InputError(f"no such frame: {', '.join(unknown)}", file=files.sample, expected=expected, remedy="correct --frames")
     return ids

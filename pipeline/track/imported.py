@@ -61,15 +61,15 @@ def overlaps(images: ImageSet, cameras: Sequence[str], frames: Sequence[str], ve
         images: mattes. frames: F ids. vertices: [F, V, 3] world.
     """
     chosen = spread(len(frames), FEW_FRAMES)
-    found: dict[str, dict[str, float]] = {reading: {} for reading in _readings(images.cameras[0])}
+    overlap: dict[str, dict[str, float]] = {reading: {} for reading in _readings(images.cameras[0])}
     for name in progress(cameras, "silhouettes"):
         archive = images.open(name)
         mattes = [archive.read(frames[number])[..., 3] > 127 for number in chosen]
         for reading, camera in _readings(images.by_name[name]).items():
             meshes = [view_mesh(camera, vertices[number].astype(np.float64), faces).buffers.face_id >= 0 for number in chosen]
             values = [(mesh & matte).sum() / max((mesh | matte).sum(), 1) for mesh, matte in zip(meshes, mattes)]
-            found[reading][name] = round(float(np.mean(values)), 4)
-    return found
+            overlap[reading][name] = round(float(np.mean(values)), 4)
+    return overlap
 
 
 def _readings(camera: Camera) -> dict[str, Camera]:
@@ -79,9 +79,9 @@ def _readings(camera: Camera) -> dict[str, Camera]:
     return {"stored": camera, "cy from the other edge": replace(camera, K=flipped), "in the middle": replace(camera, K=middle)}
 
 
-def overlap_warnings(found: Mapping[str, Mapping[str, float]]) -> list[str]:
+def overlap_warnings(overlap: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Warnings where silhouettes and mattes disagree, or agree better under another reading of the principal point."""
-    mean = {reading: float(np.mean(list(values.values()))) for reading, values in found.items()}
+    mean = {reading: float(np.mean(list(values.values()))) for reading, values in overlap.items()}
     best = max(mean, key=lambda reading: mean[reading])
     texts = []
     if mean[best] > mean["stored"] + BETTER:
@@ -89,7 +89,7 @@ def overlap_warnings(found: Mapping[str, Mapping[str, float]]) -> list[str]:
             f"the tracked model covers {mean['stored']:.1%} of the mattes, and {mean[best]:.1%} with the principal point {best}: "
             "check cx and cy of the transforms files (cy counts from the lower edge)"
         )
-    elif low := [f"{name} {value:.0%}" for name, value in found["stored"].items() if value < LOW]:
+    elif low := [f"{name} {value:.0%}" for name, value in overlap["stored"].items() if value < LOW]:
         texts.append(
             f"the tracked model does not cover the mattes: overlap (intersection over union) {', '.join(low[:5])}. Expected: above {LOW:.0%}. "
             "Look at the overlays in the report: is the model that of the tracking (FLAME 2020 or 2023, teeth), are the cameras those of the images?"

@@ -125,12 +125,12 @@ def _mean_ssim(a: Tensor, b: Tensor) -> Tensor:
 
 def _distributions(state: Any) -> dict[str, np.ndarray]:
     """Opacities of the splats, and how many lie on each triangle that has some."""
-    found = {}
+    values = {}
     if (splats := getattr(state, "splats", None)) is not None:
-        found["opacity"] = splats.opacities.sigmoid().flatten().cpu().numpy()
+        values["opacity"] = splats.opacities.sigmoid().flatten().cpu().numpy()
     if (binding := getattr(state, "binding", None)) is not None:
-        found["splats_per_triangle"] = np.unique(binding.cpu().numpy(), return_counts=True)[1]
-    return found
+        values["splats_per_triangle"] = np.unique(binding.cpu().numpy(), return_counts=True)[1]
+    return values
 
 
 def _strip(truth: np.ndarray, shown: np.ndarray) -> np.ndarray:

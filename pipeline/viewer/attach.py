@@ -55,9 +55,9 @@ class AttachedTraining:
         """Whether this viewer wants the training to wait."""
         return self._pause
 
-    def pause(self, wanted: bool) -> None:
-        """Let the training wait, or go on."""
-        self._pause = wanted
+    def pause(self, paused: bool) -> None:
+        """Pause the training, or let it continue."""
+        self._pause = paused
         self.ask()
 
     def ask(self) -> None:
@@ -108,7 +108,7 @@ class AttachedTraining:
                 time.sleep(BEAT_SECONDS)
 
     def close(self) -> None:
-        """Stop watching: the training goes on at once."""
+        """Stop watching: the training continues at once."""
         self._end.set()
         with contextlib.suppress(OSError):
             request_file(self._layout.watch).unlink()

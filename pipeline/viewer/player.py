@@ -26,7 +26,7 @@ class Player:
         self.playing = False
 
     def go_to(self, frame: int, now: float) -> None:
-        """Show a frame; playing goes on from there."""
+        """Show a frame; playing continues from there."""
         self.frame = min(max(frame, 0), self.count - 1)
         self._first, self._since = self.frame, now
 

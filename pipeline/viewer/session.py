@@ -90,7 +90,7 @@ class Session:
         self._wake.set()
 
     def show(self, **options: Any) -> None:
-        """Change some of the options; what they do not allow is told."""
+        """Change some of the options; what they do not allow is a message."""
         try:
             self.options = replace(self.options, **options)
         except InputError as error:
@@ -150,7 +150,7 @@ class Session:
                 self._show(now)
             except InputError as error:
                 self.tell(str(error))
-            except Exception as error:  # the browser shall say so, and the thread go on
+            except Exception as error:  # the browser shall say so, and the thread continue
                 log(f"viewer: {type(error).__name__}: {error}")
                 self.tell(f"{type(error).__name__}: {error}")
 

@@ -62,11 +62,11 @@ def _show(words: list[str], out: Path | None) -> None:
     if out is None or out.suffix.lower() != ".png":
         raise InputError("nothing to write", found=str(out or ""), expected="--out FILE.png", remedy=f"./c2a body show {name} --out {name}.png")
     from pipeline.body.model import load_model
-    from pipeline.body.picture import body_picture, describe
+    from pipeline.body.model_image import describe, model_image
     from pipeline.io.packed import encode_png
 
     model = load_model(name)
-    write_bytes(out, encode_png(body_picture(model)))
+    write_bytes(out, encode_png(model_image(model)))
     for line in describe(model):
         print(line)
     log(f"body: {out}")

@@ -36,7 +36,7 @@ def drive_avatar(
         raise InputError("--split names frames of the avatar's own capture", expected="--camera NAME, --cameras FILE, --orbit", remedy="leave out --split")
     if not 0 <= driving.smooth <= SMOOTHEST:
         raise InputError("cannot be smoothed by that", found=driving.smooth, expected=f"0 to {SMOOTHEST:g} seconds", remedy="correct --smooth")
-    view, wanted, film = view_options(look), frame_range(frames), out.suffix.lower() == ".mp4"
+    view, span, film = view_options(look), frame_range(frames), out.suffix.lower() == ".mp4"
     folder, video = output_paths(options.here, None if film else out, out if film else None)
     from pipeline.avatars.shots import Output
     from pipeline.stages.drive import DriveRequest, drive
@@ -46,7 +46,7 @@ def drive_avatar(
     transfer = RetargetOptions(driving.absolute, driving.neutral, driving.smooth, driving.guard, not driving.free_feet, expressions=not driving.no_expressions)
     output = Output(folder, video)
     results = Path(config.results)
-    for path in drive(layout, DriveRequest(source, results, request, view, output, transfer, driving.fps, wanted, subject, driving.follow, settings.device)):
+    for path in drive(layout, DriveRequest(source, results, request, view, output, transfer, driving.fps, span, subject, driving.follow, settings.device)):
         print(f"wrote {path}")
 
 

@@ -31,14 +31,14 @@ def import_avatar(folder: Path, form: str, body: str, out: Path, here: Path) -> 
     """Write the avatar.npz of a trained model of another system. Raises InputError where the folder is not one, or the body is another."""
     if out.suffix != ".npz":
         raise InputError("an avatar is an npz file", found=str(out), expected="--out FILE.npz", remedy="correct --out")
-    found = next((forms[form] for method in METHODS.values() if form in (forms := _forms(method))), None)
-    if found is None:
+    chosen = next((forms[form] for method in METHODS.values() if form in (forms := _forms(method))), None)
+    if chosen is None:
         known = sorted({name for method in METHODS.values() for name in _forms(method)})
         raise InputError(f"--format {form}: no such form", expected="one of " + ", ".join(known), remedy="correct --format")
     check_writable((here / out).parent, "--out")
     from pipeline.io.arrays import save_npz
 
-    arrays = found.read(here / folder, body)
+    arrays = chosen.read(here / folder, body)
     save_npz(here / out, arrays, compress=False)
     print(f"wrote {here / out}: {len(arrays['opacities']):,} splats")
 

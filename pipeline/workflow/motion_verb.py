@@ -22,10 +22,10 @@ def video_to_motion(video: Path, out: Path | None, focal: float | None, frames: 
         raise InputError(
             "an impossible focal length", found=focal, expected=f"{FOCALS[0]:g} to {FOCALS[1]:g} pixels", remedy="correct --focal, or leave it out"
         )
-    wanted = frame_range(frames)
+    span = frame_range(frames)
     if not video.is_file():
         raise InputError("no such video", file=video, expected="a video of a face", remedy="correct the path")
     check_writable(out.parent, "--out")
     from pipeline.stages.video_motion import motion_of_video
 
-    print(f"wrote {motion_of_video(video, out, focal, wanted)}")
+    print(f"wrote {motion_of_video(video, out, focal, span)}")

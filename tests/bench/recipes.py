@@ -60,7 +60,7 @@ def make_trainer(images: ImageSet, fit: Path, cameras: Sequence[str], preset: Ma
 def truths(images: ImageSet, cameras: Sequence[str], held_out: Sequence[str]) -> dict[str, Truth]:
     """The images to compare with: of held-out cameras at training frames, and of a few cameras at frames of the held-out sequence."""
     ids = {name: [frame.id for frame in images.frames if frame.sequence == name] for name in SEQUENCES}
-    few = {name: [found[i] for i in spread(len(found), FRAMES)] for name, found in ids.items()}
+    few = {name: [names[i] for i in spread(len(names), FRAMES)] for name, names in ids.items()}
     splits = {"held-out cameras": (held_out, few[SEQUENCES[0]]), "held-out sequence": (cameras[:: max(len(cameras) // 4, 1)], few[SEQUENCES[1]])}
     return {split: {(name, frame): images.open(name).read(frame) for name in names for frame in frames} for split, (names, frames) in splits.items()}
 
@@ -90,8 +90,8 @@ def train(trainer: Trainer, images: ImageSet, splits: Mapping[str, Truth]) -> li
         if trainer.images.device.type == "cuda":
             torch.cuda.synchronize()
         seconds += time.perf_counter() - start
-        found = {split: round(measure(trainer, images, truth), 3) for split, truth in splits.items()}
-        curve.append({"step": trainer.done, "seconds": round(seconds, 2), "splats": trainer.avatar.splat_count, **found})
+        measured = {split: round(measure(trainer, images, truth), 3) for split, truth in splits.items()}
+        curve.append({"step": trainer.done, "seconds": round(seconds, 2), "splats": trainer.avatar.splat_count, **measured})
         print(json.dumps(curve[-1]), flush=True)
     return curve
 
@@ -135,31 +135,31 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of train, for all presets")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    if not given.presets:
-        plot(json.loads(given.json.read_text())["curves"], given.json.with_suffix(".png"))
+    options = parser.parse_args()
+    if not options.presets:
+        plot(json.loads(options.json.read_text())["curves"], options.json.with_suffix(".png"))
         return
-    device, scene = torch.device(given.device), replace(bench_settings(given.quick), sequences=SEQUENCES)
-    scene = scene if given.quick else replace(scene, frames=given.frames)
-    images, fit, cameras, held_out = make_head(given.folder, scene, given.threads, NOISE)
+    device, scene = torch.device(options.device), replace(bench_settings(options.quick), sequences=SEQUENCES)
+    scene = scene if options.quick else replace(scene, frames=options.frames)
+    images, fit, cameras, held_out = make_head(options.folder, scene, options.threads, NOISE)
     splits, curves = truths(images, cameras, held_out), {}
-    changes = {key: json.loads(value) for key, _, value in (text.partition("=") for text in given.set)}
-    for name in given.presets:
+    changes = {key: json.loads(value) for key, _, value in (text.partition("=") for text in options.set)}
+    for name in options.presets:
         preset = method_of("rigged").preset(name)
         preset = {**preset, "train": {**preset.get("train", {}), **changes}}
         print(name, json.dumps(preset), flush=True)
-        trainer = make_trainer(images, fit, cameras, preset, device, given.threads)
+        trainer = make_trainer(images, fit, cameras, preset, device, options.threads)
         curves[name] = train(trainer, images, splits)
-        if given.json:
-            save_avatar(trainer, "rigged", given.json.with_name(f"{given.json.stem}_{name}.npz"))
+        if options.json:
+            save_avatar(trainer, "rigged", options.json.with_name(f"{options.json.stem}_{name}.npz"))
             views = [images.by_name[camera] for camera in held_out]
             trainer.avatar.eval()
             drawn = np.concatenate([image[..., :3] for image in render_views(trainer.avatar, 0, views, device)], axis=1)
-            given.json.with_name(f"{given.json.stem}_{name}.png").write_bytes(encode_png(drawn))
-    record = {"machine": machine(device), "curves": curves, "reached": reached(curves, given.presets[0])}
+            options.json.with_name(f"{options.json.stem}_{name}.png").write_bytes(encode_png(drawn))
+    record = {"machine": machine(device), "curves": curves, "reached": reached(curves, options.presets[0])}
     print(json.dumps(record["reached"], indent=1), flush=True)
-    if given.json:
-        write_json(given.json, record)
+    if options.json:
+        write_json(options.json, record)
 
 
 if __name__ == "__main__":

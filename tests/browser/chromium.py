@@ -156,7 +156,7 @@ def until(value: Callable[[], Any], seconds: float) -> Any:
     """The first true value, asked for again and again."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if found := value():
-            return found
+        if result := value():
+            return result
         time.sleep(0.1)
     raise AssertionError(f"not within {seconds} s")

@@ -96,11 +96,11 @@ def test_the_tracked_parameters_cover_the_mattes_in_every_sequence(export, layou
     prepare(export, layout)
     facts = fit(export, layout, monkeypatch)
     assert facts["warnings"] == [] and min(facts["overlap"]["stored"].values()) > 0.97
-    found = load_npz(layout.fit)
-    assert found["pose"].shape == (15, 5, 3) and found["expression"].shape == (15, 100)
+    arrays = load_npz(layout.fit)
+    assert arrays["pose"].shape == (15, 5, 3) and arrays["expression"].shape == (15, 100)
     one = load_npz(export.parent / EXPORT.folder("EXP-3") / "flame_param" / "00002.npz")
-    number = found["frames"].tolist().index("EXP-3_000002")
-    np.testing.assert_array_equal(found["pose"][number].ravel(), np.concatenate([one[n][0] for n in ("rotation", "neck_pose", "jaw_pose", "eyes_pose")]))
+    number = arrays["frames"].tolist().index("EXP-3_000002")
+    np.testing.assert_array_equal(arrays["pose"][number].ravel(), np.concatenate([one[n][0] for n in ("rotation", "neck_pose", "jaw_pose", "eyes_pose")]))
     assert len(list(layout.overlay.glob("*.mp4"))) == 6
 
 

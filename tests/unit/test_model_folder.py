@@ -17,14 +17,14 @@ from tests.unit.tiny_flame import random_avatar, tiny_flame
 
 @pytest.fixture(autouse=True)
 def bodies(monkeypatch):
-    found = {"tiny": tiny_flame(), "sphere": rigged_toy.model()}
+    models = {"tiny": tiny_flame(), "sphere": rigged_toy.model()}
     for module in (model_folder, posed_body):
-        monkeypatch.setattr(module, "load_model", found.__getitem__)
+        monkeypatch.setattr(module, "load_model", models.__getitem__)
 
 
 def write_model_folder(arrays, folder, iteration=1):
-    save_npz(folder / "given.npz", arrays)
-    return model_folder.write_model_folder(folder / "given.npz", folder, iteration)
+    save_npz(folder / "source.npz", arrays)
+    return model_folder.write_model_folder(folder / "source.npz", folder, iteration)
 
 
 def images(folder, arrays):
@@ -48,9 +48,9 @@ def test_the_files_have_the_columns_and_shapes_that_its_viewer_reads(tmp_path):
     target = write_model_folder(random_avatar(), tmp_path)
     header = (target / "point_cloud.ply").read_bytes().split(b"end_header")[0].decode()
     assert header.count("property float") == 63 and header.rstrip().endswith("binding_0")
-    found = {name: array.shape for name, array in load_npz(target / "flame_param.npz").items()}
+    shapes = {name: array.shape for name, array in load_npz(target / "flame_param.npz").items()}
     vertices = tiny_flame().vertex_count
-    assert found == {
+    assert shapes == {
         "shape": (300,), "expr": (3, 100), "rotation": (3, 3), "neck_pose": (3, 3), "jaw_pose": (3, 3), "eyes_pose": (3, 6), "translation": (3, 3),
         "static_offset": (1, vertices, 3), "dynamic_offset": (3, vertices, 3),
     }  # fmt: skip

@@ -64,8 +64,8 @@ def opencv(folder, name):
 
 
 def test_those_of_the_results_are_taken_without_their_distortion(files, capsys):
-    found = cameras_of(files.capture, files)
-    assert [(c.name, c.width, c.dist) for c in found] == [("left", 128, ()), ("right", 256, ())]
+    cameras = cameras_of(files.capture, files)
+    assert [(c.name, c.width, c.dist) for c in cameras] == [("left", 128, ()), ("right", 256, ())]
     assert "without their distortion (dist): left" in capsys.readouterr().err
 
 
@@ -146,9 +146,9 @@ def test_training_cameras_show_their_own_colours_and_others_the_avatars(render, 
 def test_the_truth_has_the_names_and_the_background_of_the_renders(render, trained, tmp_path):
     folder = render(split="val", frames=":2", truth=tmp_path / "truth", beside_truth=True, background="0,0,255")
     assert written(tmp_path / "truth") == written(folder) == {"cam_v": TRAIN[:2]}
-    given = read_image_set(trained.layout.alpha_json, trained.layout.alpha).open("cam_v").read(TRAIN[1])
+    processed = read_image_set(trained.layout.alpha_json, trained.layout.alpha).open("cam_v").read(TRAIN[1])
     truth, both = (read_image(place / "cam_v" / f"{TRAIN[1]}.png") for place in (tmp_path / "truth", folder))
-    assert np.array_equal(truth, over_background(given, (0, 0, 255))) and np.array_equal(both[:, :48], truth) and both.shape == (64, 96, 3)
+    assert np.array_equal(truth, over_background(processed, (0, 0, 255))) and np.array_equal(both[:, :48], truth) and both.shape == (64, 96, 3)
     assert (both[0, 48:] == (0, 0, 255)).all()
 
 

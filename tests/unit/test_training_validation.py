@@ -94,20 +94,20 @@ def test_held_out_frames_are_seen_by_all_cameras_and_training_cameras_keep_their
     alpha = 0.5 + 0.4 * torch.tanh(color.mean())
     own, corrected = (alpha * c + 1 - alpha for c in (color, maps[0, :, :3] @ color + maps[0, :, 3]))
     truth = torch.tensor([200, 100, 50]) / 255
-    for given, expected in ((None, [own] * 3), (maps, [own, own, corrected])):
+    for colors, expected in ((None, [own] * 3), (maps, [own, own, corrected])):
         psnr = [float(-10 * (shown.clamp(0, 1) - truth).square().mean().log10()) for shown in expected]
-        assert validation.run(avatar, given).values["test_psnr"] == pytest.approx(np.mean(psnr), abs=1e-3)
+        assert validation.run(avatar, colors).values["test_psnr"] == pytest.approx(np.mean(psnr), abs=1e-3)
 
 
 def test_similarity_is_that_of_evaluation(tmp_path):
     rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (20, 24, 4), dtype=np.uint8)
-    picture[..., 3] = 255
-    images = flat.image_set(tmp_path / "alpha", [(24, 20)], lambda c, name: None if name == "visible" else picture)
+    rgba = rng.integers(0, 256, (20, 24, 4), dtype=np.uint8)
+    rgba[..., 3] = 255
+    images = flat.image_set(tmp_path / "alpha", [(24, 20)], lambda c, name: None if name == "visible" else rgba)
     avatar = FlatAvatar()
     values = Validation([Source(images, [], FRAMES[:1], FRAMES)], [["c0"]], CPU).run(avatar).values
     shown = np.broadcast_to(drawn_by(avatar, 0), (20, 24, 3))
-    assert values["val_ssim"] == pytest.approx(ssim(shown, picture[..., :3] / 255), abs=1e-5)
+    assert values["val_ssim"] == pytest.approx(ssim(shown, rgba[..., :3] / 255), abs=1e-5)
 
 
 def test_the_splats_distributions_are_those_of_the_avatar(tmp_path):

@@ -52,7 +52,7 @@ def trained(folder: Path, seen: Watch | None, trainer: Trainer | None = None) ->
 
 
 class Viewer(Watch):
-    """A watch whose viewer asks anew at every step, and pauses a tenth of a second at some; notes what the files say."""
+    """A watch whose viewer asks again at every step, and pauses a tenth of a second at some; notes what the files say."""
 
     def __init__(self, trainer: Trainer, folder: Path, pauses: tuple[int, ...] = ()):
         super().__init__(folder, lambda path: results.save_avatar(trainer, "rigged", path))
@@ -117,7 +117,7 @@ def test_nothing_is_written_unless_somebody_asks_and_asks_again(tmp_path, fast, 
     assert not seen.is_watched()
     ask(tmp_path / "watch", 2, paused=True)
     assert seen.is_watched() and seen.is_paused()
-    assert 0.15 < seen.wait(lambda: False) < 5, "its viewer is gone: the training goes on"
+    assert 0.15 < seen.wait(lambda: False) < 5, "its viewer is gone: the training continues"
     assert not seen.is_watched()
 
 

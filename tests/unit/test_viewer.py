@@ -172,10 +172,10 @@ def test_a_trajectory_is_saved_loaded_and_rendered(tmp_path):
     again = Recording(settings=replace(recording.settings, interval=9.0))
     load_keyframes(again, keyframes)
     assert again.settings.interval == pytest.approx(0.2) and [key.position for key in again.keyframes] == [pytest.approx(key.position) for key in keys]
-    told = []
-    video = render(session, recording, "round", (48, 40), lambda *done: told.append(done))
+    reports = []
+    video = render(session, recording, "round", (48, 40), lambda *done: reports.append(done))
     images = sorted((tmp_path / "round").glob("*.png"))
-    assert video.is_file() and len(images) == 5 and told == [(i, 5) for i in range(1, 6)]
+    assert video.is_file() and len(images) == 5 and reports == [(i, 5) for i in range(1, 6)]
     session.closed = True
     with pytest.raises(InputError, match="the browser was closed"):
         render(session, recording, "other", (48, 40), lambda *_: None)
@@ -237,8 +237,8 @@ def test_a_motion_file_takes_the_place_of_the_tracked_frames():
     shown = ShownAvatar(opened(avatar=head()), np.zeros(3))
     weights, names = (0.0, 0.25, 0.5, 0.75), shown.control.expression_names
     document = {"fps": 50, "frames": [{"blendShapes": {"jawOpen": weight}} for weight in weights]}
-    told = apply_motion(shown, "talk.json", json.dumps(document).encode(), RetargetOptions(absolute=True))
-    assert "talk.json, 4 frames at 50 per second" in told and shown.frame_count == 4 and shown.fps == 50
+    facts = apply_motion(shown, "talk.json", json.dumps(document).encode(), RetargetOptions(absolute=True))
+    assert "talk.json, 4 frames at 50 per second" in facts and shown.frame_count == 4 and shown.fps == 50
     assert [float(shown.pose(i).expression[names.index("jawOpen")]) for i in range(4)] == pytest.approx(weights)
     shown.follow(2)
     assert shown.control.expression[names.index("jawOpen")] == pytest.approx(0.5), "the sliders follow it"

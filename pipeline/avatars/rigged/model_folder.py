@@ -68,5 +68,5 @@ def write_model_folder(avatar: Path, folder: Path, iteration: int = 1) -> Path:
 
 def _newest(folder: Path) -> Path:
     """The folder of the last iteration of a model; the folder itself where it has none."""
-    found = {int(match[1]): path for path in folder.glob("point_cloud/iteration_*") if (match := _ITERATION.fullmatch(path.name))}
-    return found[max(found)] if found else folder
+    folders = {int(match[1]): path for path in folder.glob("point_cloud/iteration_*") if (match := _ITERATION.fullmatch(path.name))}
+    return folders[max(folders)] if folders else folder

@@ -58,4 +58,4 @@ def anny_traits(kind: str, joints: Sequence[str]) -> Traits:
 
 def _matching(table: dict[str, tuple[float, float]], joints: Sequence[str]) -> dict[str, tuple[float, float]]:
     matches = {name: [sigmas for pattern, sigmas in table.items() if fnmatch(name, pattern)] for name in joints}
-    return {name: found[0] for name, found in matches.items() if found}
+    return {name: sigmas[0] for name, sigmas in matches.items() if sigmas}

@@ -19,7 +19,7 @@ BLACK, RED, BLUE = (20, 20, 20), (210, 40, 40), (30, 80, 200)
 YAW = 0.6  # radians, of the second view
 
 
-def body_picture(model: ParametricModel) -> np.ndarray:
+def model_image(model: ParametricModel) -> np.ndarray:
     """RGB uint8 [H, 3 W, 3]: the mean shape from the front with its regions, from the side with its landmarks, and its joints with their names."""
     front, side = _View(model, 0.0), _View(model, YAW)
     return np.concatenate([_regions(model, front), _landmarks(model, side), _joints(model, front)], axis=1)
