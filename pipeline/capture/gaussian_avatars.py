@@ -12,13 +12,12 @@ import numpy as np
 
 from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
-from pipeline.capture.forms.transforms import camera_of_entry
+from pipeline.capture.forms.transforms import camera_of_entry, split_files
 from pipeline.capture.source import HeldOut, Source, Tracking
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json
 from pipeline.io.validation import is_name
 
-SPLITS = ("train", "val", "test")
 RATE = 25.0  # images per second: what VHAP resamples to
 SAME_PX, SAME_M, SAME_ROTATION = 0.01, 1e-4, 1e-4  # differences of a camera between images that are rounding
 _IMAGE = re.compile(r"([0-9]{1,9})_([0-9]{1,9})")  # time step, camera
@@ -50,8 +49,9 @@ def read_gaussian_avatars(root: Path, sequences: tuple[str, ...] = ()) -> Source
     Raises:
         InputError: a file is missing, a camera moves, or images are missing.
     """
-    files = [path for split in SPLITS if (path := root / f"transforms_{split}.json").is_file()] or [root / "transforms.json"]
-    images = [image for file in files for image in _images(file, root)]
+    by_split = split_files(root)
+    files = list(by_split.values())
+    images = [image for split, file in by_split.items() for image in _images(file, split, root)]
     names = _names({image.folder for image in images})
     for name in sequences:
         if name not in names.values():
@@ -79,10 +79,9 @@ def read_gaussian_avatars(root: Path, sequences: tuple[str, ...] = ()) -> Source
     )
 
 
-def _images(file: Path, root: Path) -> Iterator[_Image]:
+def _images(file: Path, split: str, root: Path) -> Iterator[_Image]:
     """The images of one transforms file. Raises InputError naming the entry that is not as expected."""
     record = read_json(file, remedy="correct the column 'path' of captures.tsv: the folder of transforms_train.json")
-    split = file.stem.partition("_")[2] or "train"
     try:
         common = {name: value for name, value in record.items() if name != "frames"}
         entries = list(record["frames"])

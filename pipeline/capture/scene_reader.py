@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.capture.calibration import check_cameras
 from pipeline.capture.camera import Camera
 from pipeline.capture.forms.colmap import Model, colmap_cameras, find_model
-from pipeline.capture.forms.transforms import transforms_cameras
+from pipeline.capture.forms.transforms import SPLITS, split_files, transforms_cameras
 from pipeline.capture.media import IMAGE_ENDINGS, has_alpha, image_size
 from pipeline.capture.rig_files import FLAT, find_mattes_folder
 from pipeline.capture.source import HeldOut, Source
@@ -18,7 +18,6 @@ from pipeline.io.errors import InputError
 
 MOST_IMAGES = 10_000
 EVERY = 8  # of the images sorted by name, the first and then every EVERY-th is held out, as 3DGS does
-SPLITS = ("train", "val", "test")
 _MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse", ".")
 
 
@@ -53,8 +52,7 @@ def read_blender(root: Path, *, mattes: str = "", splits: tuple[str, ...] = ()) 
 
     Raises InputError if something is missing.
     """
-    files = {split: root / f"transforms_{split}.json" for split in SPLITS if not splits or split in splits}
-    files = {split: path for split, path in files.items() if path.is_file()} or {"train": root / "transforms.json"}
+    files = split_files(root, [split for split in SPLITS if not splits or split in splits])
     if "train" not in files or not files["train"].is_file():
         raise InputError(
             "no transforms of training images",

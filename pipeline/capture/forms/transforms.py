@@ -15,9 +15,16 @@ from pipeline.geometry.camera_readings import READINGS, as_stored
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, write_json
 
+SPLITS = ("train", "val", "test")
 SUPPORTED = ("PINHOLE", "OPENCV", "SIMPLE_PINHOLE", "")
 _TERMS = ("k1", "k2", "p1", "p2", "k3")
 Size = Callable[[str], tuple[int, int]]  # width and height of an image, by its `file_path`
+
+
+def split_files(root: Path, splits: Sequence[str] = SPLITS) -> dict[str, Path]:
+    """transforms_<split>.json of the splits that a folder has; without any its transforms.json as that of the training images, which may not be there."""
+    files = {split: root / f"transforms_{split}.json" for split in splits}
+    return {split: path for split, path in files.items() if path.is_file()} or {"train": root / "transforms.json"}
 
 
 def transforms_cameras(path: Path, size: Size) -> tuple[list[Camera], list[str]]:
