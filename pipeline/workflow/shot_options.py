@@ -16,7 +16,7 @@ from pipeline.io.validation import LARGEST_SIDE
 from pipeline.stages.shot_cameras import SPLITS, CameraRequest
 
 if TYPE_CHECKING:
-    from pipeline.cli_options import Cameras, Look
+    from pipeline.cli.render_options import Cameras, Look
 
 COLORS = {"white": (255, 255, 255), "black": (0, 0, 0)}
 _FORMER = ("front", "orbit", *SPLITS)  # what --cameras took before there were options for them

@@ -21,7 +21,7 @@ from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet, read_image_set
 from pipeline.capture.record import Capture, write_capture
 from pipeline.capture.trajectory import Step, Trajectory, write_trajectory
-from pipeline.cli_options import Cameras, Files, Look
+from pipeline.cli.render_options import Cameras, Files, Look
 from pipeline.contract.layout import Layout
 from pipeline.io.arrays import save_npz
 from pipeline.io.errors import InputError
