@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from pipeline.cli.options import DEFAULTS, Common, File, Folder, Member, Name, Number, option, run_options
-from pipeline.cli.render_options import AS_IT_IS, FRONT, NOTHING, PLAIN, Driven, Filmed, Looks, Written
+from pipeline.cli.render_options import AS_IT_IS, FRONT, NOTHING, PLAIN, Driven, Filmed, Images, Looks, Written
 
 
 def render(
@@ -48,7 +48,7 @@ def drive(
     name: Name,
     motion: Annotated[str, option("CAPTURE|FILE")] = "",
     cameras: Filmed = FRONT,
-    out: File = None,
+    out: Images = None,
     frames: Annotated[str, option("A:B")] = "all",
     subject: Member = "",
     driving: Driven = AS_IT_IS,
@@ -68,7 +68,7 @@ def drive(
     Args:
         name: Capture or group.
         motion: Capture whose fit drives, or a motion file: BVH, AMASS, AIST++, FLAME, Live Link Face, ARKit, MediaPipe.
-        out: MP4 file, or a folder for <camera>/<number>.png.
+        out: Folder for <camera>/<number>.png; or an MP4 file, with several cameras one for each, FILE_<camera>.mp4.
         frames: Positions A:B, without B, in the motion (default: all).
         subject: Of a group: which of its captures (default: the first).
     """
@@ -86,7 +86,7 @@ def view(
     host: Annotated[str, option("ADDRESS")] = "127.0.0.1",
     port: Annotated[int, option("N")] = 8080,
     device: Annotated[str, option("{auto,cpu,cuda}")] = "auto",
-    size: Annotated[int, option("PIXELS")] = 960,
+    longest_side: Annotated[int, option("PIXELS")] = 960,
     out: Folder = None,
     settings: Common = DEFAULTS,
 ) -> int:
@@ -109,12 +109,12 @@ def view(
         host: Address to listen on: 127.0.0.1 = this machine alone; 0.0.0.0 = every network, without a password (default: 127.0.0.1).
         port: Port to listen on; 0 = any that is free (default: 8080).
         device: Where to draw (default: auto).
-        size: Longest side of an image when nothing moves (default: 960).
+        longest_side: Longest side of an image when nothing moves (default: 960).
         out: Folder for what is saved in the browser (default: views/NAME).
     """
     from pipeline.workflow.view_verb import ViewWish, view_avatars
 
-    view_avatars(ViewWish(names, attach, body, host, port, device, size, out), run_options(settings, names=names))
+    view_avatars(ViewWish(names, attach, body, host, port, device, longest_side, out), run_options(settings, names=names))
     return 0
 
 
@@ -122,7 +122,7 @@ def benchmark(
     name: Name,
     subject: Member = "",
     snapshot: Number = None,
-    frames: Number = None,
+    images: Number = None,
     rounds: Annotated[int, option("N")] = 3,
     out: File = None,
     settings: Common = DEFAULTS,
@@ -138,11 +138,11 @@ def benchmark(
         name: Capture or group.
         subject: Of a group: which of its captures (default: the first).
         snapshot: The avatar after so many steps of its training, one of train.snapshots.
-        frames: Frames of a round (default: 500, on a CPU 10).
+        images: Images of a round (default: 500, on a CPU 10).
         rounds: How often to measure; the median counts (default: 3).
         out: JSON file for the figures.
     """
     from pipeline.workflow.benchmark_verb import measure
 
-    measure(name, run_options(settings, names=(name,)), subject, snapshot, frames, rounds, out)
+    measure(name, run_options(settings, names=(name,)), subject, snapshot, images, rounds, out)
     return 0

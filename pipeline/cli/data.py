@@ -50,7 +50,7 @@ def calibration(
     action: tyro.conf.Positional[Annotated[Literal["convert"], tyro.conf.arg(metavar="convert")]],
     source: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="IN")]],
     target: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]],
-    form: Annotated[str, option("FORM")] = "",
+    format: Annotated[str, option("FORM")] = "",
     convention: Annotated[str, option(choices(CONVENTIONS))] = "",
     units: Annotated[str, option(choices(UNITS))] = "",
 ) -> int:
@@ -64,13 +64,13 @@ def calibration(
         action: What to do.
         source: A calibration in any form that docs/datasets.md describes.
         target: The file to write; for colmap and opencv a folder.
-        form: cameras_json, colmap, colmap_binary, transforms, captury, animatable_gaussians, opencv, pose2sim or caliscope (default: by the name of OUT).
+        format: Form of OUT: cameras_json, colmap, colmap_binary, transforms, captury, animatable_gaussians, opencv, pose2sim or caliscope (default: by the name of OUT).
         convention: What R and t of IN mean, as in captures.tsv.
         units: Of the translations of IN, as in captures.tsv.
     """
     from pipeline.workflow.calibration_verb import run_calibration
 
-    run_calibration(source, target, form, convention, units)
+    run_calibration(source, target, format, convention, units)
     return 0
 
 

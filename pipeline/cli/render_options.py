@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pipeline.cli.options import FLAT, File, Flag, Folder, Number, option
+
+Images = Annotated[Path | None, option("FOLDER|FILE.mp4")]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Files:
     """What is written.
 
     Attributes:
-        out: Folder for <camera>/<frame>.png.
+        out: Folder for <camera>/<frame>.png; or an MP4 file, as --video.
         video: MP4 file; with several cameras one file for each, FILE_<camera>.mp4.
         alpha: Also write mattes, <camera>/<frame>_alpha.png.
         depth: Also write depth, <camera>/<frame>_depth.png: 16 bits, millimetres, 0 = nothing.
@@ -61,7 +64,7 @@ class Files:
         truth: Folder for the capture's images over the same background, under the same names, for ./c2a metrics.
     """
 
-    out: Folder = None
+    out: Images = None
     video: File = None
     alpha: Flag = False
     depth: Flag = False

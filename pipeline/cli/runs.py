@@ -152,7 +152,7 @@ def stage(
     stage: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar=STAGE)]],
     name: Name,
     settings: Common = DEFAULTS,
-    threads: Annotated[int, option("N")] = 2,
+    cores: Annotated[int, option("N")] = 2,
     values: Annotated[str, option("JSON")] = "",
     key: Text = "",
     members: Annotated[tuple[str, ...], option("CAPTURE ...")] = (),
@@ -170,7 +170,7 @@ def stage(
     Args:
         stage: The stage.
         name: Capture or group.
-        threads: CPU cores to use (default: 2).
+        cores: CPU cores to use (default: 2).
         values: The stage's settings (default: those of the configuration).
         key: What the results depend on, kept in the manifest (default: computed).
         members: Of a group: the captures to use (default: all).
@@ -180,6 +180,6 @@ def stage(
     """
     from pipeline.workflow.stage_verb import StageCall, run_stage
 
-    call = StageCall(stage, name, threads, values, key, members, inputs, outputs, part)
+    call = StageCall(stage, name, cores, values, key, members, inputs, outputs, part)
     run_stage(call, run_options(settings, names=(name,)))
     return 0
