@@ -169,7 +169,7 @@ def _from_cameras_json(path: Path, record: Any, convention: str) -> list[Camera]
             file=path,
             found=repr(record.get("convention")),
             expected=f'"convention": "{CONVENTION}"',
-            remedy="convert it, or fill the column 'convention' of captures.tsv with one of " + ", ".join(READINGS),
+            remedy="convert it, or state it, in the column 'convention' of captures.tsv or by --convention: one of " + ", ".join(READINGS),
         )
     cameras = []
     for index, entry in enumerate(record["cameras"]):

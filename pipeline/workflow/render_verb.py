@@ -67,8 +67,9 @@ def trained(name: str, layout: Layout, options: RunOptions) -> Layout:
         if "/" in name or name.endswith(".npz"):
             expected, remedy = "the name of a capture or group", "./c2a status names those that are trained; view and export take files, too"
             raise InputError("names no capture", found=name, expected=expected, remedy=remedy)
-        expected = "a capture whose training is done"
-        raise InputError(f"no avatar of '{name}'", file=layout.avatar, expected=expected, remedy=f"{options.resume(name)}, or see ./c2a status")
+        others = ", ".join(sorted(path.parent.name for path in layout.avatar.parent.parent.glob("*/avatar.npz")))
+        remedy = "choose one of these by --method and --name" if others else f"{options.resume(name)}, or see ./c2a status"
+        raise InputError(f"no avatar of '{name}'", file=layout.avatar, found=others or None, expected="a capture whose training is done", remedy=remedy)
     return layout
 
 
