@@ -153,7 +153,7 @@ def benchmark_file(path: Path, method: str = "", device: str = "auto", frames: i
         raise InputError(f"no such subject: {subject}", file=path, expected="one of " + ", ".join(names), remedy="correct --subject")
     number = names.index(subject) if subject else 0
     above = path.absolute().parents[1:3]  # of avatar.npz and of its snapshots
-    captures = [*above, *(folder.with_name(names[number] or "_") for folder in above)]  # the last two of a group
+    captures = [*above, *(folder.parent / (names[number] or "_") for folder in above)]  # the last two of a group
     centre = avatar.centre(avatar.pose(0, number))
     front = next((camera for folder in captures if (camera := front_camera(folder, centre))), None)
     protocol = Protocol(frames=frames or (Protocol.frames if chosen.type == "cuda" else ON_CPU), rounds=rounds)
