@@ -176,11 +176,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Frames per second of an avatar.npz.")
     parser.add_argument("avatar", type=Path)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--frames", type=int)
+    parser.add_argument("--images", type=int)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    figures = benchmark_file(options.avatar, device=options.device, frames=options.frames, rounds=options.rounds)
+    figures = benchmark_file(options.avatar, device=options.device, frames=options.images, rounds=options.rounds)
     print(table(figures))
     if options.out:
         write_json(options.out, figures)

@@ -14,7 +14,7 @@ from pipeline.workflow.shot_options import camera_request, output_paths, view_op
 from pipeline.workflow.targets import layout_of
 
 if TYPE_CHECKING:
-    from pipeline.cli_options import Cameras, Driving, Look
+    from pipeline.cli.render_options import Cameras, Driving, Look
 
 SMOOTHEST = 10.0  # seconds
 

@@ -43,7 +43,7 @@ def view_avatars(wish: ViewWish, options: RunOptions) -> None:
         expected = "captures, groups or files; or --attach and one capture or group"
         raise InputError("say which avatar to view", found=" ".join(names) or None, expected=expected, remedy="./c2a status lists the captures")
     if not SMALLEST <= wish.size <= LARGEST:
-        raise InputError("--size is out of range", found=wish.size, expected=f"{SMALLEST} to {LARGEST} pixels", remedy="correct --size")
+        raise InputError("--longest-side is out of range", found=wish.size, expected=f"{SMALLEST} to {LARGEST} pixels", remedy="correct --longest-side")
     folder = options.here / (wish.out or Path("views") / Path(names[0]).stem)
     check_writable(folder, "--out")
     sources = [_source(name, options, wish.body, folder) for name in wish.names]

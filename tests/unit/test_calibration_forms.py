@@ -42,7 +42,7 @@ def test_names_mean_forms():
     for form, name in TARGETS.items():
         if form != "colmap_binary":
             assert form_of(somewhere(name)) == form
-    with pytest.raises(InputError, match="the name says no form(?s:.*)--form"):
+    with pytest.raises(InputError, match="the name says no form(?s:.*)--format"):
         form_of(somewhere("cameras.txt"))
 
 

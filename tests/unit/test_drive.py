@@ -10,7 +10,7 @@ from pipeline.avatars.shots import Output
 from pipeline.avatars.view_options import ViewOptions
 from pipeline.capture.calibration import write_calibration
 from pipeline.capture.processed import read_image_set
-from pipeline.cli_options import Cameras, Driving, Look
+from pipeline.cli.render_options import Cameras, Driving, Look
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.packed import over_background, read_image

@@ -27,7 +27,9 @@ def write_caliscope(path: Path, cameras: Sequence[Camera]) -> None:
     for camera in cameras:
         match = re.fullmatch(r"(cam|port)_(0|[1-9][0-9]{0,5})", camera.name)
         if match is None:
-            raise InputError(f"camera '{camera.name}' cannot be written as Caliscope's", file=path, expected="names cam_<number>", remedy="use another --form")
+            raise InputError(
+                f"camera '{camera.name}' cannot be written as Caliscope's", file=path, expected="names cam_<number>", remedy="use another --format"
+            )
         key = "port" if match[1] == "port" else "cam_id"
         tables.append(f"[cameras.{match[2]}]\n{key} = {match[2]}\n{_toml(camera)}")
     write_text(path, "\n".join(tables))
@@ -50,7 +52,7 @@ def write_opencv(path: Path, cameras: Sequence[Camera]) -> None:
                 except cv2.error:
                     expected = "names of letters, digits, - and _"
                     raise InputError(
-                        f"camera '{camera.name}' cannot be written as OpenCV's", file=folder, expected=expected, remedy="use another --form"
+                        f"camera '{camera.name}' cannot be written as OpenCV's", file=folder, expected=expected, remedy="use another --format"
                     ) from None
         texts[part] = storage.releaseAndGetString()
     for part, text in texts.items():
