@@ -60,7 +60,7 @@ def read_calibration(path: str | Path, *, convention: str = "", units: str = "")
         read = formats.caliscope_cameras if "cameras" in table else formats.pose2sim_cameras
         cameras = read(path, table)
     else:
-        cameras = _from_json(path, read_json(path), convention)
+        cameras = _from_json(path, read_json(path, remedy="correct the path of the calibration"), convention)
     return tuple(_as_read(camera, convention or "opencv", UNITS[units or "m"]) for camera in check_cameras(cameras, path))
 
 

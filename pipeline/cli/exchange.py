@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pipeline.cli.options import DEFAULTS, Common, File, InFile, option, run_options
+from pipeline.cli.options import DEFAULTS, Common, File, InFile, Sets, option, run_options
 
 Format = Annotated[str, option("{gaussian_avatars}")]
 
@@ -71,6 +71,8 @@ def import_model(
     body: Annotated[str, tyro.conf.arg(metavar="NAME")],
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")],
     format: Format = "gaussian_avatars",
+    config: File = None,
+    sets: Sets = (),
 ) -> int:
     """Make an avatar.npz from a model folder of GaussianAvatars.
 
@@ -84,8 +86,11 @@ def import_model(
         body: The FLAME that it was trained with (./c2a body list).
         out: The avatar.npz to write.
         format: Form of the files (default: gaussian_avatars).
+        config: YAML file that overrides config.yaml.
+        sets: Override one setting, such as bodies=FOLDER, where imported models lie; repeatable.
     """
     from pipeline.workflow.exchange_verbs import import_avatar
+    from pipeline.workflow.run_options import RunOptions
 
-    import_avatar(folder, format, body, out, Path.cwd())
+    import_avatar(folder, format, body, out, RunOptions(config=config, sets=sets))
     return 0

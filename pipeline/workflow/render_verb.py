@@ -64,6 +64,9 @@ def trained_avatar(name: str, layout: Layout, options: RunOptions, snapshot: int
 def trained(name: str, layout: Layout, options: RunOptions) -> Layout:
     """A layout whose avatar is there. Raises InputError, with the command that trains it."""
     if not layout.avatar.is_file():
+        if "/" in name or name.endswith(".npz"):
+            expected, remedy = "the name of a capture or group", "./c2a status names those that are trained; view and export take files, too"
+            raise InputError("names no capture", found=name, expected=expected, remedy=remedy)
         expected = "a capture whose training is done"
         raise InputError(f"no avatar of '{name}'", file=layout.avatar, expected=expected, remedy=f"{options.resume(name)}, or see ./c2a status")
     return layout

@@ -134,3 +134,5 @@ def test_the_verb_measures_an_avatar_of_results_and_names_what_is_wrong(head, tm
             measure("anna", options, "", None, values["frames"], values["rounds"], values["out"])
     with pytest.raises(InputError, match="no avatar of 'bob'"):
         measure("bob", replace(options, names=("bob",)), "", None, None, 3, None)
+    with pytest.raises(InputError, match="names no capture(?s:.*)results/anna/avatar.npz(?s:.*)view and export take files"):
+        measure("results/anna/avatar.npz", replace(options, names=("results/anna/avatar.npz",)), "", None, None, 3, None)

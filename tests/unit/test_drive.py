@@ -1,6 +1,7 @@
 """`./c2a drive`: what is written is the avatar in the poses of the motion, beside the images of the capture that drives it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,7 @@ def test_an_avatar_without_a_body_cannot_be_driven(driven, monkeypatch):
     [
         ({"motion": ""}, "no motion"),
         ({"out": None}, "nothing to write"),
+        ({"out": Path("a.mov")}, "not an MP4 file"),
         ({"frames": "7"}, "no such frames"),
         ({"frames": "a:b"}, "no such frames"),
         ({"driving": Driving(smooth=-1.0)}, "cannot be smoothed"),

@@ -37,7 +37,7 @@ def write_caliscope(path: Path, cameras: Sequence[Camera]) -> None:
 
 def write_opencv(path: Path, cameras: Sequence[Camera]) -> None:
     """EasyMocap's pair intri.yml and extri.yml in a folder; path: the folder or one of the two. Raises InputError for names that OpenCV does not take."""
-    folder = path.parent if path.suffix else path
+    folder = path.parent if path.suffix.lower() in (".yml", ".yaml") else path
     texts = {}
     for part in ("intri", "extri"):
         storage = cv2.FileStorage(".yml", cv2.FILE_STORAGE_WRITE | cv2.FILE_STORAGE_MEMORY)
