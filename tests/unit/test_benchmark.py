@@ -126,7 +126,7 @@ def test_the_verb_measures_an_avatar_of_results_and_names_what_is_wrong(head, tm
     monkeypatch.setattr("pipeline.avatars.benchmark.benchmark_file", lambda *arguments: asked.update(arguments=arguments) or figures)
     options = RunOptions(("anna",), results=tmp_path / "results", work=tmp_path / "work", sets=("render.device=cpu",), here=tmp_path)
     measure("anna", options, "", None, 5, 2, tmp_path / "speed.json")
-    assert asked["arguments"] == (head, "rigged", "cpu", 5, 2, "") and json.loads((tmp_path / "speed.json").read_text()) == figures
+    assert asked["arguments"] == (head, "cpu", 5, 2, "") and json.loads((tmp_path / "speed.json").read_text()) == figures
     assert "7.0" in capsys.readouterr().out
     for change, expected in (({"frames": 0}, "--images out of range"), ({"rounds": 0}, "--rounds out of range"), ({"out": tmp_path / "a.txt"}, "as JSON")):
         values = {"frames": 5, "rounds": 2, "out": None} | change

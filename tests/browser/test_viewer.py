@@ -21,7 +21,7 @@ from pipeline.viewer.attach import AttachedTraining
 from pipeline.viewer.opened import OpenedAvatar, open_file
 from pipeline.viewer.panels.training import add_training_panel
 from pipeline.viewer.server import ServerSettings, ViewerServer
-from tests.unit.chromium import NAMES, Chromium, executable, until
+from tests.browser.chromium import NAMES, Chromium, executable, until
 from tests.unit.painted_head import FRAMES, head
 
 pytestmark = pytest.mark.skipif(executable() is None, reason=f"no browser on this machine (one of {', '.join(NAMES)})")
