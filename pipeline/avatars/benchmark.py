@@ -16,22 +16,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.avatars.avatar_file import open_avatar, subject_number
+from pipeline.avatars.captured import CapturedAvatar
 from pipeline.avatars.orbit import circle, orbit
-from pipeline.avatars.registry import method_of
 from pipeline.avatars.replay import Replay
-from pipeline.avatars.view import PosedView
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.sample import read_sample
-from pipeline.io.arrays import Text, load_npz
-from pipeline.io.errors import InputError
 from pipeline.io.files import write_json
 from pipeline.machine.device import choose_device, describe
 from pipeline.splat.splats import Views
 from pipeline.training.contract import Avatar
 
 WAYS = {
-    "viewer": "posed, drawn and brought to the host as 8-bit RGBA, as the viewer does",
+    "viewer": "posed, drawn and brought to the host as 8-bit RGBA, as the viewer does: on a GPU by replaying a CUDA graph",
     "drawn": "posed and drawn, the image stays on the device: what GaussianAvatars' script times",
     "captured": "the same, replayed as one CUDA graph; frame and camera come from the host",
     "batch": "views per second: posed once for all views of a batch",
@@ -98,14 +96,14 @@ def _ways(avatar: Avatar, device: torch.device, plan: Sequence[tuple[int, Camera
     views = [Views.from_cameras([camera], device) for _, camera in plan]
     cameras = [plan[(i * max(len(plan) // protocol.batch, 1)) % len(plan)][1] for i in range(protocol.batch)]
     many = Views.from_cameras(cameras, device)
-    frames = [frame for frame, _ in plan]
+    frames, viewer = [frame for frame, _ in plan], CapturedAvatar(avatar, subject, device)
     ways: dict[str, tuple[Callable[[int], Any], int]] = {
-        "viewer": (lambda i: PosedView(avatar, frames[i], subject=subject, device=device).image(plan[i][1]), 1),
+        "viewer": (lambda i: viewer.view(frames[i]).image(plan[i][1]), 1),
         "drawn": (lambda i: avatar.draw(avatar.pose(frames[i], subject), views[i]), 1),
         "batch": (lambda i: avatar.draw(avatar.pose(frames[i], subject), many), protocol.batch),
     }
     if device.type == "cuda":
-        one, all_ = Replay(avatar, protocol.camera(), 1, device, subject), Replay(avatar, protocol.camera(), protocol.batch, device, subject)
+        one, all_ = (Replay(avatar, 0, (protocol.width, protocol.height), count, device, subject) for count in (1, protocol.batch))
         ways["captured"] = (lambda i: one(frames[i], [plan[i][1]]), 1)
         ways["captured batch"] = (lambda i: all_(frames[i], cameras), protocol.batch)
     return ways
@@ -136,24 +134,20 @@ def front_camera(results: Path, centre: np.ndarray) -> Camera | None:
     return orbit([known[name] for name in read_sample(results / "sample.json").train_cameras], centre, 1, 0.0)[0]
 
 
-def benchmark_file(path: Path, method: str = "", device: str = "auto", frames: int | None = None, rounds: int = 3, subject: str = "") -> dict[str, Any]:
+def benchmark_file(path: Path, device: str = "auto", frames: int | None = None, rounds: int = 3, subject: str = "") -> dict[str, Any]:
     """The same of an avatar.npz where a run has put it, or elsewhere.
 
     Args:
-        method: empty = as the file says. frames: of a round; None = as published, on a CPU fewer. subject: its name; empty = the first.
+        frames: of a round; None = as published, on a CPU fewer. subject: its name; empty = the first.
 
     Raises:
         InputError: the file is no avatar, or the subject is none of its.
     """
     chosen = choose_device(device)
-    method = method or str(load_npz(path, {"method": Text(())})["method"])
-    avatar = method_of(method).function("open_avatar")(path, chosen, remedy="")
-    names = list(avatar.subjects)
-    if subject and subject not in names:
-        raise InputError(f"no such subject: {subject}", file=path, expected="one of " + ", ".join(names), remedy="correct --subject")
-    number = names.index(subject) if subject else 0
+    avatar = open_avatar(path, chosen)
+    number = subject_number(avatar, subject, path)
     above = path.absolute().parents[1:3]  # of avatar.npz and of its snapshots
-    captures = [*above, *(folder.with_name(names[number] or "_") for folder in above)]  # the last two of a group
+    captures = [*above, *(folder.parent / (list(avatar.subjects)[number] or "_") for folder in above)]  # the last two of a group
     centre = avatar.centre(avatar.pose(0, number))
     front = next((camera for folder in captures if (camera := front_camera(folder, centre))), None)
     protocol = Protocol(frames=frames or (Protocol.frames if chosen.type == "cuda" else ON_CPU), rounds=rounds)

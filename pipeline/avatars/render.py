@@ -46,18 +46,24 @@ def render_views(
 
 def as_bytes(image: Tensor, alpha: Tensor, background: Tensor | float = 1.0) -> np.ndarray:
     """uint8 [H, W, 4], RGB over a background [3] (white, if left out) and alpha, of colours [H, W, 3] over black and alpha [H, W]."""
+    return on_host(bytes_of(image, alpha, background))[0]
+
+
+def bytes_of(image: Tensor, alpha: Tensor, background: Tensor | float = 1.0) -> Tensor:
+    """The same on the device."""
     values = torch.cat([image + background - background * alpha[..., None], alpha[..., None]], dim=-1)
-    return _on_host(values.clamp(0, 1).mul(255).round().to(torch.uint8))
+    return values.clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
-def _on_host(tensor: Tensor) -> np.ndarray:
-    """The values of a tensor; of a GPU's through pinned memory, which is several times as fast as pageable memory."""
-    if not tensor.is_cuda:
-        return tensor.numpy()
-    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-    host.copy_(tensor, non_blocking=True)
-    torch.cuda.current_stream(tensor.device).synchronize()
-    return host.numpy()
+def on_host(*tensors: Tensor) -> list[np.ndarray]:
+    """The values of tensors of one device; of a GPU's through pinned memory, which is several times as fast as pageable memory, and with one wait for all."""
+    if not tensors[0].is_cuda:
+        return [tensor.numpy() for tensor in tensors]
+    hosts = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in tensors]
+    for host, tensor in zip(hosts, tensors):
+        host.copy_(tensor, non_blocking=True)
+    torch.cuda.current_stream(tensors[0].device).synchronize()
+    return [host.numpy() for host in hosts]
 
 
 def camera_colors(path: str | Path, subject: int = 0) -> dict[str, np.ndarray]:

@@ -12,9 +12,12 @@ import torch
 
 from pipeline.avatars.orbit import orbit
 from pipeline.avatars.render import render_views
+from pipeline.avatars.shots import Instant, Output, Shot, forth_and_back, write_shots
+from pipeline.avatars.view_options import PLAIN
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
 from pipeline.capture.sample import Sample
+from pipeline.geometry.spread import spread
 from pipeline.io.packed import PackedImages, over_background, packed_writer
 from pipeline.io.progress import progress
 from pipeline.io.video import write_video
@@ -23,7 +26,7 @@ from pipeline.training.contract import Avatar
 
 def views_to_render(sample: Sample, novel: Sequence[str], train_frames: int) -> dict[str, list[str]]:
     """Which cameras to render at which frame, {frame: cameras}: all at test frames, val and novel ones at every training frame, training cameras at a few."""
-    few = set(_spread(sample.train, train_frames))
+    few = {sample.train[i] for i in spread(len(sample.train), train_frames)}
     everyone = [*sample.train_cameras, *sample.val_cameras]
     views = {frame: [*(sample.train_cameras if frame in few else ()), *sample.val_cameras, *novel] for frame in sample.train}
     return views | dict.fromkeys(sample.test, everyone)
@@ -59,19 +62,18 @@ class RenderSet:
     def write_orbit(self, path: Path, around: Sequence[Camera], frames: Sequence[str], count: int, degrees: float, fps: float) -> Path:
         """The avatar playing `frames` (forth and back) while a camera swings around it, among the cameras `around`."""
         indices = [self.frames.index(frame) for frame in frames]
-        there_and_back = indices + indices[-2:0:-1]
-        centre = self.avatar.centre(self.avatar.pose(indices[0], self.subject))
-        cameras = orbit(around, centre, count, degrees)
-        steps = ((there_and_back[i % len(there_and_back)], camera) for i, camera in enumerate(cameras))
-        write_video(path, (render_views(self.avatar, i, [camera], self.device, None, self.subject)[0][..., :3] for i, camera in steps), fps)
+        cameras = orbit(around, self.avatar.centre(self.avatar.pose(indices[0], self.subject)), count, degrees)
+        steps = zip(forth_and_back(indices, count), cameras)
+        shot = Shot("orbit", [Instant(f"{i:06d}", frame, camera) for i, (frame, camera) in enumerate(steps)])
+        write_shots(self.avatar, [shot], PLAIN, Output(video=path, fps=fps), self.subject, self.device)
         return path
 
 
 def comparison(renders: Path, images: ImageSet, camera: str, frames: Iterable[str]) -> Iterator[np.ndarray]:
     """Video frames: the image over white by its matte on the left, the render on the right."""
-    rendered, given = PackedImages(renders), images.open(camera)
+    rendered, processed = PackedImages(renders), images.open(camera)
     for frame in frames:
-        yield np.concatenate([over_background(given.read(frame)), rendered.read(frame)[..., :3]], axis=1)
+        yield np.concatenate([over_background(processed.read(frame)), rendered.read(frame)[..., :3]], axis=1)
 
 
 def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float) -> list[Path]:
@@ -81,7 +83,3 @@ def write_comparisons(folder: Path, images: ImageSet, sample: Sample, fps: float
     for name, camera, frames in films:
         write_video(folder / name, comparison(folder / f"{camera}.zip", images, camera, frames), fps)
     return [folder / name for name, _, _ in films]
-
-
-def _spread(items: Sequence[str], count: int) -> list[str]:
-    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))] if items and count else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,12 @@ class Output:
     alpha: bool = False
     depth: bool = False
     fps: float = 25.0
+
+
+def forth_and_back(items: Sequence[Any], count: int) -> list[Any]:
+    """`count` of the items: to the last one, back to the first, and again."""
+    cycle = [*items, *items[-2:0:-1]]
+    return [cycle[i % len(cycle)] for i in range(count)]
 
 
 def write_shots(

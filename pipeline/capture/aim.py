@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.capture.camera import Camera
+from pipeline.io.words import listed
 
 PARALLEL = 0.003  # mean squared sine between the axes below which they have no common point
 _ROUNDS = 30
@@ -41,9 +42,9 @@ def axis_warnings(cameras: Sequence[Camera]) -> list[str]:
     off = {camera.name: _distance(camera, point) for camera in cameras if _is_far_outside(camera, point)}
     if not off:
         return []
-    listed = ", ".join(f"{name} by {distance:.3g} m" for name, distance in list(off.items())[:5]) + (" and others" if len(off) > 5 else "")
+    distances = listed([f"{name} by {distance:.3g} m" for name, distance in off.items()])
     return [
-        f"calibration: the cameras do not look at one point: {listed} past the point where most axes meet "
+        f"calibration: the cameras do not look at one point: {distances} past the point where most axes meet "
         f"({np.median(np.linalg.norm(point - centres, axis=-1)):.3g} m before the cameras). Expected: every camera sees it. "
         "Look at the cameras in the report; check R and t, the columns 'convention' and 'units', and the names of the cameras"
     ]

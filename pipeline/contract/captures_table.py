@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.contract.bodies import bodies, body_kind
 from pipeline.io.errors import InputError
+from pipeline.io.words import separated
 
 KINDS = ("nersemble", "rig", "synthetic", "gaussian_avatars", "colmap", "blender")
 SCENES = ("colmap", "blender")  # kinds that need not show a person
@@ -205,13 +206,13 @@ def _parse(path: Path, line: int, cells: dict[str, str]) -> CaptureRow:
         mattes=place("mattes"),
         timestamps=_optional_path(place("timestamps")),
         fps=_parse_fps(path, line, cell("fps")),
-        sequences=_names(cell("sequences")),
+        sequences=separated(cell("sequences")),
         first=first,
         last=last,
         stride=stride,
         size=_parse_size(path, line, cell("size")),
-        val_cameras=_names(cell("val_cameras")),
-        test_sequences=_names(cell("test_sequences")),
+        val_cameras=separated(cell("val_cameras")),
+        test_sequences=separated(cell("test_sequences")),
         color=place("color"),
         group=cell("group"),
     )
@@ -251,10 +252,6 @@ def _parse_fps(path: Path, line: int, text: str) -> float | None:
     if not re.fullmatch(r"\d{1,4}(\.\d+)?", text) or not 0.1 <= float(text) <= 1000:
         raise _bad(path, line, "fps", text, "frames per second, 0.1 to 1000")
     return float(text)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _optional_path(text: str) -> Path | None:

@@ -13,6 +13,7 @@ from pipeline.evaluation.metrics import WINDOW, channel_psnr, l1, psnr, ssim
 from pipeline.io.errors import InputError
 from pipeline.io.packed import decode_png, over_background, read_image
 from pipeline.io.progress import progress
+from pipeline.io.words import listed
 
 if TYPE_CHECKING:
     from pipeline.evaluation.lpips import Lpips
@@ -56,9 +57,8 @@ def compare_folders(first: Path, second: Path, common: bool = False, perceptual:
 
 
 def _lacks(folder: Path, lacking: Sequence[str], some: bool) -> InputError:
-    more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
     remedy = "--common compares the images that both folders have" if some else "name two folders with the same images"
-    found = f"no {', '.join(lacking[:MOST_NAMED])}{more}"
+    found = "no " + listed(lacking, MOST_NAMED)
     return InputError(f"lacks {len(lacking)} images of the other folder", file=folder, found=found, expected="pairs of images", remedy=remedy)
 
 

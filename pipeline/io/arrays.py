@@ -146,7 +146,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], expected: Mapping[str, Shape 
     sides: dict[str, int] = {}
     for name, shape in expected.items():
         if name not in arrays:
-            raise InputError(f"lacks the array '{name}'", file=path, found=", ".join(arrays), expected=", ".join(expected), remedy=remedy)
+            raise InputError(f"lacks the array '{name}'", file=path, found=", ".join(arrays) or None, expected=", ".join(expected), remedy=remedy)
         if shape is None:
             continue
         array = arrays[name]

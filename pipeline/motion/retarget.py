@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from pipeline.body.body_pose import BodyPose
 from pipeline.geometry.rotations import mean_rotation, rotvec_to_matrix
 from pipeline.io.errors import InputError
 from pipeline.io.progress import log
+from pipeline.io.words import listed
 from pipeline.motion.axes import leg_length
 from pipeline.motion.feet import planted, sole_of
 from pipeline.motion.guard import near_tracked
@@ -100,11 +100,11 @@ def _expression(motion: Motion, target: Target, options: RetargetOptions, facts:
         raise InputError(
             "the motion's expressions are components of another model's basis, which no name maps to the avatar's",
             found=f"{motion.expressions[0]} ... {motion.expressions[-1]}",
-            expected=f"names such as {_some(target.model.expression_names)}, or an avatar that was tracked with that model",
+            expected=f"names such as {listed(target.model.expression_names)}, or an avatar that was tracked with that model",
             remedy="leave the face out: --no-expressions",
         )
     if unknown:
-        log(f"left out: {len(unknown)} expressions that the avatar does not have: {_some(unknown)}")
+        log(f"left out: {len(unknown)} expressions that the avatar does not have: {listed(unknown)}")
     theirs, ours = (list(column) for column in zip(*pairs)) if pairs else ([], [])
     values = motion.expression[:, theirs]
     if not options.absolute:
@@ -146,7 +146,3 @@ def _heading(R: np.ndarray) -> np.ndarray:
     """The turn about the vertical [3, 3] that comes nearest to a rotation."""
     angle = np.arctan2(R[1, 0] - R[0, 1], R[0, 0] + R[1, 1])
     return rotvec_to_matrix(np.array([0, 0, angle]))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.body.body_pose import BodyPose
 from pipeline.geometry.rotations import matrix_to_rotvec, mean_rotation, rotvec_to_matrix
+from pipeline.geometry.spread import spread
 from pipeline.motion.axes import axes_of, leg_length, upright_world
 from pipeline.motion.joints import Slots, plain, slots_of
 from pipeline.motion.motion import Motion
@@ -113,7 +114,7 @@ class Target:
 
     def ground(self) -> float:
         """Height of the lowest vertex in the axes of a motion, median of some tracked frames, metres."""
-        some = np.unique(np.linspace(0, len(self.rotations) - 1, 5).astype(int))
+        some = spread(len(self.rotations), 5)
         heights = []
         for pose in self.poses(self.rotations[some], self.roots[some], self.expression[some]):
             parts = (pose.expression[None], pose.rotations[None], pose.translation[None])

@@ -16,8 +16,9 @@ from pipeline.contract.layout import Layout
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.packed import PackedImages
 from pipeline.io.validation import is_name
+from pipeline.io.words import counted
 from pipeline.report import page, records
-from pipeline.report.records import SPLITS, counted, median_render
+from pipeline.report.records import SPLITS, median_render
 
 COLUMNS = (
     *("id", "variant", "state", "reached", "warnings", "failed_stage", "reason", "attempt", "job", "host"),

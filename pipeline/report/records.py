@@ -15,7 +15,6 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import read_record
 
 SPLITS = {"val": "held-out camera", "test": "test frames", "novel": "novel camera"}
-MOST_LISTED = 5
 
 
 def manifests(layout: Layout) -> dict[str, dict[str, Any]]:
@@ -71,16 +70,6 @@ def median_render(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def rank(row: dict[str, Any]) -> float:
     """PSNR of one image, in the bounding box where it has one."""
     return row["psnr"] if row.get("psnr_box") is None else row["psnr_box"]
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: 1 capture, 2 captures."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def listed(names: Sequence[str], between: str = ", ") -> str:
-    """The first few names."""
-    return between.join(names[:MOST_LISTED]) + (" ..." if len(names) > MOST_LISTED else "")
 
 
 def failure_place(record: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from pipeline.contract.layout import Layout
 from pipeline.contract.stages import LAST_STAGE
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.progress import clock
+from pipeline.io.words import counted
 from pipeline.report import page, records
 from pipeline.report.context import Context
 from pipeline.report.records import SPLITS
@@ -59,7 +60,7 @@ def figures(context: Context) -> str:
 def warnings(layout: Layout) -> str:
     """What the stages warn of."""
     found = [f"{stage}: {text}" for stage, text in records.warnings(layout)]
-    return page.note(f"{records.counted(len(found), 'warning')}: the results exist, and may be wrong.", "\n".join(found)) if found else ""
+    return page.note(f"{counted(len(found), 'warning')}: the results exist, and may be wrong.", "\n".join(found)) if found else ""
 
 
 def files(context: Context) -> str:

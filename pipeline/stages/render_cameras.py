@@ -77,16 +77,13 @@ def open_subject(layout: Layout, subject: str, device: str, file: Path | None = 
     Args:
         file: of the avatar; None = that of the finished training.
     """
-    from pipeline.avatars.registry import method_of
+    from pipeline.avatars.avatar_file import open_avatar, subject_number
     from pipeline.machine.device import choose_device
 
     chosen, file = choose_device(device), file or layout.avatar
-    avatar = method_of(layout.method).function("open_avatar")(file, chosen, remedy=f"./c2a run {layout.results.name} --from train")
-    names = list(avatar.subjects)
-    if subject and subject not in names:
-        raise InputError(f"no such subject: {subject}", file=file, expected="one of " + ", ".join(names), remedy="correct --subject")
-    number = names.index(subject) if subject else 0
-    return avatar, number, files_of(layout, names[number]), chosen
+    avatar = open_avatar(file, chosen, remedy=f"./c2a run {layout.results.name} --from train")
+    number = subject_number(avatar, subject, file)
+    return avatar, number, files_of(layout, list(avatar.subjects)[number]), chosen
 
 
 def files_of(layout: Layout, subject: str) -> Layout:

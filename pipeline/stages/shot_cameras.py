@@ -94,15 +94,15 @@ def split_cameras(split: str, sample: Sample) -> tuple[str, ...]:
 
 def _states(frames: Sequence[str | int | None], play: Mapping[str, int | BodyPose], every: Mapping[str, int | BodyPose]) -> list[int | BodyPose]:
     """What the avatar does in each image of a path; where the path does not say, what is played goes forth and back."""
-    ids, listed = list(every), list(play.values())
-    back_and_forth = listed + listed[-2:0:-1]
-    states = []
-    for i, frame in enumerate(frames):
+    from pipeline.avatars.shots import forth_and_back
+
+    ids, states = list(every), []
+    for i, (frame, played) in enumerate(zip(frames, forth_and_back(list(play.values()), len(frames)))):
         known = frame is None or (frame in every if isinstance(frame, str) else 0 <= frame < len(ids))
         if not known:
             expected = f"0 to {len(ids) - 1}, or an id: {ids[0]} ... {ids[-1]}"
             raise InputError(f"image {i} of the camera path: no such frame", found=frame, expected=expected, remedy="correct --trajectory")
-        states.append(back_and_forth[i % len(back_and_forth)] if frame is None else every[frame if isinstance(frame, str) else ids[frame]])
+        states.append(played if frame is None else every[frame if isinstance(frame, str) else ids[frame]])
     return states
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.body.model import ParametricModel
+from pipeline.geometry.spread import spread
 from pipeline.io.progress import log
+from pipeline.io.words import listed
 from pipeline.track.contour import Contour, boundary_faces, match_frame
 from pipeline.track.gauss_newton_body import GaussNewtonBody
 from pipeline.track.initial_pose import initial_state, transfer_head_pose
@@ -125,14 +127,12 @@ class Fitter:
         names = [self.observations.frames[f].id for f in missing]
         self.facts["interpolated"] = names
         if names:
-            listed = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-            log(f"fit: {len(names)} frames have too few points; their initial pose is interpolated: {listed}")
+            log(f"fit: {len(names)} frames have too few points; their initial pose is interpolated: {listed(names)}")
 
     def _identity_frames(self, missing: list[int]) -> np.ndarray:
         """Evenly spread indices of training frames with an initial pose of their own."""
         good = np.setdiff1d(np.flatnonzero(self.training), missing)
-        count = min(self.settings.identity_frames, len(good))
-        return good[np.unique(np.linspace(0, len(good) - 1, count).round().astype(int))]
+        return good[spread(len(good), min(self.settings.identity_frames, len(good)))]
 
     def _propagate(self, state: State, some: State, some_frames: np.ndarray) -> State:
         """All frames with the identity of `some`, and with expression and pose of the nearest of its frames.

@@ -14,6 +14,7 @@ from pipeline.capture.camera import Camera
 from pipeline.capture.mesh_view import view_mesh
 from pipeline.capture.processed import Frame, ImageSet
 from pipeline.capture.record import Capture
+from pipeline.geometry.spread import spread
 from pipeline.io.errors import InputError
 from pipeline.io.progress import progress
 
@@ -58,7 +59,7 @@ def overlaps(images: ImageSet, cameras: Sequence[str], frames: Sequence[str], ve
     Args:
         images: mattes. frames: F ids. vertices: [F, V, 3] world.
     """
-    chosen = np.unique(np.linspace(0, len(frames) - 1, FEW_FRAMES).round().astype(int))
+    chosen = spread(len(frames), FEW_FRAMES)
     found: dict[str, dict[str, float]] = {reading: {} for reading in _readings(images.cameras[0])}
     for name in progress(cameras, "silhouettes"):
         archive = images.open(name)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.capture.processed import ImageSet
+from pipeline.geometry.spread import spread
 from pipeline.io.color_map import error_map
 from pipeline.splat.splats import Views
 from pipeline.splat.ssim import RADIUS, ssim_map
@@ -62,7 +63,7 @@ class Validation:
         val = [View(s, camera, frame) for s, source in enumerate(sources) for camera in held_out[s] for frame in source.frames]
         test = [View(s, camera, frame) for s, source in enumerate(sources) for camera in (*held_out[s], *source.cameras) for frame in tests[s]]
         self._device, self._sources = device, sources
-        self.views = {split: _spread(views, images) for split, views in (("val", val), ("test", test)) if views}
+        self.views = {split: [views[i] for i in spread(len(views), images or len(views))] for split, views in (("val", val), ("test", test)) if views}
         self._map_of = {key: i for i, key in enumerate((s, camera) for s, source in enumerate(sources) for camera in source.cameras)}
         self._keep = sum(map(len, self.views.values())) <= IN_MEMORY
         self._kept: dict[View, Truth] = {}
@@ -106,10 +107,6 @@ class Validation:
         if self._keep:
             self._kept[view] = truth
         return truth
-
-
-def _spread(views: list[View], count: int) -> list[View]:
-    return [views[i] for i in np.unique(np.linspace(0, len(views) - 1, count or len(views)).round().astype(int))]
 
 
 def _over_white(images: ImageSet, camera: str, frame: str, device: torch.device) -> Truth:

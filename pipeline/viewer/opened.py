@@ -7,14 +7,13 @@ from pathlib import Path
 
 import torch
 
-from pipeline.avatars.registry import method_of
+from pipeline.avatars.avatar_file import open_avatar
+from pipeline.avatars.captured import CapturedAvatar
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.record import read_capture
-from pipeline.io.arrays import Text, load_npz
 from pipeline.io.errors import InputError
 from pipeline.training.contract import Avatar
-from pipeline.viewer.captured import CapturedAvatar
 
 FPS = 25.0  # of an avatar without a capture beside it
 
@@ -50,8 +49,7 @@ def open_file(path: Path, name: str, device: torch.device, captures: Path | None
     """
     if not path.is_file():
         raise InputError("no such avatar", file=path, expected="the avatar.npz of a finished training", remedy=remedy)
-    method = str(load_npz(path, {"method": Text(())}, remedy=remedy)["method"])
-    avatar = method_of(method).function("open_avatar")(path, device, remedy=remedy)
+    avatar = open_avatar(path, device, remedy=remedy)
     opened = []
     for number, subject in enumerate(avatar.subjects):
         own = captures and captures / (subject or name)

@@ -28,7 +28,7 @@ def measure(name: str, options: RunOptions, subject: str, snapshot: int | None, 
         check_writable((options.here / out).parent, "--out")
     from pipeline.avatars.benchmark import benchmark_file, table
 
-    figures = benchmark_file(avatar, layout.method, config.stages["render"].device, frames, rounds, subject)
+    figures = benchmark_file(avatar, config.stages["render"].device, frames, rounds, subject)
     print(table(figures))
     if out:
         write_json(options.here / out, figures)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.contract.manifest import read_manifest
 from pipeline.io.progress import Progress, clock, read_progress
-from pipeline.report.records import counted
+from pipeline.io.words import counted
 from pipeline.stages.failure import read_error
 from pipeline.workflow.figures import stage_figures
 from pipeline.workflow.plan import Plan

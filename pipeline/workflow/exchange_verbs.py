@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.avatars.avatar_file import method_in
 from pipeline.avatars.method import Form, Method
-from pipeline.avatars.registry import METHODS, method_of
+from pipeline.avatars.registry import METHODS
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.workflow.kept_settings import config_of
@@ -18,9 +19,7 @@ def export_avatar(name: str, options: RunOptions, form: str, out: Path, iteratio
     """Write a trained avatar, of a capture or an avatar.npz, in another system's form, and name the folder. Raises InputError where that form cannot hold it."""
     load_config(options)  # says where imported bodies lie
     path = options.here / name if name.endswith(".npz") else trained_avatar(name, layout_of(name, config_of(name, options)), options)
-    from pipeline.io.arrays import Text, load_npz
-
-    method = method_of(str(load_npz(path, {"method": Text(())})["method"]))
+    method = method_in(path)
     forms = _forms(method)
     if form not in forms:
         expected = "one of " + ", ".join(forms) if forms else "an avatar of another method"

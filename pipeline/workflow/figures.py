@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.contract.layout import Layout
 from pipeline.io.files import read_record
-from pipeline.report.records import SPLITS, counted
+from pipeline.io.words import counted
+from pipeline.report.records import SPLITS
 
 _COUNTS = ("cameras", "sequences", "frames", "images", "steps", "splats", "videos")
 

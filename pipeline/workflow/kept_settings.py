@@ -18,6 +18,7 @@ from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
 from pipeline.io.files import write_text
+from pipeline.io.words import listed
 from pipeline.workflow.run_options import RunOptions, load_config, overrides, read_yaml
 from pipeline.workflow.targets import layout_of
 
@@ -80,7 +81,7 @@ def _check_shared(layout: Layout, options: RunOptions) -> None:
 def described(kept: Mapping[str, Any]) -> str:
     """`train.iterations=3000 fit.gate=0.1`, the first few of them."""
     texts = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in _flat(kept)]
-    return " ".join(texts[:MOST_NAMED]) + (f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else "")
+    return listed(texts, MOST_NAMED, " ")
 
 
 def config_of(name: str, options: RunOptions) -> Config:

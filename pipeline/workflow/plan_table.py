@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.io.progress import clock
-from pipeline.report.records import counted
+from pipeline.io.words import counted
 from pipeline.workflow.plan import Plan, expected_seconds
 
 MOST_CAPTURES = 50  # with more of them the table has one line for each

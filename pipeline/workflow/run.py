@@ -17,8 +17,8 @@ from pipeline.config import Config
 from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.io.progress import log
+from pipeline.io.words import counted, listed
 from pipeline.machine.lease import lease
-from pipeline.report.records import counted, listed
 from pipeline.workflow.kept_settings import by_settings, described, keep
 from pipeline.workflow.orphans import end_orphans
 from pipeline.workflow.outcome import Outcome, failed_targets, report_outcome

@@ -13,6 +13,7 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import check_writable
 from pipeline.io.progress import log
 from pipeline.io.validation import LARGEST_SIDE
+from pipeline.io.words import separated
 from pipeline.stages.shot_cameras import SPLITS, CameraRequest
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def camera_request(cameras: Cameras, here: Path, settings: RenderSettings) -> Ca
     chosen = [option for option, value in sources.items() if value]
     if len(chosen) > 1:
         raise InputError("options contradict each other", found=" and ".join(chosen), expected="one of " + ", ".join(sources), remedy=f"leave out {chosen[-1]}")
-    names = listed(cameras.camera)
+    names = separated(cameras.camera)
     if names and (cameras.orbit or cameras.trajectory):
         raise InputError(
             "options contradict each other", found=f"--camera and {chosen[0]}", expected="fixed cameras with --camera", remedy=f"leave out {chosen[0]}"
@@ -55,7 +56,7 @@ def view_options(look: Look) -> ViewOptions:
         raise InputError("options contradict each other", found=f"--mesh and --show {look.show}", expected="the mesh over the splats, or alone", remedy=remedy)
     mesh, splats = (look.show, "none") if of_mesh else ("surface", look.show)
     opacity = 1.0 if of_mesh else look.mesh or 0.0
-    return ViewOptions(splats, mesh, opacity, background=_color(look.background), scale=look.splat_scale, regions=listed(look.regions))  # type: ignore[arg-type]
+    return ViewOptions(splats, mesh, opacity, background=_color(look.background), scale=look.splat_scale, regions=separated(look.regions))  # type: ignore[arg-type]
 
 
 def output_paths(here: Path, out: Path | None, video: Path | None) -> tuple[Path | None, Path | None]:
@@ -76,11 +77,6 @@ def output_paths(here: Path, out: Path | None, video: Path | None) -> tuple[Path
         if place:
             check_writable(place, option)
     return folder, film
-
-
-def listed(text: str) -> tuple[str, ...]:
-    """The words of a text, separated by commas."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _color(text: str) -> tuple[int, int, int]:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pipeline.avatars.registry import method_of
 from pipeline.config import Config
+from pipeline.io.words import counted, listed
 from pipeline.machine.lease import is_alive, read_holder
-from pipeline.report.records import counted, failure_place, listed, warnings
+from pipeline.report.records import failure_place, warnings
 from pipeline.workflow.kept_settings import by_settings
 from pipeline.workflow.outcome import failed_stages
 from pipeline.workflow.run_options import RunOptions, load_config, resolutions
@@ -112,7 +113,7 @@ def _drawn(targets: Targets, table: Table) -> Any:
     problems = [Text(f"{name}: {describe(stage, cell.error)}", style="red") for name, cells in table.items() for stage, cell in cells.items() if cell.error]
     problems += [Text(str(row.error).splitlines()[0], style="red") for row in targets.bad.values()]
     others = [f"{name}: {', '.join(more)}" for name, target in targets.all.items() if (more := other_variants(target))]
-    notes = [Text("variants (./c2a status --name NAME): " + listed(others, "; "))] if others else []
+    notes = [Text("variants (./c2a status --name NAME): " + listed(others, between="; "))] if others else []
     kept = [name for name, target in targets.all.items() if target.layout.settings.is_file()]
     if kept:
         notes.append(Text(f"with settings of earlier runs (config.yaml in their results): {listed(kept)}"))

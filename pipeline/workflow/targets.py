@@ -13,6 +13,7 @@ from pipeline.contract.keys import avatar_keys, capture_keys
 from pipeline.contract.layout import Layout
 from pipeline.contract.stages import CAPTURE_STAGES
 from pipeline.io.errors import InputError
+from pipeline.io.words import listed
 from pipeline.workflow.run_options import RunOptions
 
 
@@ -108,11 +109,10 @@ def find_rows(name: str, table: Mapping[str, CaptureRow], groups: Mapping[str, l
     if name in table and not of_group:
         return [table[name]]
     known = list(groups) if of_group else [*table, *groups]
-    some = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
     problem, remedy = f"no capture or group '{name}' in the table", "add a row, or correct the name"
     if name in table:
         problem, remedy = f"{config.method} makes one avatar of a group, and '{name}' is a capture", "name a group, or fill the column 'group'"
-    raise InputError(problem, file=config.captures, found=name, expected=f"one of {some or 'none'}", remedy=remedy)
+    raise InputError(problem, file=config.captures, found=name, expected=f"one of {listed(known) or 'none'}", remedy=remedy)
 
 
 def _until(stages: list[str], config: Config) -> list[str]:

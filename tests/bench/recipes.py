@@ -27,9 +27,11 @@ from pipeline.avatars.rigged.initialise import initial_splats
 from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.capture.processed import ImageSet
 from pipeline.evaluation.metrics import alpha_box, psnr
+from pipeline.geometry.spread import spread
 from pipeline.io.files import write_json
 from pipeline.io.packed import encode_png
 from pipeline.training.images import Source, TrainingImages
+from pipeline.training.results import save_avatar
 from pipeline.training.trainer import Trainer
 from tests.bench.head import bench_settings, make_head
 from tests.bench.machine import machine
@@ -58,7 +60,7 @@ def make_trainer(images: ImageSet, fit: Path, cameras: Sequence[str], preset: Ma
 def truths(images: ImageSet, cameras: Sequence[str], held_out: Sequence[str]) -> dict[str, Truth]:
     """The images to compare with: of held-out cameras at training frames, and of a few cameras at frames of the held-out sequence."""
     ids = {name: [frame.id for frame in images.frames if frame.sequence == name] for name in SEQUENCES}
-    few = {name: [found[i] for i in np.unique(np.linspace(0, len(found) - 1, FRAMES).round().astype(int))] for name, found in ids.items()}
+    few = {name: [found[i] for i in spread(len(found), FRAMES)] for name, found in ids.items()}
     splits = {"held-out cameras": (held_out, few[SEQUENCES[0]]), "held-out sequence": (cameras[:: max(len(cameras) // 4, 1)], few[SEQUENCES[1]])}
     return {split: {(name, frame): images.open(name).read(frame) for name in names for frame in frames} for split, (names, frames) in splits.items()}
 
@@ -149,6 +151,7 @@ def main() -> None:
         trainer = make_trainer(images, fit, cameras, preset, device, given.threads)
         curves[name] = train(trainer, images, splits)
         if given.json:
+            save_avatar(trainer, "rigged", given.json.with_name(f"{given.json.stem}_{name}.npz"))
             views = [images.by_name[camera] for camera in held_out]
             trainer.avatar.eval()
             drawn = np.concatenate([image[..., :3] for image in render_views(trainer.avatar, 0, views, device)], axis=1)

@@ -34,6 +34,7 @@ from pipeline.capture.processed import read_image_set, write_image_set
 from pipeline.capture.sample import read_sample
 from pipeline.contract.layout import Layout
 from pipeline.evaluation.metrics import alpha_box, psnr
+from pipeline.geometry.spread import spread
 from pipeline.io.files import write_json
 from pipeline.stages import train as stage
 from pipeline.stages.job import AvatarJob, make_job
@@ -216,7 +217,7 @@ def held_out_psnr(job: AvatarJob, frames: int = 10) -> dict[str, dict[str, float
     avatar = job.method.function("open_avatar")(job.layout.avatar, job.settings.device)
     index = next(iter(avatar.subjects.values()))
     unseen = [camera.name for camera in images.cameras if camera.name not in sample.train_cameras]
-    few = [sample.train[i] for i in np.unique(np.linspace(0, len(sample.train) - 1, frames).round().astype(int))]
+    few = [sample.train[i] for i in spread(len(sample.train), frames)]
     splits = {"unseen cameras": (unseen, few, None), "held-out frames": (sample.train_cameras, sample.test, camera_colors(job.layout.avatar))}
     quality = {}
     for split, (names, ids, colors) in splits.items():

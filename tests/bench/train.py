@@ -25,6 +25,7 @@ from pipeline.avatars.rigged.posed_body import PosedBody
 from pipeline.avatars.rigged.settings import InitSettings, RiggedTrainSettings
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
+from pipeline.geometry.spread import spread
 from pipeline.io.packed import encode_png
 from pipeline.splat.rasterise import rasterise
 from pipeline.splat.splats import Views
@@ -77,7 +78,7 @@ def held_out_psnr(trainer: Trainer, truth: dict, cameras: list[Camera]) -> float
 
 def true_images(images: ImageSet, cameras: list[str], count: int = 10) -> dict:
     """Images over white of some frames, evenly spread."""
-    numbers = np.unique(np.linspace(0, len(images.frames) - 1, count).round().astype(int))
+    numbers = spread(len(images.frames), count)
     over = {}
     for name in cameras:
         archive = images.open(name)

@@ -21,7 +21,7 @@ AXES = np.array([0, 0, 1.0]), np.array([0, 1.0, 0])
 def test_a_replay_draws_what_posing_and_drawing_draws():
     avatar, device = toy.avatar(device="cuda").eval(), torch.device("cuda")
     far, near = (circle(PROTOCOL.camera(), np.zeros(3), *AXES, distance, 8) for distance in (3.0, 0.6))
-    replay = Replay(avatar, PROTOCOL.camera(), 2, device)
+    replay = Replay(avatar, 0, (PROTOCOL.width, PROTOCOL.height), 2, device)
 
     def same(i, cameras):
         drawn = replay(i % 3, cameras)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.avatars.captured import KEPT, CapturedAvatar
 from pipeline.avatars.view import view_image
 from pipeline.avatars.view_options import ViewOptions
 from pipeline.capture.camera import Camera
-from pipeline.viewer.captured import KEPT, CapturedAvatar
 from tests.unit import rigged_toy as toy
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
@@ -45,4 +45,4 @@ def test_replayed_images_are_those_that_are_drawn_anew():
                     image = captured.view(frame, view).image(camera)
                     assert np.array_equal(image, view_image(avatar, frame, camera, view, 0, DEVICE))
                     seen.append(image.mean())
-    assert len(set(seen)) > 40 and len(captured._graphs) <= KEPT
+    assert len(set(seen)) > 40 and len(captured._replays) <= KEPT

@@ -14,6 +14,8 @@ import torch
 from pipeline.avatars.benchmark import WAYS, Protocol, benchmark, table
 from pipeline.avatars.orbit import circle
 from pipeline.avatars.replay import CHECK_EVERY, Replay
+from pipeline.avatars.view import view_image
+from pipeline.avatars.view_options import ViewOptions
 from pipeline.body.model import load_model
 from pipeline.io.arrays import save_npz
 from pipeline.io.errors import InputError
@@ -69,12 +71,26 @@ def test_a_replay_draws_what_posing_and_drawing_draws():
     """On the CPU it runs step by step; as a graph the same in tests/gpu."""
     avatar = rigged_toy.avatar().eval()
     cameras = circle(SMALL.camera(), np.zeros(3), np.array([0, 0, 1.0]), np.array([0, 1.0, 0]), 0.6, 3)
-    replay = Replay(avatar, cameras[0], 2, torch.device("cpu"))
+    replay = Replay(avatar, 0, (SMALL.width, SMALL.height), 2, torch.device("cpu"))
     for i in range(CHECK_EVERY + 2):
         drawn = replay(i % 3, [cameras[i % 3], cameras[(i + 1) % 3]])
         if i in (0, 1, CHECK_EVERY + 1):
             expected = avatar.draw(avatar.pose(i % 3), Views.from_cameras([cameras[i % 3], cameras[(i + 1) % 3]]))
             assert torch.equal(drawn.image, expected.image) and drawn.image.max() > 0.2
+
+
+@torch.no_grad()
+def test_images_of_a_replay_are_those_of_a_view():
+    avatar, cpu = rigged_toy.avatar().eval(), torch.device("cpu")
+    camera, other = circle(SMALL.camera(), np.zeros(3), np.array([0, 0, 1.0]), np.array([0, 1.0, 0]), 0.6, 2)
+    pose = avatar.body_of(0).pose_at(1)
+    opened = replace(pose, expression=pose.expression + 1, rotations=pose.rotations - 0.3)
+    for first, more in ((0, (2, 1)), (pose, (opened, pose))):
+        replay = Replay(avatar, first, (SMALL.width, SMALL.height), 1, cpu, with_bytes=True)
+        for at, seen, background in ((first, camera, (255, 255, 255)), *((at, other, (0, 51, 102)) for at in more)):
+            image = replay.image(at, seen, tuple(value / 255 for value in background))
+            expected = view_image(avatar, at, seen, ViewOptions(background=background))
+            assert np.abs(image.astype(int) - expected).max() <= 1 and image[..., 3].max() > 200
 
 
 @pytest.fixture
@@ -110,7 +126,7 @@ def test_the_verb_measures_an_avatar_of_results_and_names_what_is_wrong(head, tm
     monkeypatch.setattr("pipeline.avatars.benchmark.benchmark_file", lambda *arguments: asked.update(arguments=arguments) or figures)
     options = RunOptions(("anna",), results=tmp_path / "results", work=tmp_path / "work", sets=("render.device=cpu",), here=tmp_path)
     measure("anna", options, "", None, 5, 2, tmp_path / "speed.json")
-    assert asked["arguments"] == (head, "rigged", "cpu", 5, 2, "") and json.loads((tmp_path / "speed.json").read_text()) == figures
+    assert asked["arguments"] == (head, "cpu", 5, 2, "") and json.loads((tmp_path / "speed.json").read_text()) == figures
     assert "7.0" in capsys.readouterr().out
     for change, expected in (({"frames": 0}, "--images out of range"), ({"rounds": 0}, "--rounds out of range"), ({"out": tmp_path / "a.txt"}, "as JSON")):
         values = {"frames": 5, "rounds": 2, "out": None} | change

@@ -93,7 +93,7 @@ def trained(tmp_path_factory):
     avatar = RiggedAvatar(PosedBody(rigged_toy.model(), {**rigged_toy.fit(), **rows, "frames": np.array(TRAIN + TEST)}), "example")
     avatar.initialise(initial_splats(avatar.body, ImageSet(None, (), (), {}, {}), (), TRAIN, InitSettings(splats=300)))
     red = np.eye(3, 4) + np.array([0, 0, 0, 0.4]) * np.array([[1], [0], [0]])
-    colors = {"cameras": np.array(["cam_a"]), "camera_subject": np.array([0]), "camera_color": red[None].astype(np.float32)}
+    colors = {"method": np.array("rigged"), "cameras": np.array(["cam_a"]), "camera_subject": np.array([0]), "camera_color": red[None].astype(np.float32)}
     save_npz(layout.avatar, colors)
     return SimpleNamespace(layout=layout, avatar=avatar.eval())
 
@@ -101,7 +101,7 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def render(trained, tmp_path, monkeypatch):
     """Renders with the options of the command line, given as fields; returns the folder of the images, tmp_path / "out"."""
-    monkeypatch.setattr("pipeline.avatars.registry.method_of", lambda name: SimpleNamespace(function=lambda _: lambda *_, **__: trained.avatar))
+    monkeypatch.setattr("pipeline.avatars.avatar_file.method_of", lambda name: SimpleNamespace(function=lambda _: lambda *_, **__: trained.avatar))
 
     def call(frames="all", out="out", **values):
         chosen = [kind(**{name: value for name, value in values.items() if name in kind.__dataclass_fields__}) for kind in (Cameras, Look, Files)]

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.avatars.captured import CapturedAvatar
 from pipeline.avatars.view import PLAIN, view_image
 from pipeline.capture.trajectory import read_trajectory
 from pipeline.io.errors import InputError
 from pipeline.motion.settings import RetargetOptions
 from pipeline.viewer.address import free_port, is_own_page
 from pipeline.viewer.body_control import BodyControl, folder_of
-from pipeline.viewer.captured import CapturedAvatar
 from pipeline.viewer.home import home_of
 from pipeline.viewer.opened import OpenedAvatar, open_file
 from pipeline.viewer.panels.motion import apply_motion

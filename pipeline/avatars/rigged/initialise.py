@@ -15,6 +15,7 @@ from pipeline.avatars.rigged.surface_sampling import local_coordinates, scatter
 from pipeline.avatars.splats.extent import scene_extent
 from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet
+from pipeline.geometry.spread import spread
 from pipeline.splat.harmonics import SH_C0
 
 _Y_UP = 1  # second axis of a triangle's frame: its normal
@@ -37,8 +38,8 @@ def initial_splats(body: PosedBody, images: ImageSet, cameras: Sequence[str], fr
         log_scales[:, _Y_UP] += math.log(settings.thickness)
     colors, seen = np.full((len(face), 3), 0.5), np.zeros(len(face), bool)
     if settings.color_frames:
-        spread = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, settings.color_frames).round().astype(int)).tolist()]
-        colors, seen = surface_colors(_views(body, images, cameras, spread), faces, face, barycentric)
+        some = [frames[i] for i in spread(len(frames), settings.color_frames)]
+        colors, seen = surface_colors(_views(body, images, cameras, some), faces, face, barycentric)
     return {
         "binding": face.astype(np.int64),
         "means": means.astype(np.float32),

@@ -81,7 +81,7 @@ def camera_of_entry(entry: Mapping[str, Any], name: str, size: Size | None = Non
     focal = [_focal(entry, axis, side) for axis, side in (("x", width), ("y", height))]
     if focal == [None, None]:
         raise KeyError("fl_x")
-    fx, fy = (own or other for own, other in zip(focal, reversed(focal)))
+    fx, fy = (other if own is None else own for own, other in zip(focal, reversed(focal)))
     cx, cy = float(entry.get("cx", width / 2)), float(entry.get("cy", height / 2))
     dist = tuple(float(entry.get(term, 0.0)) for term in _TERMS)
     if entry.get("k4"):

@@ -14,6 +14,7 @@ from pipeline.capture.camera import Camera
 from pipeline.capture.processed import Frame, ImageSet
 from pipeline.geometry.blocks import in_blocks
 from pipeline.geometry.camera_readings import Agreement, better_reading
+from pipeline.geometry.spread import spread
 from pipeline.geometry.time_offset import time_offsets
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.parallel import map_processes
@@ -128,7 +129,7 @@ def _reading(points: np.ndarray, gate_px: float, cameras: Sequence[Camera], conv
     several = np.flatnonzero(_detected(points).sum(1) > 1)
     if not len(several):
         return None
-    frames = several[np.unique(np.linspace(0, len(several) - 1, READING_FRAMES).round().astype(int))]
+    frames = several[spread(len(several), READING_FRAMES)]
     some = points[frames][:, :, :: max(1, points.shape[2] // READING_POINTS), :2].swapaxes(0, 1).reshape(len(cameras), -1, 2)
     K, R, t = (np.stack([getattr(camera, name) for camera in cameras]) for name in ("K", "R", "t"))
     return better_reading(some.astype(np.float64), K, R, t, gate_px, convention or "opencv")

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.avatars.captured import CapturedAvatar
 from pipeline.avatars.view import view_image
 from pipeline.capture.trajectory import read_trajectory
 from pipeline.contract.layout import Layout
 from pipeline.io.arrays import save_npz
 from pipeline.training.watch import Watch, avatar_file, request_file
 from pipeline.viewer.attach import AttachedTraining
-from pipeline.viewer.captured import CapturedAvatar
 from pipeline.viewer.opened import OpenedAvatar, open_file
 from pipeline.viewer.panels.training import add_training_panel
 from pipeline.viewer.server import ServerSettings, ViewerServer
-from tests.unit.chromium import NAMES, Chromium, executable, until
+from tests.browser.chromium import NAMES, Chromium, executable, until
 from tests.unit.painted_head import FRAMES, head
 
 pytestmark = pytest.mark.skipif(executable() is None, reason=f"no browser on this machine (one of {', '.join(NAMES)})")
