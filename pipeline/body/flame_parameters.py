@@ -15,28 +15,32 @@ from pipeline.body.model import ParametricModel
 from pipeline.io.arrays import Numbers, Shape, check_finite, load_npz
 from pipeline.io.errors import InputError
 
-PARAMETERS: dict[str, Shape] = {
-    "shape": Numbers((300,)),
-    "expr": Numbers(("frames", 100)),
-    "rotation": Numbers(("frames", 3)),
-    "neck_pose": Numbers(("frames", 3)),
-    "jaw_pose": Numbers(("frames", 3)),
-    "eyes_pose": Numbers(("frames", 6)),
-    "translation": Numbers(("frames", 3)),
-    "static_offset": Numbers((1, None, 3)),
-}
-"""What a file holds; `dynamic_offset`, which no published program adds, is not read."""
+_POSES = {"rotation": 3, "neck_pose": 3, "jaw_pose": 3, "eyes_pose": 6}
+MOVING: dict[str, Shape] = {**{name: Numbers(("frames", width)) for name, width in _POSES.items()}, "translation": Numbers(("frames", 3))}
+MOVING["expr"] = Numbers(("frames", "components"))
+"""What changes from frame to frame."""
+PARAMETERS: dict[str, Shape] = {**MOVING, "shape": Numbers((300,)), "expr": Numbers(("frames", 100)), "static_offset": Numbers((1, None, 3))}
+"""What a file of a whole subject holds; `dynamic_offset`, which no published program adds, is not read."""
 WITHOUT_TEETH = 5023  # vertices
 _LARGEST = 1e4
-_POSES = ("rotation", "neck_pose", "jaw_pose", "eyes_pose")
+_REMEDY = "export the sequence again"
 
 
-def read_parameters(path: Path) -> dict[str, np.ndarray]:
-    """The parameters of a file: of one time step, or of T. Raises InputError where it is damaged, lacks one, or holds what is not finite."""
-    arrays = load_npz(path, PARAMETERS, remedy="export the sequence again")
-    found = {name: arrays[name] for name in PARAMETERS}
-    check_finite(found, _LARGEST, path, "export the sequence again")
-    return found
+def read_parameters(path: Path, names: Mapping[str, Shape] = PARAMETERS) -> dict[str, np.ndarray]:
+    """The parameters of a file: of one time step, or of T. Raises InputError where it is damaged, lacks one, or holds what is not finite.
+
+    Args:
+        names: PARAMETERS, or MOVING alone.
+    """
+    arrays = load_npz(path, names, only=names, remedy=_REMEDY)
+    check_finite(arrays, _LARGEST, path, _REMEDY)
+    return arrays
+
+
+def pose_of(parameters: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Rotation vectors [T, 5, 3] of root, neck, jaw, left and right eye."""
+    pose = np.concatenate([parameters[name] for name in _POSES], axis=1)
+    return pose.reshape(len(pose), -1, 3)
 
 
 def fit_of(parameters: Mapping[str, np.ndarray], frames: Sequence[str], model: ParametricModel, name: str, path: Path) -> dict[str, np.ndarray]:
@@ -58,12 +62,11 @@ def fit_of(parameters: Mapping[str, np.ndarray], frames: Sequence[str], model: P
             expected=f"{vertices}, as {name} has",
             remedy=f"import the model {'with' if len(offsets) > vertices else 'without'} --teeth",
         )
-    poses = np.concatenate([parameters[key] for key in _POSES], axis=1)
     arrays = {
         "identity": parameters["shape"],
         "offsets": np.concatenate([offsets, np.zeros((vertices - len(offsets), 3))]),  # the teeth of a track without teeth
         "scale": np.array(1.0),
-        "pose": poses.reshape(len(poses), -1, 3),
+        "pose": pose_of(parameters),
         "expression": parameters["expr"],
         "translation": parameters["translation"],
     }
@@ -75,16 +78,16 @@ def parameters_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     pose, scale = arrays["pose"], float(arrays["scale"])
     if abs(scale - 1) > 1e-6:
         raise InputError("FLAME's parameters have no scale", found=f"{scale:g} world units per metre", expected="1, a calibration in metres")
-    found = {
+    parameters = {
         "shape": arrays["identity"],
         "expr": arrays["expression"],
-        **{name: pose[:, joint] for joint, name in enumerate(_POSES[:3])},
+        **{name: pose[:, joint] for joint, name in enumerate(list(_POSES)[:3])},
         "eyes_pose": pose[:, 3:].reshape(len(pose), 6),
         "translation": arrays["translation"],
         "static_offset": arrays["offsets"][None],
         "dynamic_offset": np.zeros((len(pose), *arrays["offsets"].shape)),
     }
-    return {name: np.asarray(value, np.float32) for name, value in found.items()}
+    return {name: np.asarray(value, np.float32) for name, value in parameters.items()}
 
 
 def check_flame(model: ParametricModel, path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.io.errors import MALFORMED
 
 KINDS = ("head", "body")
+COMPONENT = "expression_"  # how the names of expressions begin that are numbered components of a model's basis, without a meaning of their own
 OTHER_SIGMA, OTHER_CHANGE_SIGMA = 20.0, 4.0  # of joints of a model that names none
 
 
@@ -66,3 +67,8 @@ class Traits:
         if not all(0 < sigma < 1e4 for joints in free.values() for pair in joints.values() for sigma in pair):
             raise ValueError("traits: standard deviations of joints that are not positive")
         return made
+
+
+def component_names(count: int) -> tuple[str, ...]:
+    """Names of expressions that are components of a basis."""
+    return tuple(f"{COMPONENT}{number:03d}" for number in range(count))

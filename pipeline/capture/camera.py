@@ -35,6 +35,11 @@ class Camera:
         """[3, 4] matrix K [R | t]; without distortion."""
         return self.K @ np.concatenate([self.R, self.t[:, None]], axis=1)
 
+    @property
+    def five_terms(self) -> tuple[float, ...]:
+        """k1 k2 p1 p2 k3 of OpenCV; 0 where `dist` has none."""
+        return tuple(map(float, (*self.dist, *(0.0,) * 5)[:5]))
+
     def to_camera(self, points: np.ndarray) -> np.ndarray:
         """World points [..., 3] in camera coordinates [..., 3], metres."""
         return points @ self.R.T + self.t

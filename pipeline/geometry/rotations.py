@@ -108,17 +108,21 @@ def between(first: np.ndarray, second: np.ndarray, share: np.ndarray | float) ->
 
 def mean_rotation(R: np.ndarray) -> np.ndarray:
     """The rotation [..., 3, 3] with the smallest squared distance to matrices [T, ..., 3, 3] (chordal mean), in numpy."""
-    U, _, Vt = np.linalg.svd(R.mean(0))
+    return nearest_rotation(R.mean(0))
+
+
+def nearest_rotation(M: np.ndarray) -> np.ndarray:
+    """The rotations with the smallest squared distance to matrices [..., 3, 3] (orthogonal Procrustes), in numpy."""
+    U, _, Vt = np.linalg.svd(M)
     Vt[..., 2, :] *= np.sign(np.linalg.det(U @ Vt))[..., None]
     return U @ Vt
 
 
 def aligning(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The smallest rotation [3, 3] that turns the direction `source` [3] into that of `target` [3]; half a turn about any axis for opposite ones, in numpy."""
-    a, b = source / np.linalg.norm(source), target / np.linalg.norm(target)
-    axis, cosine = np.cross(a, b), float(a @ b)
-    if np.linalg.norm(axis) < 1e-9:
-        if cosine > 0:
-            return np.eye(3)
-        axis = np.cross(a, np.eye(3)[np.abs(a).argmin()])
-    return rotvec_to_matrix(axis / np.linalg.norm(axis) * np.arctan2(np.linalg.norm(np.cross(a, b)), cosine))
+    """The smallest rotations [..., 3, 3] that turn directions [..., 3] to others; half a turn about any axis for opposite ones, in numpy."""
+    a, b = (v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12) for v in (source, target))
+    axis, cosine = np.cross(a, b), (a * b).sum(-1)
+    sine = np.linalg.norm(axis, axis=-1)
+    opposite = (sine < 1e-9) & (cosine < 0)
+    axis = np.where(opposite[..., None], np.cross(a, np.eye(3)[np.abs(a).argmin(-1)]), axis)
+    return rotvec_to_matrix(axis * (np.arctan2(sine, cosine) / np.maximum(np.linalg.norm(axis, axis=-1), 1e-12))[..., None])

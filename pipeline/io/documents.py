@@ -49,6 +49,14 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from None
 
 
+def check_file(path: Path, most: int, expected: str, remedy: str = "") -> None:
+    """Raise InputError unless there is such a file, of at most `most` bytes."""
+    if not path.is_file():
+        raise InputError("no such file", file=path, expected=expected, remedy=remedy)
+    if (size := path.stat().st_size) > most:
+        raise InputError("is too large", file=path, found=f"{size} bytes", expected=f"{expected}, at most {most} bytes", remedy=remedy)
+
+
 def read_document(path: Path, parse: Callable[[str], Any], *, what: str, expected: str, remedy: str = "") -> Any:
     """A file as `parse` reads its text, which is UTF-8.
 
@@ -58,10 +66,7 @@ def read_document(path: Path, parse: Callable[[str], Any], *, what: str, expecte
     Raises:
         InputError: the file is missing, too large, not text, or not of the format.
     """
-    if not path.is_file():
-        raise InputError("no such file", file=path, expected=expected, remedy=remedy)
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise InputError("is too large", file=path, found=f"{size} bytes", expected=f"{expected}, at most {MOST_BYTES} bytes", remedy=remedy)
+    check_file(path, MOST_BYTES, expected, remedy)
     try:
         return parse(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.io.arrays import DAMAGED, read_array
+from pipeline.io.documents import check_file
 from pipeline.io.errors import InputError
 from pipeline.io.pickled_values import MOST_BYTES, read_pickle, values_of_pickle
 
@@ -29,10 +30,7 @@ def read_model_file(path: Path, expected: str) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, too large, damaged, or refers to code, which is named and not executed.
     """
-    if not path.is_file():
-        raise InputError("no such file", file=path, expected=expected, remedy="correct the path of the file")
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise InputError("is too large", file=path, found=f"{size} bytes", expected=f"{expected}, at most {MOST_BYTES} bytes", remedy=_REMEDY)
+    check_file(path, MOST_BYTES, expected, f"correct its path, or {_REMEDY}")
     readers = {".npz": _read_npz, ".mat": _read_mat}
     if path.suffix.lower() not in readers:
         values = read_pickle(path, expected=expected)

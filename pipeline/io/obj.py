@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.io.documents import MOST_BYTES
+from pipeline.io.documents import MOST_BYTES, check_file
 from pipeline.io.errors import InputError
 
 _EXPECTED, _REMEDY = "a Wavefront OBJ file", "give the mesh as it was downloaded"
@@ -25,10 +25,7 @@ class Mesh:
 
 def read_obj(path: Path) -> Mesh:
     """Read a mesh. Raises InputError where the file is missing, too large, or not a mesh."""
-    if not path.is_file():
-        raise InputError("no such file", file=path, expected=_EXPECTED, remedy="correct the path of the file")
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise InputError("is too large", file=path, found=f"{size} bytes", expected=f"at most {MOST_BYTES} bytes", remedy=_REMEDY)
+    check_file(path, MOST_BYTES, _EXPECTED, f"correct its path, or {_REMEDY}")
     lines: dict[bytes, list[bytes]] = {b"v": [], b"vt": [], b"f": []}
     for line in path.read_bytes().split(b"\n"):
         kind, _, rest = line.strip().partition(b" ")

@@ -6,23 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.body.flame_parameters import MOVING, pose_of, read_parameters
+from pipeline.body.traits import component_names
 from pipeline.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
-from pipeline.io.arrays import Numbers, Shape, check_finite, load_npz
 from pipeline.io.errors import InputError
 from pipeline.io.progress import log, progress
 from pipeline.motion.axes import Y_UP
-from pipeline.motion.motion import COMPONENT, LARGEST, MOST_FRAMES, Motion, checked
+from pipeline.motion.motion import MOST_FRAMES, Motion, checked
 
 JOINTS, PARENTS = ("root", "neck", "jaw", "left_eye", "right_eye"), (-1, 0, 1, 1, 1)
 FPS = 25.0  # VHAP's; the files state none
-ARRAYS: dict[str, Shape] = {
-    "translation": Numbers(("frames", 3)),
-    "rotation": Numbers(("frames", 3)),
-    "neck_pose": Numbers(("frames", 3)),
-    "jaw_pose": Numbers(("frames", 3)),
-    "eyes_pose": Numbers(("frames", 6)),
-    "expr": Numbers(("frames", "components")),
-}
 
 
 def read_flame(path: Path) -> Motion:
@@ -30,12 +23,10 @@ def read_flame(path: Path) -> Motion:
 
     Expressions are named `expression_000` and so on, as in an imported FLAME: components of its basis. Raises InputError.
     """
-    arrays = _folder(path) if path.is_dir() else load_npz(path, ARRAYS, only=ARRAYS)
-    check_finite(arrays, LARGEST, path)
+    arrays = _folder(path) if path.is_dir() else read_parameters(path, MOVING)
     log(f"{path.name}: FLAME parameters, taken as {FPS:g} frames per second, which the form does not state")
-    vectors = np.concatenate([arrays[name] for name in ("rotation", "neck_pose", "jaw_pose", "eyes_pose")], axis=1)
-    local = Y_UP @ rotvec_to_matrix(vectors.reshape(len(vectors), -1, 3)) @ Y_UP.T
-    names = tuple(f"{COMPONENT}{number:03d}" for number in range(arrays["expr"].shape[1]))
+    local = Y_UP @ rotvec_to_matrix(pose_of(arrays)) @ Y_UP.T
+    names = component_names(arrays["expr"].shape[1])
     place = arrays["translation"].astype(np.float64) @ Y_UP.T
     motion = Motion(JOINTS, PARENTS, matrix_to_rotvec(local), place, FPS, names, arrays["expr"].astype(np.float64), model=True, world=Y_UP.T)
     return checked(motion, path)
@@ -45,8 +36,8 @@ def _folder(folder: Path) -> dict[str, np.ndarray]:
     files = sorted(path for path in folder.glob("*.npz") if path.stem.isdecimal())
     if not 0 < len(files) <= MOST_FRAMES:
         raise InputError("not a folder of FLAME parameters", file=folder, found=f"{len(files)} files such as 00000.npz", expected="one per time step")
-    steps = [load_npz(file, ARRAYS, only=ARRAYS) for file in progress(files, "FLAME parameters")]
+    steps = [read_parameters(file, MOVING) for file in progress(files, "FLAME parameters")]
     widths = {step["expr"].shape[1] for step in steps}
     if len(widths) > 1:
         raise InputError("time steps with different numbers of expressions", file=folder, found=sorted(widths), expected="the same in all files")
-    return {name: np.concatenate([step[name] for step in steps]) for name in ARRAYS}
+    return {name: np.concatenate([step[name] for step in steps]) for name in MOVING}

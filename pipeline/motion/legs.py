@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.geometry.rotations import rotvec_to_matrix
+from pipeline.geometry.rotations import aligning, rotvec_to_matrix
 from pipeline.motion.kinematics import positions
 from pipeline.motion.target import Target
 
@@ -32,10 +32,10 @@ def bent_legs(R: np.ndarray, root: np.ndarray, target: Target, legs: Sequence[tu
         hinge = R[:, thigh] @ np.array([1.0, 0, 0])
         normal = np.where(size > _STRAIGHT * (a * b)[:, None], normal / np.maximum(size, 1e-12), hinge)
         bend = np.arctan2((np.cross(upper, lower) * normal).sum(1), (upper * lower).sum(1))
-        wanted = np.arccos(np.clip((distance**2 - a**2 - b**2) / (2 * a * b), -1, 1))  # the angle between thigh and shin
-        turn_shin = rotvec_to_matrix(normal * (wanted - bend)[:, None])
+        angle = np.arccos(np.clip((distance**2 - a**2 - b**2) / (2 * a * b), -1, 1))  # the angle between thigh and shin
+        turn_shin = rotvec_to_matrix(normal * (angle - bend)[:, None])
         reached = upper + _turned(turn_shin, lower)
-        turn_leg = _smallest_turn(reached, goal - hip)
+        turn_leg = aligning(reached, goal - hip)
         for joint in _between(thigh, shin, target.parents):
             R[:, joint] = turn_leg @ R[:, joint]
         for joint in _between(shin, foot, target.parents):
@@ -54,11 +54,3 @@ def _between(first: int, end: int, parents: Sequence[int]) -> list[int]:
 
 def _turned(R: np.ndarray, v: np.ndarray) -> np.ndarray:
     return (R @ v[..., None])[..., 0]
-
-
-def _smallest_turn(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Rotations [T, 3, 3] that turn directions [T, 3] to others, not opposite ones."""
-    axis = np.cross(source, target)
-    sine = np.linalg.norm(axis, axis=1)
-    angle = np.arctan2(sine, (source * target).sum(1))
-    return rotvec_to_matrix(axis * (angle / np.maximum(sine, 1e-12))[:, None])

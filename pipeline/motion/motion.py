@@ -19,7 +19,6 @@ from pipeline.io.errors import InputError
 MOST_FRAMES, MOST_JOINTS, MOST_EXPRESSIONS = 1_000_000, 1000, 1000
 MOST_NUMBERS = 200_000_000  # of all frames
 LARGEST = 1e6  # of any number, such as metres
-COMPONENT = "expression_"  # how the names of expressions begin that are numbered components of a model's basis, without a meaning of their own
 SLOWEST, FASTEST = 0.1, 1000.0  # frames per second
 _ARRAYS: dict[str, Shape] = {
     "joints": Text(("joints",)),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.body.body_pose import BodyPose
+from pipeline.body.traits import COMPONENT
 from pipeline.geometry.rotations import mean_rotation, rotvec_to_matrix
 from pipeline.io.errors import InputError
 from pipeline.io.progress import log
@@ -17,7 +18,7 @@ from pipeline.motion.feet import planted, sole_of
 from pipeline.motion.guard import near_tracked
 from pipeline.motion.joints import SIDES, Slots, slots_of
 from pipeline.motion.limits import limited
-from pipeline.motion.motion import COMPONENT, Motion
+from pipeline.motion.motion import Motion
 from pipeline.motion.settings import RetargetOptions
 from pipeline.motion.smoothing import smoothed
 from pipeline.motion.target import Target

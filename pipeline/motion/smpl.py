@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.body.smpl_joints import joints_of
 from pipeline.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
 from pipeline.io.arrays import Numbers, Shape, check_arrays, check_finite, load_npz
 from pipeline.io.errors import InputError
@@ -17,13 +18,6 @@ from pipeline.io.pickled_values import read_pickle
 from pipeline.motion.axes import Y_UP
 from pipeline.motion.motion import LARGEST, Motion, check_fps, checked
 
-_BODY = (
-    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot neck left_collar right_collar head "
-    "left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist"
-).split()
-_BODY_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
-_FINGERS = [f"{{}}_{finger}{n}" for finger in ("index", "middle", "pinky", "ring", "thumb") for n in (1, 2, 3)]
-_FACE = ["jaw", "left_eye", "right_eye"]
 _LEFT_REST = {  # of pelvis and left side, metres, in the axes of a motion (z up, facing -y)
     **{"pelvis": (0, 0, 0), "spine1": (0, 0.03, 0.12), "spine2": (0, 0.02, 0.26), "spine3": (0, 0, 0.31), "neck": (0, 0.03, 0.52), "head": (0, -0.02, 0.6)},
     **{"hip": (0.07, 0.01, -0.09), "knee": (0.1, 0.01, -0.47), "ankle": (0.09, 0.05, -0.87), "foot": (0.12, -0.07, -0.93), "jaw": (0, -0.02, 0.6)},
@@ -95,21 +89,6 @@ def _motion(poses: np.ndarray, trans: np.ndarray, fps: float, world: np.ndarray,
     rest = scale * np.array([_rest(name) for name in names])
     path_of_root = trans.astype(np.float64) @ world.T
     return checked(Motion(names, parents, matrix_to_rotvec(rotations), path_of_root, fps, rest=rest, model=True), path)
-
-
-def joints_of(count: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names and parents of SMPL (24 joints, or the 22 of the body), SMPL-H (52) and SMPL-X (55, or 25 without hands)."""
-    names, parents = list(_BODY), list(_BODY_PARENTS)
-    if count == 24:
-        return (*names, "left_hand", "right_hand"), (*parents, 20, 21)
-    if count in (25, 55):
-        names, parents = names + _FACE, parents + [15, 15, 15]
-    if count in (52, 55):
-        for side, wrist in (("left", 20), ("right", 21)):
-            for number, finger in enumerate(_FINGERS):
-                parents.append(wrist if number % 3 == 0 else len(names) - 1)
-                names.append(finger.format(side))
-    return tuple(names), tuple(parents)
 
 
 def _rest(name: str) -> np.ndarray:

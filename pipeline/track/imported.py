@@ -35,9 +35,10 @@ def imported_fit(capture: Capture, frames: Sequence[Frame], model: ParametricMod
         tracking = capture.tracking(frame.sequence)
         if tracking is None or frame.frame >= len(tracking.files):
             raise InputError(f"no tracked parameters of frame {frame.id}", expected="those of every frame", remedy=f"./c2a run {capture.id} --from ingest")
-        found = read_parameters(tracking.files[frame.frame])
-        first = first or (found, tracking.files[frame.frame])
-        rows.append({**found, "translation": found["translation"] - np.array(tracking.shift)})
+        path = tracking.files[frame.frame]
+        row = read_parameters(path)
+        first = first or (row, path)
+        rows.append({**row, "translation": row["translation"] - np.array(tracking.shift)})
     assert first is not None
     parameters, path = first
     values = {key: parameters[key] if key in CONSTANT else np.concatenate([row[key] for row in rows]) for key in PARAMETERS}

@@ -11,8 +11,8 @@ from pipeline.body.importers import importer
 from pipeline.body.importers.ict import KEPT, NEUTRAL, RANGES
 from pipeline.body.importers.ict import VERTICES as ICT_VERTICES
 from pipeline.body.importers.importer import check_request, import_model
-from pipeline.body.importers.smpl import SMPL_JOINTS, SMPLX_JOINTS
 from pipeline.body.model import load_model
+from pipeline.body.smpl_joints import SMPL_JOINTS, SMPLX_JOINTS
 from pipeline.io.errors import InputError
 from tests.flame_standin import flame_vertices
 from tests.python2_pickles import chumpy, python2_pickle

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from pipeline.body.smpl_joints import joints_of
 from pipeline.io.errors import InputError
 from pipeline.motion.motion import Motion, load_motion, save_motion
 from pipeline.motion.read import read_motion
-from pipeline.motion.smpl import joints_of
 from tests.unit.motion_files import TO_YUP, write_arkit, write_bvh, write_livelink, write_mediapipe
 
 RNG = np.random.default_rng(5)

@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pipeline.body.model import load_model
+from pipeline.body.smpl_joints import joints_of
 from pipeline.io.errors import InputError
 from pipeline.motion.guard import clamped
 from pipeline.motion.joints import slots_of
@@ -14,7 +15,6 @@ from pipeline.motion.motion import Motion
 from pipeline.motion.read import read_motion
 from pipeline.motion.retarget import retarget
 from pipeline.motion.settings import RetargetOptions
-from pipeline.motion.smpl import joints_of
 from pipeline.motion.target import Target
 from tests.unit.motion_files import TO_YUP, write_arkit, write_bvh, write_livelink, write_mediapipe
 

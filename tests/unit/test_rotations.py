@@ -13,6 +13,7 @@ from pipeline.geometry.rotations import (
     matrix_to_quat,
     matrix_to_rotvec,
     mean_rotation,
+    nearest_rotation,
     quat_multiply,
     quat_rotate,
     quat_to_matrix,
@@ -103,3 +104,16 @@ def test_the_smallest_turn_between_directions():
         assert Rotation.from_matrix(R).magnitude() == pytest.approx(expected, abs=1e-9)
     np.testing.assert_allclose(aligning(a, 2 * a), np.eye(3), atol=1e-12)
     np.testing.assert_allclose(aligning(a, -a) @ a, -a, atol=1e-9)
+    np.testing.assert_array_equal(aligning(np.zeros(3), a), np.eye(3))
+    sources, targets = np.stack([a, a, a, 2 * b]), np.stack([b, 3 * a, -a, a])
+    np.testing.assert_allclose(aligning(sources, targets), [aligning(*pair) for pair in zip(sources, targets)], atol=1e-12)
+
+
+def test_the_nearest_rotation_is_nearer_than_those_around_it_and_no_reflection():
+    rng = np.random.default_rng(10)
+    M = rng.normal(size=(8, 3, 3))
+    R = nearest_rotation(M)
+    np.testing.assert_allclose(np.linalg.det(R), 1)
+    np.testing.assert_allclose(nearest_rotation(R), R, atol=1e-12)
+    for turn in Rotation.from_rotvec(0.01 * rng.normal(size=(20, 3))).as_matrix():
+        assert (np.linalg.norm(M - turn @ R, axis=(1, 2)) > np.linalg.norm(M - R, axis=(1, 2))).all()

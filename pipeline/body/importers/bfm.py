@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.body.importers.source import REMEDY, SourceModel, numbers
 from pipeline.body.importers.units import metres_per_unit
-from pipeline.body.traits import Traits
+from pipeline.body.traits import Traits, component_names
 from pipeline.io.arrays import Numbers
 from pipeline.io.errors import InputError
 from pipeline.io.model_files import read_model_file
@@ -32,7 +32,7 @@ def read_bfm(path: Path) -> SourceModel:
         faces=faces.astype(np.int64) - 1,
         identity=shapes[0],
         expression=shapes[1],
-        expression_names=tuple(f"expression_{number:03d}" for number in range(len(shapes[1]))),
+        expression_names=component_names(len(shapes[1])),
         joint_names=("root",),
         parents=(-1,),
         regressor=np.full((1, count), 1 / count),

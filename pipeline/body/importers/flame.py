@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.body.importers.flame_teeth import with_teeth
 from pipeline.body.importers.smpl_tables import of_joints, read_tables
 from pipeline.body.importers.source import SourceModel
-from pipeline.body.traits import Traits
+from pipeline.body.traits import Traits, component_names
 from pipeline.io.errors import InputError
 from pipeline.io.model_files import read_model_file
 from pipeline.io.obj import Mesh, read_obj
@@ -47,7 +47,7 @@ def read_flame(files: list[Path], masks: Path | None, teeth: bool) -> SourceMode
         faces=tables["faces"],
         identity=tables["components"][:IDENTITY],
         expression=tables["components"][IDENTITY:],
-        expression_names=tuple(f"expression_{number:03d}" for number in range(EXPRESSION)),
+        expression_names=component_names(EXPRESSION),
         joint_names=JOINTS,
         parents=tables["parents"],
         regressor=tables["regressor"],

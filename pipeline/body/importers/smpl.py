@@ -8,18 +8,10 @@ import numpy as np
 
 from pipeline.body.importers.smpl_tables import of_joints, read_tables
 from pipeline.body.importers.source import SourceModel
-from pipeline.body.traits import Traits
+from pipeline.body.smpl_joints import FINGERS, SMPL_JOINTS, SMPLX_JOINTS
+from pipeline.body.traits import Traits, component_names
 from pipeline.io.errors import InputError
 
-_BODY = """pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot neck left_collar right_collar head
-left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist"""
-_FINGERS = tuple(f"{finger}{number}" for finger in ("index", "middle", "pinky", "ring", "thumb") for number in (1, 2, 3))
-SMPL_JOINTS = (*_BODY.split(), "left_hand", "right_hand")
-SMPLX_JOINTS = (
-    *_BODY.split(),
-    *("jaw", "left_eye", "right_eye"),
-    *(f"{side}_{finger}" for side in ("left", "right") for finger in _FINGERS),
-)
 _PAIRS = {
     "upperarm": "shoulder",
     "lowerarm": "elbow",
@@ -61,7 +53,7 @@ def _model(path: Path, what: str, vertices: int, joints: tuple[str, ...], compon
         faces=tables["faces"],
         identity=tables["components"][:identity],
         expression=expression,
-        expression_names=tuple(f"expression_{number:03d}" for number in range(len(expression))),
+        expression_names=component_names(len(expression)),
         joint_names=joints,
         parents=tables["parents"],
         regressor=tables["regressor"],
@@ -91,7 +83,7 @@ def _regions(weights: np.ndarray, joints: tuple[str, ...]) -> dict[str, np.ndarr
         "head": ("neck", "head", "jaw", "eye"),
         "torso": ("pelvis", "spine1", "spine2", "spine3", "collar"),
         "arms": ("shoulder", "elbow"),
-        "hands": ("wrist", "hand", *_FINGERS),
+        "hands": ("wrist", "hand", *FINGERS),
         "legs": ("hip", "knee"),
         "feet": ("ankle", "foot"),
     }

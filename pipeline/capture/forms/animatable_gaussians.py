@@ -37,5 +37,5 @@ def write_animatable_gaussians(path: Path, cameras: Sequence[Camera]) -> None:
     record = {}
     for camera in cameras:
         numbers = {"K": camera.K.ravel().tolist(), "R": camera.R.ravel().tolist(), "T": camera.t.tolist(), "imgSize": [camera.width, camera.height]}
-        record[camera.name] = numbers | {"distCoeff": [float(x) for x in (*camera.dist, *(0.0,) * 5)[:5]]}
+        record[camera.name] = numbers | {"distCoeff": list(camera.five_terms)}
     write_json(path, record)

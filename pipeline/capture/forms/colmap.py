@@ -1,4 +1,4 @@
-"""COLMAP's sparse models: cameras, images and points3D, as text or binary (https://colmap.github.io/format.html).
+"""COLMAP's sparse models (cameras, images and points3D) as cameras and points, and back.
 
 Poses are world to camera with OpenCV's axes; the centre of the first pixel is (0.5, 0.5): as here. Units are those of the model.
 """
@@ -6,7 +6,7 @@ Poses are world to camera with OpenCV's axes; the centre of the first pixel is (
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pipeline.capture.camera import Camera
+from pipeline.capture.forms.colmap_files import MODELS, Lens, read_lenses, read_points, read_poses
 from pipeline.capture.forms.names import camera_names
-from pipeline.io.errors import MALFORMED, InputError
+from pipeline.io.errors import InputError
 from pipeline.io.files import write_bytes, write_text
 
-MODELS = {  # number in binary files: name, how many parameters
-    0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4), 2: ("SIMPLE_RADIAL", 4), 3: ("RADIAL", 5), 4: ("OPENCV", 8), 5: ("OPENCV_FISHEYE", 8),
-    6: ("FULL_OPENCV", 12), 7: ("FOV", 5), 8: ("SIMPLE_RADIAL_FISHEYE", 4), 9: ("RADIAL_FISHEYE", 5), 10: ("THIN_PRISM_FISHEYE", 12),
-    11: ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
-}  # fmt: skip
-_COUNTS = dict(MODELS.values())
-MOST_BYTES = 2 << 30
 _ENDINGS = (".bin", ".txt")
-Lens = tuple[str, int, int, tuple[float, ...]]  # model, width, height, parameters
-Pose = tuple[str, np.ndarray, np.ndarray, int]  # image, quaternion wxyz, t, camera
 
 
 @dataclass(frozen=True)
@@ -55,8 +47,8 @@ def find_model(folder: Path) -> Model | None:
 
 def colmap_cameras(model: Model) -> tuple[list[Camera], list[str]]:
     """A camera for each registered image, and the image's name, sorted by that. Raises InputError for models that OpenCV's distortion cannot express."""
-    lenses = _parse(model.cameras, _text_lenses, _binary_lenses)
-    poses = sorted(_parse(model.images, _text_poses, _binary_poses), key=lambda pose: pose[0])
+    lenses = read_lenses(model.cameras)
+    poses = sorted(read_poses(model.images), key=lambda pose: pose[0])
     images = [image for image, *_ in poses]
     cameras = []
     for name, (image, quat, t, key) in zip(camera_names(images, model.images), poses):
@@ -72,7 +64,7 @@ def colmap_cameras(model: Model) -> tuple[list[Camera], list[str]]:
 
 def colmap_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The points of a model: xyz float64 [N, 3], rgb uint8 [N, 3]. Raises InputError."""
-    rows = _parse(path, _text_points, _binary_points)
+    rows = read_points(path)
     table = np.array(rows, np.float64).reshape(-1, 6)
     if not (np.abs(table) < 1e9).all() or not ((table[:, 3:] >= 0) & (table[:, 3:] <= 255)).all():
         raise InputError("holds points that are not finite, or colours that are none", file=path, expected="x, y, z, and colours 0 to 255")
@@ -117,99 +109,6 @@ def _intrinsics(model: str, p: Sequence[float], file: Path) -> tuple[np.ndarray,
 
 
 def _lens(camera: Camera) -> Lens:
-    K, dist = camera.K, (*camera.dist, *(0.0,) * 5)[:5]
+    K, dist = camera.K, camera.five_terms
     model, tail = ("FULL_OPENCV", (*dist, 0.0, 0.0, 0.0)) if dist[4] else ("OPENCV", dist[:4]) if any(dist) else ("PINHOLE", ())
     return model, camera.width, camera.height, tuple(map(float, (K[0, 0], K[1, 1], K[0, 2], K[1, 2], *tail)))
-
-
-def _parse(path: Path, text, binary):  # noqa: ANN001, ANN202  (a reader of lines, and one of bytes)
-    """What a file holds. Raises InputError where it is damaged."""
-    try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise ValueError(f"{size} bytes, more than {MOST_BYTES}")
-        return text(path.read_text("utf-8").splitlines()) if path.suffix == ".txt" else binary(_Bytes(path.read_bytes()))
-    except (*MALFORMED, struct.error, OSError) as error:
-        raise InputError("is not a file of a COLMAP model", file=path, found=repr(error)[:200], expected="as COLMAP writes it, complete") from None
-
-
-class _Bytes:
-    """Reads little-endian values one after the other."""
-
-    def __init__(self, data: bytes):
-        self._data, self._at = data, 0
-
-    def take(self, form: str) -> tuple:
-        values = struct.unpack_from("<" + form, self._data, self._at)
-        self.skip(struct.calcsize("<" + form))
-        return values
-
-    def skip(self, count: int) -> None:
-        self._at += count
-        if self._at > len(self._data):
-            raise ValueError("the file ends too early")
-
-    def word(self) -> str:
-        end = self._data.index(b"\0", self._at)
-        text, self._at = self._data[self._at : end].decode(), end + 1
-        return text
-
-
-def _rows(lines: Sequence[str]) -> Iterator[str]:
-    return (line for line in lines if line.strip() and not line.startswith("#"))
-
-
-def _text_lenses(lines: Sequence[str]) -> dict[int, Lens]:
-    lenses = {}
-    for line in _rows(lines):
-        key, model, width, height, *parameters = line.split()
-        if len(parameters) != _COUNTS.get(model, len(parameters)):
-            raise ValueError(f"{model} with {len(parameters)} parameters")
-        lenses[int(key)] = (model, int(width), int(height), tuple(map(float, parameters)))
-    return lenses
-
-
-def _binary_lenses(data: _Bytes) -> dict[int, Lens]:
-    lenses = {}
-    for _ in range(data.take("Q")[0]):
-        key, number, width, height = data.take("iiQQ")
-        model, count = MODELS[number]
-        lenses[key] = (model, width, height, data.take(f"{count}d"))
-    return lenses
-
-
-def _text_poses(lines: Sequence[str]) -> list[Pose]:
-    """Every second line, also where it is empty, holds the points of the image before it."""
-    used = [line for line in lines if not line.startswith("#")]
-    while used and not used[0].strip():
-        used.pop(0)
-    poses = []
-    for line in used[::2]:
-        if not line.strip():
-            break
-        _, *numbers, key, name = line.strip().split(maxsplit=9)
-        values = np.array([float(number) for number in numbers])
-        poses.append((name, values[:4], values[4:], int(key)))
-    return poses
-
-
-def _binary_poses(data: _Bytes) -> list[Pose]:
-    poses = []
-    for _ in range(data.take("Q")[0]):
-        _, *numbers, key = data.take("i7di")
-        name = data.word()
-        data.skip(24 * data.take("Q")[0])
-        poses.append((name, np.array(numbers[:4]), np.array(numbers[4:]), key))
-    return poses
-
-
-def _text_points(lines: Sequence[str]) -> list[tuple[float, ...]]:
-    return [tuple(map(float, line.split(maxsplit=7)[1:7])) for line in _rows(lines)]
-
-
-def _binary_points(data: _Bytes) -> list[tuple[float, ...]]:
-    points: list[tuple[float, ...]] = []
-    for _ in range(data.take("Q")[0]):
-        _, x, y, z, r, g, b, _ = data.take("Q3d3Bd")
-        data.skip(8 * data.take("Q")[0])
-        points.append((x, y, z, r, g, b))
-    return points

@@ -48,7 +48,7 @@ def write_transforms(path: Path, cameras: Sequence[Camera]) -> None:
     """Write cameras (with a size, without skew) as frames with the images images/<name>.png."""
     frames = []
     for camera in cameras:
-        lens = {term: float(value) for term, value in zip(_TERMS, (*camera.dist, *(0.0,) * 5))}
+        lens = dict(zip(_TERMS, camera.five_terms))
         frames.append({"file_path": f"images/{camera.name}.png", **camera_entry(camera), **lens})
     write_json(path, {"camera_model": "OPENCV", "frames": frames})
 

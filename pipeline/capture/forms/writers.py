@@ -60,11 +60,11 @@ def write_opencv(path: Path, cameras: Sequence[Camera]) -> None:
 
 
 def _intrinsics(camera: Camera) -> dict[str, Any]:
-    entries: dict[str, Any] = {"K": camera.K, "dist": np.array([(*camera.dist, *(0.0,) * 5)[:5]])}
+    entries: dict[str, Any] = {"K": camera.K, "dist": np.array([camera.five_terms])}
     return entries | ({"W": camera.width, "H": camera.height} if camera.width else {})
 
 
 def _toml(camera: Camera) -> str:
     rotation = cv2.Rodrigues(camera.R)[0].ravel().tolist()
-    values = {"size": [camera.width, camera.height], "matrix": camera.K.tolist(), "distortions": [float(x) for x in (*camera.dist, *(0.0,) * 5)[:5]]}
+    values = {"size": [camera.width, camera.height], "matrix": camera.K.tolist(), "distortions": list(camera.five_terms)}
     return "".join(f"{key} = {value!r}\n" for key, value in (values | {"rotation": rotation, "translation": camera.t.tolist()}).items())
