@@ -9,8 +9,8 @@ from pipeline.config import Config
 from pipeline.contract.captures_table import SCENES, TRACKED
 from pipeline.io.errors import InputError
 from pipeline.io.progress import log
+from pipeline.workflow.profiles import is_cluster, profile_folder
 from pipeline.workflow.run_options import RunOptions
-from pipeline.workflow.snakemake_command import is_cluster, profile_folder
 from pipeline.workflow.staleness import unfinished_stages
 from pipeline.workflow.targets import Target
 
