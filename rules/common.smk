@@ -162,7 +162,7 @@ def command_of(stage, inputs, outputs, own=""):
         for option, pairs in (("--inputs", pairs_of("input", inputs)), ("--outputs", pairs_of("output", outputs)))
         if pairs
     ]
-    line = " ".join([fixed, name, rest, "--threads {threads} --key {params.key}", *paths, own])
+    line = " ".join([fixed, name, rest, "--cores {threads} --key {params.key}", *paths, own])
     return "trap : TERM; " + line + " 2>&1 | (trap '' INT TERM; exec tee {log:q})"
 
 

@@ -147,7 +147,7 @@ def benchmark_file(path: Path, device: str = "auto", frames: int | None = None, 
     avatar = open_avatar(path, chosen)
     number = subject_number(avatar, subject, path)
     above = path.absolute().parents[1:3]  # of avatar.npz and of its snapshots
-    captures = [*above, *(folder.with_name(list(avatar.subjects)[number] or "_") for folder in above)]  # the last two of a group
+    captures = [*above, *(folder.parent / (list(avatar.subjects)[number] or "_") for folder in above)]  # the last two of a group
     centre = avatar.centre(avatar.pose(0, number))
     front = next((camera for folder in captures if (camera := front_camera(folder, centre))), None)
     protocol = Protocol(frames=frames or (Protocol.frames if chosen.type == "cuda" else ON_CPU), rounds=rounds)
@@ -170,11 +170,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Frames per second of an avatar.npz.")
     parser.add_argument("avatar", type=Path)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--frames", type=int)
+    parser.add_argument("--images", type=int)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    figures = benchmark_file(options.avatar, device=options.device, frames=options.frames, rounds=options.rounds)
+    figures = benchmark_file(options.avatar, device=options.device, frames=options.images, rounds=options.rounds)
     print(table(figures))
     if options.out:
         write_json(options.out, figures)

@@ -56,7 +56,7 @@ def convert_calibration(source: Path, target: Path, form: str = "", *, conventio
     """
     form = form or form_of(target)
     if form not in FORMS:
-        raise InputError(f"unknown form '{form}'", expected="one of " + ", ".join(FORMS), remedy="correct --form")
+        raise InputError(f"unknown form '{form}'", expected="one of " + ", ".join(FORMS), remedy="correct --format")
     cameras = read_calibration(source, convention=convention, units=units)
     for camera in cameras:
         _check(camera, form, FORMS[form], target)
@@ -73,7 +73,7 @@ def form_of(target: Path) -> str:
             if name and name in written.names:
                 return form
     raise InputError(
-        "the name says no form", file=target, expected=", ".join(n for form in FORMS.values() for n in form.names), remedy="add --form " + "|".join(FORMS)
+        "the name says no form", file=target, expected=", ".join(n for form in FORMS.values() for n in form.names), remedy="add --format " + "|".join(FORMS)
     )
 
 
@@ -85,5 +85,5 @@ def _check(camera: Camera, name: str, form: Form, target: Path) -> None:
         ("no width and height", "0x0" if not (form.sizeless or camera.width) else None),
     ):
         if value is not None:
-            remedy = "use another --form" + (", or undistort the images and calibrate them as pinhole images" if problem == "distortion" else "")
+            remedy = "use another --format" + (", or undistort the images and calibrate them as pinhole images" if problem == "distortion" else "")
             raise InputError(f"camera '{camera.name}' has {problem}, which the form '{name}' cannot hold", file=target, found=value, remedy=remedy)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
+from pipeline.capture.camera_checks import check_camera
 from pipeline.capture.forms.transforms import camera_of_entry, split_files
 from pipeline.capture.source import HeldOut, Source, Tracking
 from pipeline.io.errors import MALFORMED, InputError

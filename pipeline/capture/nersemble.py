@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
+from pipeline.capture.camera_checks import check_camera
 from pipeline.capture.color import color_files, read_color
 from pipeline.capture.source import Source, pick_sequences
 from pipeline.io.errors import MALFORMED, InputError

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
+from pipeline.capture.camera_checks import check_camera
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, sha256, write_json
 from pipeline.io.packed import PackedImages

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
+from pipeline.capture.camera_checks import check_camera
 from pipeline.capture.color import ColorCalibration
 from pipeline.capture.source import HeldOut, Tracking
 from pipeline.io.errors import MALFORMED, InputError

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.capture.calibration import check_cameras
 from pipeline.capture.camera import Camera
+from pipeline.capture.camera_checks import check_cameras
 from pipeline.capture.forms.colmap import Model, colmap_cameras, find_model
 from pipeline.capture.forms.transforms import SPLITS, split_files, transforms_cameras
 from pipeline.capture.media import IMAGE_ENDINGS, has_alpha, image_size

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.capture.calibration import check_camera
 from pipeline.capture.camera import Camera
+from pipeline.capture.camera_checks import check_camera
 from pipeline.capture.forms.transforms import camera_entry, camera_of_entry
 from pipeline.io.errors import MALFORMED, InputError
 from pipeline.io.files import read_json, write_json

@@ -14,6 +14,7 @@ from pipeline.io.errors import InputError
 from pipeline.io.words import separated
 
 KINDS = ("nersemble", "rig", "synthetic", "gaussian_avatars", "colmap", "blender")
+SCENES = ("colmap", "blender")  # kinds that need not show a person
 TRACKED = ("gaussian_avatars",)  # kinds that bring the parameters of a model
 MODELS = ("head", "body")  # whose model is the project's own; else the name of an imported one
 REQUIRED = ("id", "kind", "path")

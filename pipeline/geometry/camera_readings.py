@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.geometry.triangulation import triangulate
-
 Pose = tuple[np.ndarray, np.ndarray]  # R [..., 3, 3], t [..., 3]
 _AXES = np.diag([1.0, -1.0, -1.0])  # OpenGL's camera looks along -z, with y up
 
@@ -63,6 +61,8 @@ def agreement(points: np.ndarray, K: np.ndarray, R: np.ndarray, t: np.ndarray, g
         points: [C, N, 2] pixels, nan where a camera has no detection. Those that only one camera has do not count.
         K, R: [C, 3, 3]. t: [C, 3]. gate_px: largest reprojection error.
     """
+    from pipeline.geometry.triangulation import triangulate  # loads numba, which readers of calibrations do without
+
     seen = np.isfinite(points).all(-1)
     counted = seen & (seen.sum(0) > 1)
     if not counted.any():

@@ -15,14 +15,14 @@ _UPRIGHT = np.cos(np.radians(30))  # of a world whose vertical is not an axis no
 def axes_of(rest: np.ndarray, slots: Slots) -> np.ndarray:
     """The rotation [3, 3] from a skeleton's axes to those of a motion; its axes are taken as vertical and horizontal.
 
-    Left is from right to left hip (else arm, eye), up from hips (or the lowest joint of the neck) to the outermost of spine, neck and eyes. Without either: as
-    they are.
+    Left is from right to left hip (else arm, eye), up from hips to the outermost of spine, neck and eyes. A head with a neck alone rises from its root: the eyes
+    may be farther in front of the neck than above it. Without either: as they are.
 
     Args:
         rest: [J, 3] rest positions.
     """
     across = next((part for part in ("thigh", "upperarm", "eye") if f"left {part}" in slots and f"right {part}" in slots), None)
-    low = next((rest[slots.first(slot)] for slot in ("left thigh", "hips", "spine", "neck") if slot in slots), None)
+    low = next((rest[slots.first(slot)] for slot in ("left thigh", "hips", "spine") if slot in slots), rest[0] if "neck" in slots else None)
     high = next((rest[slots.last(slot)] for slot in ("left eye", "neck", "spine") if slot in slots), None)
     if across is None or low is None or high is None:
         return np.eye(3)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.capture.calibration import check_camera, read_calibration
+from pipeline.capture.calibration import read_calibration
 from pipeline.capture.camera import Camera
+from pipeline.capture.camera_checks import check_camera
 from pipeline.capture.processed import read_image_set
 from pipeline.capture.record import read_capture
 from pipeline.capture.sample import Sample, read_sample

@@ -16,7 +16,7 @@ MOST = 100_000  # frames and rounds
 
 def measure(name: str, options: RunOptions, subject: str, snapshot: int | None, frames: int | None, rounds: int, out: Path | None) -> None:
     """Measure, print a table, and write the figures to `out`. Raises InputError where the arguments are not as expected."""
-    for option, value in (("--frames", frames), ("--rounds", rounds)):
+    for option, value in (("--images", frames), ("--rounds", rounds)):
         if value is not None and not 1 <= value <= MOST:
             raise InputError(f"{option} out of range", found=value, expected=f"1 to {MOST}", remedy=f"correct {option}")
     if out and out.suffix.lower() != ".json":

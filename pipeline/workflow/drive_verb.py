@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.capture.media import VIDEO_ENDINGS
 from pipeline.io.errors import InputError
 from pipeline.motion.settings import RetargetOptions
 from pipeline.workflow.kept_settings import config_of
@@ -14,7 +15,7 @@ from pipeline.workflow.shot_options import camera_request, output_paths, view_op
 from pipeline.workflow.targets import layout_of
 
 if TYPE_CHECKING:
-    from pipeline.cli_options import Cameras, Driving, Look
+    from pipeline.cli.render_options import Cameras, Driving, Look
 
 SMOOTHEST = 10.0  # seconds
 
@@ -30,13 +31,16 @@ def drive_avatar(
         raise InputError("no motion", expected="--motion FILE, or the id of a capture", remedy="add --motion; docs/motion.md lists the forms")
     if out is None:
         raise InputError("nothing to write", expected="--out FILE.mp4 for a video, --out FOLDER for images", remedy="add --out")
+    film = out.suffix.lower() == ".mp4"
+    if out.suffix.lower() in VIDEO_ENDINGS and not film:
+        raise InputError("the video is not an MP4 file", found=str(out), expected="--out FILE.mp4", remedy="correct --out")
     settings = config.stages["render"]
     request = camera_request(cameras, options.here, settings)
     if request.split:
         raise InputError("--split names frames of the avatar's own capture", expected="--camera NAME, --cameras FILE, --orbit", remedy="leave out --split")
     if not 0 <= driving.smooth <= SMOOTHEST:
         raise InputError("cannot be smoothed by that", found=driving.smooth, expected=f"0 to {SMOOTHEST:g} seconds", remedy="correct --smooth")
-    view, span, film = view_options(look), frame_range(frames), out.suffix.lower() == ".mp4"
+    view, span = view_options(look), frame_range(frames)
     folder, video = output_paths(options.here, None if film else out, out if film else None)
     from pipeline.avatars.shots import Output
     from pipeline.stages.drive import DriveRequest, drive

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Mapping
 
 from pipeline.config import Config
-from pipeline.contract.captures_table import TRACKED
+from pipeline.contract.captures_table import SCENES, TRACKED
 from pipeline.io.errors import InputError
+from pipeline.io.progress import log
+from pipeline.workflow.profiles import is_cluster, profile_folder
 from pipeline.workflow.run_options import RunOptions
-from pipeline.workflow.snakemake_command import is_cluster, profile_folder
 from pipeline.workflow.staleness import unfinished_stages
 from pipeline.workflow.targets import Target
 
@@ -37,6 +38,8 @@ def check_captures(captures: Mapping[str, Target], config: Config, quiet: bool) 
                     expected="the name of an imported model in the column 'model'",
                     remedy="./c2a body import flame FILE --name NAME",
                 )
+            if "fit" in target.stages and row.kind in SCENES:
+                log(f"note: {name} is of kind {row.kind}; the method {config.method} fits a person. Scenes without one: --method static")
             preflight(row, config.stages["ingest"], single="fit" not in target.stages)
         except InputError as error:
             broken[name] = error

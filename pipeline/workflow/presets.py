@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.machine.gpu_lock import has_gpu
+from pipeline.workflow.profiles import is_cluster, profile_folder
 from pipeline.workflow.run_options import RunOptions, load_config
-from pipeline.workflow.snakemake_command import is_cluster, profile_folder
 
 
 def resolved_config(options: RunOptions, kept: Mapping[str, Any] | None = None) -> Config:

@@ -14,7 +14,7 @@ from pipeline.workflow.shot_options import camera_request, output_paths, view_op
 from pipeline.workflow.targets import layout_of
 
 if TYPE_CHECKING:
-    from pipeline.cli_options import Cameras, Files, Look
+    from pipeline.cli.render_options import Cameras, Files, Look
 
 
 def render_avatar(name: str, options: RunOptions, cameras: Cameras, look: Look, files: Files, frames: str, subject: str, snapshot: int | None = None) -> None:
@@ -64,8 +64,12 @@ def trained_avatar(name: str, layout: Layout, options: RunOptions, snapshot: int
 def trained(name: str, layout: Layout, options: RunOptions) -> Layout:
     """A layout whose avatar is there. Raises InputError, with the command that trains it."""
     if not layout.avatar.is_file():
-        expected = "a capture whose training is done"
-        raise InputError(f"no avatar of '{name}'", file=layout.avatar, expected=expected, remedy=f"{options.resume(name)}, or see ./c2a status")
+        if "/" in name or name.endswith(".npz"):
+            expected, remedy = "the name of a capture or group", "./c2a status names those that are trained; view and export take files, too"
+            raise InputError("names no capture", found=name, expected=expected, remedy=remedy)
+        others = ", ".join(sorted(path.parent.name for path in layout.avatar.parent.parent.glob("*/avatar.npz")))
+        remedy = "choose one of these by --method and --name" if others else f"{options.resume(name)}, or see ./c2a status"
+        raise InputError(f"no avatar of '{name}'", file=layout.avatar, found=others or None, expected="a capture whose training is done", remedy=remedy)
     return layout
 
 

@@ -17,7 +17,7 @@ from pipeline.io.words import separated
 from pipeline.stages.shot_cameras import SPLITS, CameraRequest
 
 if TYPE_CHECKING:
-    from pipeline.cli_options import Cameras, Look
+    from pipeline.cli.render_options import Cameras, Look
 
 COLORS = {"white": (255, 255, 255), "black": (0, 0, 0)}
 _FORMER = ("front", "orbit", *SPLITS)  # what --cameras took before there were options for them
@@ -60,7 +60,14 @@ def view_options(look: Look) -> ViewOptions:
 
 
 def output_paths(here: Path, out: Path | None, video: Path | None) -> tuple[Path | None, Path | None]:
-    """Folder and video, where there is at least one of them, both can be written, and the video is an MP4 file. Raises InputError."""
+    """Folder and video, where there is at least one of them, both can be written, and the video is an MP4 file. Raises InputError.
+
+    out: a folder; or an MP4 file, which is the video.
+    """
+    if out is not None and out.suffix.lower() == ".mp4":
+        if video is not None:
+            raise InputError("two videos", found=f"--out {out} and --video {video}", expected="--out FOLDER beside --video", remedy="leave out one of them")
+        out, video = None, out
     if out is None and video is None:
         raise InputError("nothing to write", expected="--out FOLDER for images, --video FILE.mp4 for a video, or both", remedy="add one of them")
     if video is not None and video.suffix.lower() != ".mp4":

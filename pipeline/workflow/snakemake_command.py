@@ -7,18 +7,14 @@ import ctypes
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.config import Config
-from pipeline.io.documents import parse_yaml, read_document
-from pipeline.io.errors import InputError
-from pipeline.io.files import ROOT, digest, portable, write_text
+from pipeline.io.files import ROOT, digest, write_text
 from pipeline.io.progress import log
 from pipeline.machine.gpu_lock import cards
 from pipeline.machine.lease import RUN
@@ -26,9 +22,9 @@ from pipeline.machine.provenance import COMMAND
 from pipeline.machine.slurm import job_prefix
 from pipeline.workflow.display import Display
 from pipeline.workflow.plan import Plan
+from pipeline.workflow.profiles import is_cluster, profile_folder
 from pipeline.workflow.run_options import RunOptions
 
-PROFILES = Path("profiles")
 INTERRUPTED = 130  # exit code of a run that was ended by Ctrl-C or SIGTERM
 LOOK_SECONDS = 0.3
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -64,25 +60,6 @@ def snakemake_command(options: RunOptions, config: Config, file: Path, forced: l
         # a stage that can use a GPU asks for one: as many at once as there are, and without any as many as the cores bear
         command += ["--cores", str(cores), "--resources", f"gpu={len(cards()) or cores}"]
     return command + ["--ignore-incomplete"] + (["--forcerun", *forced] if forced else []) + list(options.snakemake)
-
-
-def profile_folder(name: str, here: Path) -> Path:
-    """A profile of the project by its name, or any other by its folder relative to `here`; relative to the checkout. Raises InputError."""
-    for folder in (PROFILES / name, Path(portable(here / name))):
-        if (ROOT / folder / "config.yaml").is_file():
-            return folder
-    known = sorted(path.parent.name for path in (ROOT / PROFILES).glob("*/config.yaml"))
-    raise InputError(f"no profile '{name}'", expected="one of " + ", ".join(known) + ", or a folder with a config.yaml", remedy="see docs/cluster.md")
-
-
-def is_cluster(folder: Path) -> bool:
-    """Whether a profile hands its jobs to SLURM. Raises InputError where this machine cannot."""
-    values: Any = read_document(ROOT / folder / "config.yaml", parse_yaml, what="YAML", expected="a Snakemake profile", remedy="see docs/cluster.md")
-    if not isinstance(values, dict) or values.get("executor") != "slurm":
-        return False
-    if shutil.which("sbatch") is None:
-        raise InputError(f"the profile '{folder.name}' needs SLURM", found="no sbatch on PATH", remedy="run it on a cluster's login node; see docs/cluster.md")
-    return True
 
 
 def call(command: list[str], log_file: Path, display: Display, token: str = "") -> int:

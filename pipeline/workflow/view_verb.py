@@ -10,7 +10,7 @@ from pipeline.io.files import check_writable
 from pipeline.workflow.exchange_verbs import import_avatar
 from pipeline.workflow.kept_settings import config_of
 from pipeline.workflow.render_verb import trained_avatar
-from pipeline.workflow.run_options import RunOptions
+from pipeline.workflow.run_options import RunOptions, load_config
 from pipeline.workflow.targets import layout_of
 
 SMALLEST, LARGEST = 64, 4096
@@ -43,9 +43,10 @@ def view_avatars(wish: ViewWish, options: RunOptions) -> None:
         expected = "captures, groups or files; or --attach and one capture or group"
         raise InputError("say which avatar to view", found=" ".join(names) or None, expected=expected, remedy="./c2a status lists the captures")
     if not SMALLEST <= wish.size <= LARGEST:
-        raise InputError("--size is out of range", found=wish.size, expected=f"{SMALLEST} to {LARGEST} pixels", remedy="correct --size")
+        raise InputError("--longest-side is out of range", found=wish.size, expected=f"{SMALLEST} to {LARGEST} pixels", remedy="correct --longest-side")
     folder = options.here / (wish.out or Path("views") / Path(names[0]).stem)
     check_writable(folder, "--out")
+    load_config(options)  # says where imported bodies lie
     sources = [_source(name, options, wish.body, folder) for name in wish.names]
     from pipeline.machine.device import choose_device
     from pipeline.viewer.opened import open_file
@@ -79,7 +80,7 @@ def _source(name: str, options: RunOptions, body: str, folder: Path) -> _Source:
         if not body:
             remedy = f"./c2a view {name} --body NAME; ./c2a body list names those that are there"
             raise InputError("--body is missing", file=path, expected="the FLAME that this model was trained with", remedy=remedy)
-        import_avatar(path, "gaussian_avatars", body, folder / "model.npz", options.here)
+        import_avatar(path, "gaussian_avatars", body, folder / "model.npz", options)
         return _Source(path.resolve().name, folder / "model.npz", folder, "name another folder")
     if path.is_dir() and len(Path(name).parts) > 1:
         expected = "avatar.npz in it, or a model folder of GaussianAvatars"

@@ -121,7 +121,7 @@ def plot(curves: Mapping[str, list[dict[str, float]]], path: Path) -> None:
             axes.plot([point["seconds"] for point in curve], [point[split] for point in curve], marker=".", label=recipe)
         axes.set(xscale="log", xlabel="seconds of training", ylabel="PSNR in the subject's box, dB", title=split)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(fontsize="small", loc="lower right")
     figure.savefig(path, dpi=110)
 
 

@@ -82,8 +82,8 @@ def read_plot(folder: Path) -> None:
     """A plot of the cameras, with the string as a name, if it may be one."""
     import numpy as np
 
-    from pipeline.capture.calibration import check_camera
     from pipeline.capture.camera import Camera
+    from pipeline.capture.camera_checks import check_camera
     from pipeline.report.plots import rig
 
     text = json.loads((folder / "text.json").read_text())

@@ -29,7 +29,7 @@ def read_novel(folder: Path) -> None:
 
 
 def read_profile(folder: Path) -> None:
-    from pipeline.workflow.snakemake_command import is_cluster
+    from pipeline.workflow.profiles import is_cluster
 
     is_cluster(folder)
 

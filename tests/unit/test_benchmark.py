@@ -111,7 +111,7 @@ def test_it_runs_without_the_packages_of_the_command_line(head, tmp_path):
     code = (
         "import sys\n"
         "for name in ('tyro', 'rich', 'pydantic', 'pandas', 'av', 'snakemake', 'mediapipe', 'tensorboard'): sys.modules[name] = None\n"
-        f"sys.argv = ['benchmark', {str(head)!r}, '--device', 'cpu', '--frames', '1', '--rounds', '1', '--out', {str(tmp_path / 'speed.json')!r}]\n"
+        f"sys.argv = ['benchmark', {str(head)!r}, '--device', 'cpu', '--images', '1', '--rounds', '1', '--out', {str(tmp_path / 'speed.json')!r}]\n"
         "from pipeline.avatars.benchmark import main\nmain()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
@@ -128,9 +128,13 @@ def test_the_verb_measures_an_avatar_of_results_and_names_what_is_wrong(head, tm
     measure("anna", options, "", None, 5, 2, tmp_path / "speed.json")
     assert asked["arguments"] == (head, "cpu", 5, 2, "") and json.loads((tmp_path / "speed.json").read_text()) == figures
     assert "7.0" in capsys.readouterr().out
-    for change, expected in (({"frames": 0}, "--frames out of range"), ({"rounds": 0}, "--rounds out of range"), ({"out": tmp_path / "a.txt"}, "as JSON")):
+    for change, expected in (({"frames": 0}, "--images out of range"), ({"rounds": 0}, "--rounds out of range"), ({"out": tmp_path / "a.txt"}, "as JSON")):
         values = {"frames": 5, "rounds": 2, "out": None} | change
         with pytest.raises(InputError, match=expected):
             measure("anna", options, "", None, values["frames"], values["rounds"], values["out"])
     with pytest.raises(InputError, match="no avatar of 'bob'"):
         measure("bob", replace(options, names=("bob",)), "", None, None, 3, None)
+    with pytest.raises(InputError, match="no avatar of 'anna'(?s:.*)found: +rigged\n(?s:.*)--method and --name"):
+        measure("anna", replace(options, method="static"), "", None, None, 3, None)
+    with pytest.raises(InputError, match="names no capture(?s:.*)results/anna/avatar.npz(?s:.*)view and export take files"):
+        measure("results/anna/avatar.npz", replace(options, names=("results/anna/avatar.npz",)), "", None, None, 3, None)

@@ -42,7 +42,7 @@ def test_names_mean_forms():
     for form, name in TARGETS.items():
         if form != "colmap_binary":
             assert form_of(somewhere(name)) == form
-    with pytest.raises(InputError, match="the name says no form(?s:.*)--form"):
+    with pytest.raises(InputError, match="the name says no form(?s:.*)--format"):
         form_of(somewhere("cameras.txt"))
 
 
@@ -90,8 +90,8 @@ def test_cameras_without_a_size_stay_in_forms_that_need_none(tmp_path):
     convert_calibration(tmp_path / "cameras.json", tmp_path / "cal", "opencv")
     text = (tmp_path / "cal" / "intri.yml").read_text()
     (tmp_path / "cal" / "intri.yml").write_text("\n".join(line for line in text.splitlines() if not line.startswith(("W_", "H_"))) + "\n")
-    convert_calibration(tmp_path / "cal", tmp_path / "again", "opencv")
-    assert read_calibration(tmp_path / "again")[0].width == 0
+    convert_calibration(tmp_path / "cal", tmp_path / "again.old", "opencv")
+    assert read_calibration(tmp_path / "again.old")[0].width == 0
     with pytest.raises(InputError, match="no width and height, which the form 'colmap'"):
         convert_calibration(tmp_path / "cal", tmp_path / "sparse")
 

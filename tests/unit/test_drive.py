@@ -1,6 +1,7 @@
 """`./c2a drive`: what is written is the avatar in the poses of the motion, beside the images of the capture that drives it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pipeline.avatars.shots import Output
 from pipeline.avatars.view_options import ViewOptions
 from pipeline.capture.calibration import write_calibration
 from pipeline.capture.processed import read_image_set
-from pipeline.cli_options import Cameras, Driving, Look
+from pipeline.cli.render_options import Cameras, Driving, Look
 from pipeline.contract.layout import Layout
 from pipeline.io.errors import InputError
 from pipeline.io.packed import over_background, read_image
@@ -99,6 +100,7 @@ def test_an_avatar_without_a_body_cannot_be_driven(driven, monkeypatch):
     [
         ({"motion": ""}, "no motion"),
         ({"out": None}, "nothing to write"),
+        ({"out": Path("a.mov")}, "not an MP4 file"),
         ({"frames": "7"}, "no such frames"),
         ({"frames": "a:b"}, "no such frames"),
         ({"driving": Driving(smooth=-1.0)}, "cannot be smoothed"),

@@ -21,7 +21,7 @@ from pipeline.io.errors import InputError
 from pipeline.io.files import ROOT
 from pipeline.machine.lease import RUN, myself
 from pipeline.machine.slurm import job_prefix
-from pipeline.workflow import orphans
+from pipeline.workflow import orphans, profiles
 from pipeline.workflow import snakemake_command as launch
 from pipeline.workflow.plan import Plan
 from pipeline.workflow.run_options import RunOptions, load_config
@@ -45,14 +45,14 @@ def test_as_many_gpus_as_there_are(monkeypatch):
 
 
 def test_a_clusters_profile_decides_by_itself(monkeypatch):
-    monkeypatch.setattr(launch.shutil, "which", lambda name: "/usr/bin/sbatch")
+    monkeypatch.setattr(profiles.shutil, "which", lambda name: "/usr/bin/sbatch")
     command = launch.snakemake_command(RunOptions(("a",), profile="slurm"), CONFIG, FILE, [])
     assert "--cores" not in command and _option(command, "--slurm-jobname-prefix") == job_prefix("work")
-    monkeypatch.setattr(launch.shutil, "which", lambda name: None)
+    monkeypatch.setattr(profiles.shutil, "which", lambda name: None)
     with pytest.raises(InputError, match="needs SLURM"):
         launch.snakemake_command(RunOptions(("a",), profile="slurm"), CONFIG, FILE, [])
     with pytest.raises(InputError, match="no profile 'nothing'") as error:
-        launch.profile_folder("nothing", ROOT)
+        profiles.profile_folder("nothing", ROOT)
     assert "slurm" in str(error.value)
 
 

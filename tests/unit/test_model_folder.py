@@ -7,6 +7,7 @@ from pipeline.avatars.render import render_views
 from pipeline.avatars.rigged import model_folder, posed_body
 from pipeline.avatars.rigged.entry import open_avatar
 from pipeline.avatars.rigged.model_folder import read_model_folder
+from pipeline.contract.bodies import VARIABLE, bodies_folder
 from pipeline.io.arrays import load_npz, save_npz
 from pipeline.io.errors import InputError
 from pipeline.workflow.exchange_verbs import export_avatar, import_avatar
@@ -86,14 +87,16 @@ def test_what_is_not_finite_is_refused(tmp_path):
         read_model_folder(tmp_path, "tiny")
 
 
-def test_the_verbs_write_a_folder_and_read_it(tmp_path, capsys):
+def test_the_verbs_write_a_folder_and_read_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "")  # restored afterwards
     save_npz(tmp_path / "avatar.npz", random_avatar())
     export_avatar("avatar.npz", RunOptions(here=tmp_path), "gaussian_avatars", tmp_path / "model", 7)
-    import_avatar(tmp_path / "model", "gaussian_avatars", "tiny", tmp_path / "again.npz", tmp_path)
+    import_avatar(tmp_path / "model", "gaussian_avatars", "tiny", tmp_path / "again.npz", RunOptions(here=tmp_path, sets=(f"bodies={tmp_path / 'b'}",)))
+    assert bodies_folder() == tmp_path / "b"
     assert "iteration_7" in capsys.readouterr().out
     assert np.array_equal(load_npz(tmp_path / "again.npz")["means"], random_avatar()["means"])
     with pytest.raises(InputError, match="no trained model of GaussianAvatars"):
-        import_avatar(tmp_path / "elsewhere", "gaussian_avatars", "tiny", tmp_path / "no.npz", tmp_path)
+        import_avatar(tmp_path / "elsewhere", "gaussian_avatars", "tiny", tmp_path / "no.npz", RunOptions(here=tmp_path))
     with pytest.raises(InputError, match="not a form of avatars of the method rigged"):
         export_avatar("avatar.npz", RunOptions(here=tmp_path), "obj", tmp_path / "model", 7)
     assert not (tmp_path / "no.npz").exists()

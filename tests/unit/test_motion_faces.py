@@ -75,9 +75,9 @@ def test_the_neutral_of_the_driver_leaves_the_avatar_neutral(tmp_path, form, neu
 
 
 def flame_body():
-    """A stand-in of FLAME's structure: five joints, y up, 100 components."""
+    """A stand-in of FLAME's structure: five joints, y up, 100 components; the eyes are farther in front of the neck's joint than above it."""
     head = MODELS["anny_head"]
-    count, joints = head.vertex_count, np.array([[0, -0.15, -0.05], [0, -0.1, -0.05], [0, -0.02, 0], [0.03, 0.04, 0.05], [-0.03, 0.04, 0.05]], np.float32)
+    count, joints = head.vertex_count, np.array([[0, -0.13, -0.03], [0, -0.03, -0.02], [0, 0.01, 0.02], [0.03, 0.04, 0.08], [-0.03, 0.04, 0.08]], np.float32)
     import torch
 
     return replace(

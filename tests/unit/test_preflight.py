@@ -12,6 +12,7 @@ from pipeline.workflow.preflight import check_captures, check_device
 from pipeline.workflow.run_options import RunOptions
 from pipeline.workflow.targets import capture_target
 from tests.unit.capture_trees import make_nersemble
+from tests.unit.scenes import colmap_scene
 from tests.unit.stage_jobs import run_stage
 
 
@@ -50,6 +51,14 @@ def test_a_capture_that_is_current_is_not_opened_again(root, tmp_path, monkeypat
     next((root / "raw").rglob("cam_1.mp4")).unlink()
     check_captures({"18": target}, config, quiet=True)
     assert opened == ["18"]
+
+
+@pytest.mark.parametrize(("method", "noted"), [("rigged", True), ("static", False)])
+def test_a_scene_for_a_method_that_needs_a_person_is_noted(tmp_path, capsys, method, noted):
+    colmap_scene(tmp_path / "raw", 4, points=20, size=16)
+    config = config_of(tmp_path, until="report", method=method)
+    check_captures({"room": capture_target(CaptureRow("room", "colmap", tmp_path / "raw"), config)}, config, quiet=True)
+    assert ("room is of kind colmap" in capsys.readouterr().err) == noted
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -21,7 +22,7 @@ from pipeline.capture.camera import Camera
 from pipeline.capture.processed import ImageSet, read_image_set
 from pipeline.capture.record import Capture, write_capture
 from pipeline.capture.trajectory import Step, Trajectory, write_trajectory
-from pipeline.cli_options import Cameras, Files, Look
+from pipeline.cli.render_options import Cameras, Files, Look
 from pipeline.contract.layout import Layout
 from pipeline.io.arrays import save_npz
 from pipeline.io.errors import InputError
@@ -30,7 +31,7 @@ from pipeline.io.video import probe
 from pipeline.stages.shot_cameras import cameras_of
 from pipeline.workflow.render_verb import render_avatar
 from pipeline.workflow.run_options import RunOptions
-from pipeline.workflow.shot_options import camera_request, view_options
+from pipeline.workflow.shot_options import camera_request, output_paths, view_options
 from tests.unit import rigged_toy, show_example
 
 K = np.array([[200.0, 0, 64], [0, 200, 94], [0, 0, 1]])
@@ -203,6 +204,8 @@ def test_a_path_says_what_the_avatar_does_and_an_orbit_plays_forth_and_back(rend
         ({"regions": "beard"}, "no such region: beard"),
         ({"out": None}, "nothing to write"),
         ({"video": "film.avi"}, "is not an MP4 file"),
+        ({"out": "a.mp4", "video": "b.mp4"}, "two videos"),
+        ({"out": "a.mp4", "alpha": True}, "--alpha writes images"),
         ({"out": None, "video": "film.mp4", "alpha": True}, "--alpha writes images"),
         ({"out": None, "video": "film.mp4", "depth": True}, "--depth writes images"),
         ({"cameras": "nothing.json"}, "no such file"),
@@ -225,6 +228,11 @@ def test_wrong_options_are_named_before_anything_is_written(render, tmp_path, va
     with pytest.raises(InputError, match=expected):
         render(**paths)
     assert not list(tmp_path.rglob("*.png")) and not list(tmp_path.rglob("*.mp4"))
+
+
+def test_a_name_of_a_video_is_never_that_of_a_folder(tmp_path):
+    assert output_paths(tmp_path, Path("a.MP4"), None) == output_paths(tmp_path, None, Path("a.MP4")) == (None, tmp_path / "a.MP4")
+    assert output_paths(tmp_path, Path("a"), Path("a.mp4")) == (tmp_path / "a", tmp_path / "a.mp4")
 
 
 def test_options_become_what_is_shown():

@@ -256,4 +256,4 @@ def test_a_model_folder_is_viewed_with_its_body_alone(tmp_path, monkeypatch):
         view_verb._source("model", options, "", tmp_path / "views")
     monkeypatch.setattr(view_verb, "import_avatar", lambda *arguments: asked.append(arguments))
     source = view_verb._source("model", options, "flame", tmp_path / "views")
-    assert source.path == tmp_path / "views" / "model.npz" and asked == [(tmp_path / "model", "gaussian_avatars", "flame", source.path, tmp_path)]
+    assert source.path == tmp_path / "views" / "model.npz" and asked == [(tmp_path / "model", "gaussian_avatars", "flame", source.path, options)]

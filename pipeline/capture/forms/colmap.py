@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from pipeline.capture.camera import Camera
 from pipeline.capture.forms.colmap_files import MODELS, Lens, read_lenses, read_points, read_poses
@@ -47,6 +46,8 @@ def find_model(folder: Path) -> Model | None:
 
 def colmap_cameras(model: Model) -> tuple[list[Camera], list[str]]:
     """A camera for each registered image, and the image's name, sorted by that. Raises InputError for models that OpenCV's distortion cannot express."""
+    from scipy.spatial.transform import Rotation  # slow to import, and most captures have another calibration
+
     lenses = read_lenses(model.cameras)
     poses = sorted(read_poses(model.images), key=lambda pose: pose[0])
     images = [image for image, *_ in poses]
@@ -73,6 +74,8 @@ def colmap_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def write_colmap(folder: Path, cameras: Sequence[Camera], *, binary: bool = False) -> None:
     """Write a model without points: a camera (with a size, without skew) and an image <name>.png each."""
+    from scipy.spatial.transform import Rotation
+
     lenses = [_lens(camera) for camera in cameras]
     poses = [(*Rotation.from_matrix(camera.R).as_quat(scalar_first=True).tolist(), *camera.t.tolist()) for camera in cameras]
     if binary:

@@ -27,7 +27,9 @@ def write_caliscope(path: Path, cameras: Sequence[Camera]) -> None:
     for camera in cameras:
         match = re.fullmatch(r"(cam|port)_(0|[1-9][0-9]{0,5})", camera.name)
         if match is None:
-            raise InputError(f"camera '{camera.name}' cannot be written as Caliscope's", file=path, expected="names cam_<number>", remedy="use another --form")
+            raise InputError(
+                f"camera '{camera.name}' cannot be written as Caliscope's", file=path, expected="names cam_<number>", remedy="use another --format"
+            )
         key = "port" if match[1] == "port" else "cam_id"
         tables.append(f"[cameras.{match[2]}]\n{key} = {match[2]}\n{_toml(camera)}")
     write_text(path, "\n".join(tables))
@@ -35,7 +37,7 @@ def write_caliscope(path: Path, cameras: Sequence[Camera]) -> None:
 
 def write_opencv(path: Path, cameras: Sequence[Camera]) -> None:
     """EasyMocap's pair intri.yml and extri.yml in a folder; path: the folder or one of the two. Raises InputError for names that OpenCV does not take."""
-    folder = path.parent if path.suffix else path
+    folder = path.parent if path.suffix.lower() in (".yml", ".yaml") else path
     texts = {}
     for part in ("intri", "extri"):
         storage = cv2.FileStorage(".yml", cv2.FILE_STORAGE_WRITE | cv2.FILE_STORAGE_MEMORY)
@@ -50,7 +52,7 @@ def write_opencv(path: Path, cameras: Sequence[Camera]) -> None:
                 except cv2.error:
                     expected = "names of letters, digits, - and _"
                     raise InputError(
-                        f"camera '{camera.name}' cannot be written as OpenCV's", file=folder, expected=expected, remedy="use another --form"
+                        f"camera '{camera.name}' cannot be written as OpenCV's", file=folder, expected=expected, remedy="use another --format"
                     ) from None
         texts[part] = storage.releaseAndGetString()
     for part, text in texts.items():
