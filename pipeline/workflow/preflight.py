@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from pipeline.avatars.registry import METHODS
 from pipeline.config import Config
 from pipeline.contract.captures_table import SCENES, TRACKED
 from pipeline.io.errors import InputError
@@ -39,7 +40,8 @@ def check_captures(captures: Mapping[str, Target], config: Config, quiet: bool) 
                     remedy="./c2a body import flame FILE --name NAME",
                 )
             if "fit" in target.stages and row.kind in SCENES:
-                log(f"note: {name} is of kind {row.kind}; the method {config.method} fits a person. Scenes without one: --method static")
+                others = " or ".join(f"--method {other.name}" for other in METHODS.values() if "fit" not in other.reads)
+                log(f"note: {name} is of kind {row.kind}; the method {config.method} fits a person. Scenes without one: {others}")
             preflight(row, config.stages["ingest"], single="fit" not in target.stages)
         except InputError as error:
             broken[name] = error
